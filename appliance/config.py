@@ -19,6 +19,8 @@ import msgspec
 from appliance.errors import ConfigRefused
 from appliance.options import (
     SOURCE_KINDS,
+    TABLES,
+    TOP_LEVEL,
     CompactOptions,
     DropSource,
     HostSource,
@@ -38,7 +40,8 @@ from appliance.options import (
 )
 from appliance.toml_places import Path as KeyPath
 from appliance.toml_places import key_lines
-from appliance.option_values import expected, from_text, quoted, read_value
+from appliance.option_docs import config_schema, example_config
+from appliance.option_values import expected, from_text, quoted, read_value, written
 from appliance.option_values import shown as _shown
 from appliance.units import Address, parse_address, parse_duration, parse_size, show_size
 
@@ -62,12 +65,15 @@ __all__ = [
     "RollOptions",
     "SourceOptions",
     "StreamOptions",
+    "config_schema",
     "default_data_dir",
+    "example_config",
     "find_config",
     "load_config",
     "parse_address",
     "parse_duration",
     "parse_size",
+    "shown_options",
 ]
 
 FILE_BYTES_MAX: Final = 1024 * 1024
@@ -76,18 +82,6 @@ VARIABLE_PREFIX: Final = "APPLIANCE__"
 """``APPLIANCE__HTTP__LISTEN`` sets ``http.listen``; it goes before the file. Lists are separated by commas."""
 SYSTEM_FILE: Final = Path("/etc/appliance/appliance.toml")
 
-TABLES: Final[Mapping[str, type[Options]]] = {
-    "node": NodeOptions,
-    "hot": HotOptions,
-    "limits": LimitOptions,
-    "roll": RollOptions,
-    "compact": CompactOptions,
-    "retention": RetentionOptions,
-    "http": HttpOptions,
-    "query": QueryOptions,
-}
-"""The tables with one class each; ``[[source]]`` and ``[stream.NAME]`` stand beside them."""
-TOP_LEVEL: Final = (*TABLES, "source", "stream")
 DEFAULT_SOURCES: Final[tuple[SourceOptions, ...]] = (HostSource(), DropSource(), LineProtocolSource())
 """What is watched where the config names no source; ``source = []`` watches nothing."""
 
@@ -282,32 +276,48 @@ def _check_together(config: Config, reading: _Reading) -> None:
     if inflight < body:
         at = ("http", "body_max") if reading.origins["hot.inflight_max"] == "default" else ("hot", "inflight_max")
         raise reading.refused(at, f"doesn't fit: http.body_max ({show_size(body)}) is above hot.inflight_max ({show_size(inflight)})")
-    taken: dict[tuple[str, str], str] = {}
+    taken: dict[str, str] = {}
     for index, source in enumerate(config.sources):
-        for what, key in _claims(source, config):
-            first = taken.setdefault((what, key), dotted(("source", index)))
-            if first != dotted(("source", index)):
-                raise reading.refused(("source", index), f"takes {what}, which {first} takes already")
+        here = dotted(("source", index))
+        for claim, phrase in _claims(source, config).items():
+            first = taken.setdefault(claim, here)
+            if first != here:
+                raise reading.refused(("source", index), f"takes {phrase}, which {first} takes already")
 
 
-def _claims(source: SourceOptions, config: Config) -> list[tuple[str, str]]:
-    """What only one source can have: a phrase for people, and what tells two apart."""
+def _claims(source: SourceOptions, config: Config) -> dict[str, str]:
+    """What only one source can have -> the same in words."""
     match source:
         case HostSource():
-            return [("this machine's metrics", "")]
+            return {"host": "this machine's metrics"}
         case DropSource(folder=folder):
-            return [(f"the folder {folder!r}", str(config.data_dir / folder))]
+            return {f"folder {os.path.normpath(config.data_dir / folder)}": f"the folder {folder!r}"}
         case LineProtocolSource(udp=udp, tcp=tcp):
-            fixed = [(kind, text) for kind, text in (("UDP", udp), ("TCP", tcp)) if text and parse_address(text).port]
-            return [(f"{kind} {text}", text) for kind, text in fixed]
+            fixed = [f"{kind} {text}" for kind, text in (("UDP", udp), ("TCP", tcp)) if text and parse_address(text).port]
+            return {claim: claim for claim in fixed}
         case MqttSource(url=url, client_id=client_id):
-            return [(f"the session {client_id or 'of this node'} at {url}", client_id or "")]
+            session = f"the session {client_id or 'of this node'} at {url}"
+            return {session: session}
 
 
 def _nearest(name: str, known: tuple[str, ...]) -> str | None:
     from difflib import get_close_matches  # here, because only a mistake needs it
 
     return next(iter(get_close_matches(name, known, n=1, cutoff=0.6)), None)
+
+
+def shown_options(config: Config) -> tuple[tuple[str, str, str], ...]:
+    """Name, value and origin of every option, for people; a secret's value is hidden."""
+    tables: list[tuple[KeyPath, Options]] = [((name,), getattr(config, name)) for name in TABLES]
+    tables += [(("source", index), source) for index, source in enumerate(config.sources)]
+    tables += [(("stream", name), options) for name, options in config.streams.items()]
+    rows = []
+    for at, options in tables:
+        for field in msgspec.structs.fields(options):
+            value, name = getattr(options, field.name), dotted((*at, field.encode_name))
+            hidden = value and field.encode_name in options.secret
+            rows.append((name, "(hidden)" if hidden else written(field.type, value), config.origins.get(name, "default")))
+    return tuple(rows)
 
 
 def dotted(at: KeyPath) -> str:

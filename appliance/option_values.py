@@ -49,9 +49,23 @@ def from_text(kind: Any, text: str) -> Any:
     return text
 
 
+def written(kind: Any, value: Any) -> str:
+    """An option's value as the config file would hold it; ``unset`` where there is none."""
+    if value is None:
+        return "unset"
+    unit = unit_of(kind)
+    if unit is not None:
+        return quoted(show_duration(value) if unit == "duration" else show_size(value))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return f"[{', '.join(quoted(element) for element in value)}]"
+    return quoted(value) if isinstance(value, str) else str(value)
+
+
 def expected(kind: Any) -> str:
     """What an option takes, in words: ``a duration above 0, such as "20ms"``."""
-    words = [_expected_one(option) for option in _options(kind)]
+    words = [_expected_one(option) for option in options_of(kind)]
     return " or ".join(words)
 
 
@@ -77,25 +91,25 @@ def quoted(text: str) -> str:
 
 def unit_of(kind: Any) -> Literal["duration", "size"] | None:
     """Whether an option takes texts with a unit, and of which kind."""
-    for option in _options(kind):
-        meta = _meta(option)
+    for option in options_of(kind):
+        meta = meta_of(option)
         if meta is not None and meta.extra:
             unit: Literal["duration", "size"] = meta.extra["unit"]
             return unit
     return None
 
 
-def _options(kind: Any) -> tuple[Any, ...]:
+def options_of(kind: Any) -> tuple[Any, ...]:
     """The members of a union but None."""
     members = get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,)
     return tuple(member for member in members if member is not NoneType)
 
 
 def _bare(kind: Any) -> tuple[Any, ...]:
-    return tuple(get_args(option)[0] if get_origin(option) is Annotated else option for option in _options(kind))
+    return tuple(get_args(option)[0] if get_origin(option) is Annotated else option for option in options_of(kind))
 
 
-def _meta(kind: Any) -> msgspec.Meta | None:
+def meta_of(kind: Any) -> msgspec.Meta | None:
     return next((part for part in get_args(kind) if isinstance(part, msgspec.Meta)), None)
 
 
@@ -109,7 +123,7 @@ def _expected_one(kind: Any) -> str:
         return "true or false"
     if kind is str:
         return "a text"
-    meta = _meta(kind)
+    meta = meta_of(kind)
     assert meta is not None, kind
     unit = unit_of(kind)
     what = {"duration": "a duration", "size": "a size", None: "a whole number"}[unit]

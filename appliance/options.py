@@ -8,8 +8,8 @@ The name under which an option stands in the config file is its attribute withou
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -237,7 +237,7 @@ class MqttSource(Options, frozen=True, kw_only=True, tag="mqtt", tag_field="kind
 
 SourceOptions = HostSource | DropSource | LineProtocolSource | MqttSource
 """One `[[source]]`; `kind` says which."""
-SOURCE_KINDS: dict[str, type[SourceOptions]] = {
+SOURCE_KINDS: Final[Mapping[str, type[SourceOptions]]] = {
     "host": HostSource,
     "drop": DropSource,
     "line_protocol": LineProtocolSource,
@@ -261,6 +261,21 @@ class StreamOptions(Options, frozen=True, kw_only=True):
             _check_columns("identity", self.identity, reserved={"_seq"})
             if "ts" not in {name.lower() for name in self.identity}:
                 raise OptionRefused("identity", "must name 'ts' among its columns")
+
+
+TABLES: Final[Mapping[str, type[Options]]] = {
+    "node": NodeOptions,
+    "hot": HotOptions,
+    "limits": LimitOptions,
+    "roll": RollOptions,
+    "compact": CompactOptions,
+    "retention": RetentionOptions,
+    "http": HttpOptions,
+    "query": QueryOptions,
+}
+"""The tables of the config file with one class each; ``[[source]]`` and ``[stream.NAME]`` stand beside them."""
+TOP_LEVEL: Final = (*TABLES, "source", "stream")
+"""Every name that the config file may hold at its top."""
 
 
 def _address(option: str, text: str) -> str:

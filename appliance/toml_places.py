@@ -28,7 +28,8 @@ def key_lines(text: str) -> dict[Path, int]:
             continue
         if statement.lstrip().startswith("["):
             table = _table(parsed, counts)
-            places.setdefault(table, begun)
+            for length in range(1, len(table) + 1):
+                places.setdefault(table[:length], begun)
         else:
             _keys(parsed, table, line=begun, places=places)
         statement = ""

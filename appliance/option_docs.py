@@ -1,0 +1,180 @@
+"""What every option means, out of the docstrings in ``appliance.options``: the example config, the JSON Schema, the README's table.
+
+Pure functions; they read the source of ``appliance.options`` (for the strings under its attributes) and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, get_args, get_origin
+
+import msgspec
+
+from appliance import options as option_classes
+from appliance.option_values import expected, meta_of, options_of, unit_of, written
+from appliance.options import SOURCE_KINDS, TABLES, Options, StreamOptions
+
+NODE_DEFAULT = "the host name"
+
+
+class OptionRow(NamedTuple):
+    """One option as people read about it."""
+
+    table: str
+    """As in the config file: ``[http]``, ``[[source]] kind = "host"``, ``[stream.NAME]``."""
+    name: str
+    default: str
+    """As TOML; empty where it must be given."""
+    meaning: str
+
+
+def option_rows() -> tuple[OptionRow, ...]:
+    """Every option that this version knows, in the order of the flow."""
+    return tuple(row for title, kind in _tables() for row in _rows(title, kind))
+
+
+def options_markdown() -> str:
+    """The table of all options for the README."""
+    lines = ["| table | option | default | meaning |", "|---|---|---|---|"]
+    for row in option_rows():
+        default = f"`{row.default}`" if row.default else "(must be given)"
+        lines.append(f"| `{row.table}` | `{row.name}` | {default} | {row.meaning.replace('|', chr(92) + '|')} |")
+    return "\n".join(lines) + "\n"
+
+
+def example_config() -> str:
+    """A config file in which every option stands with its meaning, commented out, at its default: it loads as it is."""
+    blocks = [
+        "# The appliance's config. Every option stands here at its default, commented out: take away a '#' to change one.\n"
+        "# Durations: 20ms, 1s, 5min, 2h, 400d. Sizes: 64MiB, 20GiB. A key that is not known is refused by name."
+    ]
+    for title, kind in _tables():
+        optional = kind is not StreamOptions and kind not in SOURCE_KINDS.values()
+        header, *kind_line = title.split(" ", 1)
+        head = [f"# {_class_meaning(kind)}", *((header,) if optional else (f"# {header}", *(f"# {line}" for line in kind_line)))]
+        for row in _rows(title, kind):
+            sample = _EXAMPLES.get((header, row.name), row.default)
+            head += [f"#   {row.meaning}", f"# {row.name} = {sample}"]
+        blocks.append("\n".join(head))
+        if title == "[query]":
+            blocks.append(
+                "# Sources. Without any, the first three below are there as they stand; with one or more, only those are.\n"
+                "# With source = [] at the top of this file records come over HTTP only."
+            )
+    return "\n\n".join(blocks) + "\n"
+
+
+_EXAMPLES: Mapping[tuple[str, str], str] = {
+    ("[node]", "name"): '"press-line-3"',
+    ("[retention]", "keep"): '"400d"',
+    ("[retention]", "disk_max"): '"20GiB"',
+    ("[[source]]", "url"): '"mqtt://localhost:1883"',
+    ("[[source]]", "topics"): '["plant/+/telemetry"]',
+    ("[[source]]", "client_id"): '"appliance-press-line-3"',
+    ("[[source]]", "username"): '"edge"',
+    ("[[source]]", "password_file"): '"mqtt-password"',
+    ("[[source]]", "stream"): '"telemetry"',
+    ("[stream.NAME]", "tags"): '["device"]',
+    ("[stream.NAME]", "identity"): '["device", "ts"]',
+    ("[stream.NAME]", "keep"): '"90d"',
+}
+"""Shown in the example where the default is nothing."""
+
+
+def config_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the config file, for editors. It knows each key and type; ``check-config`` knows the sense too."""
+    sources = []
+    for kind, source in SOURCE_KINDS.items():
+        schema = _table_schema(source)
+        schema["properties"] = {"kind": {"const": kind}, **schema["properties"]}
+        schema["required"] = ["kind", *schema["required"]]
+        sources.append(schema)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "appliance.toml",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            **{name: _table_schema(kind) for name, kind in TABLES.items()},
+            "source": {"type": "array", "items": {"oneOf": sources}},
+            "stream": {"type": "object", "additionalProperties": _table_schema(StreamOptions)},
+        },
+    }
+
+
+def _tables() -> list[tuple[str, type[Options]]]:
+    return [
+        *((f"[{name}]", kind) for name, kind in TABLES.items()),
+        *((f'[[source]] kind = "{name}"', kind) for name, kind in SOURCE_KINDS.items()),
+        ("[stream.NAME]", StreamOptions),
+    ]
+
+
+def _rows(title: str, kind: type[Options]) -> list[OptionRow]:
+    meanings = _meanings()[kind.__name__]
+    return [OptionRow(title, field.encode_name, _default(field), meanings[field.name]) for field in msgspec.structs.fields(kind)]
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required:
+        return ""
+    return NODE_DEFAULT if field.default is msgspec.NODEFAULT else written(field.type, field.default)
+
+
+def _class_meaning(kind: type[Options]) -> str:
+    return (kind.__doc__ or "").strip()
+
+
+@lru_cache(maxsize=1)
+def _meanings() -> Mapping[str, Mapping[str, str]]:
+    """Class -> attribute -> the string under it, which Python itself does not keep."""
+    import ast  # both here, because only documentation needs them
+    import inspect
+
+    found: dict[str, dict[str, str]] = {}
+    for node in ast.parse(inspect.getsource(option_classes)).body:
+        if isinstance(node, ast.ClassDef):
+            pairs = zip(node.body, node.body[1:], strict=False)
+            found[node.name] = {
+                above.target.id: str(below.value.value)
+                for above, below in pairs
+                if isinstance(above, ast.AnnAssign)
+                and isinstance(above.target, ast.Name)
+                and isinstance(below, ast.Expr)
+                and isinstance(below.value, ast.Constant)
+            }
+    return found
+
+
+def _table_schema(kind: type[Options]) -> dict[str, Any]:
+    fields = msgspec.structs.fields(kind)
+    meanings = _meanings()[kind.__name__]
+    properties = {}
+    for field in fields:
+        choices = [_option_schema(option) for option in options_of(field.type)]
+        schema = choices[0] if len(choices) == 1 else {"anyOf": choices}
+        properties[field.encode_name] = {**schema, "description": f"{meanings[field.name]} ({expected(field.type)})"}
+        if not field.required and field.default not in (msgspec.NODEFAULT, None):
+            properties[field.encode_name]["default"] = list(field.default) if isinstance(field.default, tuple) else field.default
+    required = [field.encode_name for field in fields if field.required]
+    return {"type": "object", "description": _class_meaning(kind), "additionalProperties": False, "properties": properties, "required": required}
+
+
+def _option_schema(kind: Any) -> dict[str, Any]:
+    if get_origin(kind) is Literal:
+        return {"enum": list(get_args(kind))}
+    if get_origin(kind) is tuple:
+        return {"type": "array", "items": {"type": "string"}}
+    if kind in {bool, str}:
+        return {"type": "boolean" if kind is bool else "string"}
+    meta = meta_of(kind)
+    bounds = {
+        name: bound
+        for name, bound in (("exclusiveMinimum", meta and meta.gt), ("minimum", meta and meta.ge), ("maximum", meta and meta.le))
+        if bound is not None
+    }
+    unit = unit_of(kind)
+    number = {"type": "number" if unit == "duration" else "integer", **bounds}
+    text = {"type": "string", "pattern": r"^\s*[0-9][0-9_]*(\.[0-9]+)?\s*[A-Za-z]+\s*$"}
+    return number if unit is None else {"anyOf": [text, number]}
