@@ -17,6 +17,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from appliance.errors import ConfigRefused
+from appliance.option_docs import config_schema, example_config
+from appliance.option_values import expected, from_text, quoted, read_value, shown, written
 from appliance.options import (
     SOURCE_KINDS,
     TABLES,
@@ -40,12 +42,9 @@ from appliance.options import (
 )
 from appliance.toml_places import Path as KeyPath
 from appliance.toml_places import key_lines
-from appliance.option_docs import config_schema, example_config
-from appliance.option_values import expected, from_text, quoted, read_value, written
-from appliance.option_values import shown as _shown
 from appliance.units import Address, parse_address, parse_duration, parse_size, show_size
 
-O = TypeVar("O", bound=Options)
+OptionsT = TypeVar("OptionsT", bound=Options)
 
 __all__ = [
     "Address",
@@ -159,10 +158,10 @@ class _Reading:
             raise ConfigRefused(f"no TOML: {error}", file=str(file)) from None
         self.lines = key_lines(text)
 
-    def options(self, kind: type[O], table: Any, *, at: KeyPath, variables: Mapping[str, str] | None = None) -> O:
+    def options(self, kind: type[OptionsT], table: Any, *, at: KeyPath, variables: Mapping[str, str] | None = None) -> OptionsT:
         """A table of the file as its class, with the variables of the environment over it."""
         if not isinstance(table, dict):
-            raise self.refused(at, f"must be a table, found {_shown(table)}")
+            raise self.refused(at, f"must be a table, found {shown(table)}")
         known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
         chosen = dict.fromkeys(known, "default")
         raw = {key: value for key, value in table.items() if key != "kind" or kind not in SOURCE_KINDS.values()}
@@ -176,7 +175,7 @@ class _Reading:
         self.origins.update({dotted((*at, key)): origin for key, origin in chosen.items()})
         return self._made(kind, raw, at=at)
 
-    def _made(self, kind: type[O], raw: Mapping[str, Any], *, at: KeyPath) -> O:
+    def _made(self, kind: type[OptionsT], raw: Mapping[str, Any], *, at: KeyPath) -> OptionsT:
         values: dict[str, Any] = {}
         for field in msgspec.structs.fields(kind):
             here = (*at, field.encode_name)
@@ -225,7 +224,11 @@ def _text(file: Path) -> str:
 
 def _variables(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Table -> key -> text of the variables that set an option."""
-    known = {variable_of((table, field.encode_name)): (table, field.encode_name) for table, kind in TABLES.items() for field in msgspec.structs.fields(kind)}
+    known = {
+        variable_of((table, field.encode_name)): (table, field.encode_name)
+        for table, kind in TABLES.items()
+        for field in msgspec.structs.fields(kind)
+    }
     chosen: dict[str, dict[str, str]] = {}
     for variable, text in environment.items():
         if variable.startswith(VARIABLE_PREFIX):
@@ -252,7 +255,9 @@ def _source(reading: _Reading, table: Any, *, at: KeyPath) -> SourceOptions:
     if kind not in SOURCE_KINDS:
         where = (*at, "kind")
         hint = _nearest(kind, tuple(SOURCE_KINDS))
-        raise ConfigRefused(f"{dotted(where)} {_shown(kind)} is unknown to this version", file=reading.place(where), key=dotted(where), nearest=hint)
+        raise ConfigRefused(
+            f"{dotted(where)} {shown(kind)} is unknown to this version", file=reading.place(where), key=dotted(where), nearest=hint
+        )
     options: SourceOptions = reading.options(SOURCE_KINDS[kind], table, at=at)
     return options
 

@@ -137,7 +137,7 @@ def _meanings() -> Mapping[str, Mapping[str, str]]:
         if isinstance(node, ast.ClassDef):
             pairs = zip(node.body, node.body[1:], strict=False)
             found[node.name] = {
-                above.target.id: str(below.value.value)
+                above.target.id: " ".join(str(below.value.value).split())
                 for above, below in pairs
                 if isinstance(above, ast.AnnAssign)
                 and isinstance(above.target, ast.Name)
@@ -158,7 +158,13 @@ def _table_schema(kind: type[Options]) -> dict[str, Any]:
         if not field.required and field.default not in (msgspec.NODEFAULT, None):
             properties[field.encode_name]["default"] = list(field.default) if isinstance(field.default, tuple) else field.default
     required = [field.encode_name for field in fields if field.required]
-    return {"type": "object", "description": _class_meaning(kind), "additionalProperties": False, "properties": properties, "required": required}
+    return {
+        "type": "object",
+        "description": _class_meaning(kind),
+        "additionalProperties": False,
+        "properties": properties,
+        "required": required,
+    }
 
 
 def _option_schema(kind: Any) -> dict[str, Any]:

@@ -110,6 +110,7 @@ def _bare(kind: Any) -> tuple[Any, ...]:
 
 
 def meta_of(kind: Any) -> msgspec.Meta | None:
+    """The bounds and the unit of an option's annotation; None where it has none."""
     return next((part for part in get_args(kind) if isinstance(part, msgspec.Meta)), None)
 
 

@@ -150,7 +150,7 @@ class HttpOptions(Options, frozen=True, kw_only=True):
             if len(token) < 8 or not token.isascii() or not token.isprintable() or " " in token:
                 raise OptionRefused("tokens", "must each be 8 or more printable ASCII characters without spaces")
         if self.listen and not is_loopback(_address("listen", self.listen)) and not self.tokens:
-            raise OptionRefused("listen", f"{self.listen!r} can be reached from other machines, so http.tokens must name at least one token")
+            raise OptionRefused("listen", f"{self.listen!r} can be reached from other machines, so http.tokens must name one token or more")
 
 
 class QueryOptions(Options, frozen=True, kw_only=True):
@@ -251,7 +251,8 @@ class StreamOptions(Options, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     """Columns that are tags where the notation doesn't say so (CSV, JSON lines, Parquet)."""
     identity: tuple[str, ...] | Literal["none"] | None = None
-    """Columns by which two records are the same one, `ts` among them; "none": never the same. Default: all tags and `ts` where the protocol has tags, "none" for files."""
+    """Columns by which two records are the same one, `ts` among them; "none": never the same.
+    Default: all tags and `ts` where the protocol has tags, "none" for files."""
     keep_s: Duration | None = None
     """Age at which its records may go. Default: `retention.keep`."""
 

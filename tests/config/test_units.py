@@ -11,7 +11,16 @@ from appliance.units import Address, is_loopback, parse_address, parse_duration,
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("20ms", 0.02), ("1s", 1.0), ("5min", 300.0), ("2h", 7200.0), ("400d", 34_560_000.0), ("1.5s", 1.5), (" 1_000 us ", 0.001), ("1w", 604_800.0)],
+    [
+        ("20ms", 0.02),
+        ("1s", 1.0),
+        ("5min", 300.0),
+        ("2h", 7200.0),
+        ("400d", 34_560_000.0),
+        ("1.5s", 1.5),
+        (" 1_000 us ", 0.001),
+        ("1w", 604_800.0),
+    ],
 )
 def test_a_duration_is_a_number_and_a_unit(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds)
@@ -19,7 +28,15 @@ def test_a_duration_is_a_number_and_a_unit(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     ("text", "size_bytes"),
-    [("64MiB", 67_108_864), ("20GiB", 21_474_836_480), ("1kB", 1000), ("1 KiB", 1024), ("1.5MiB", 1_572_864), ("7B", 7), ("64mib", 67_108_864)],
+    [
+        ("64MiB", 67_108_864),
+        ("20GiB", 21_474_836_480),
+        ("1kB", 1000),
+        ("1 KiB", 1024),
+        ("1.5MiB", 1_572_864),
+        ("7B", 7),
+        ("64mib", 67_108_864),
+    ],
 )
 def test_a_size_is_a_number_and_a_unit(text: str, size_bytes: int) -> None:
     assert parse_size(text) == size_bytes
@@ -57,7 +74,9 @@ def test_an_address_is_host_and_port(text: str, address: Address) -> None:
     assert parse_address(text) == address
 
 
-@pytest.mark.parametrize("text", ["", "8086", ":8086", "localhost", "localhost:", "a:65536", "a:-1", "::1:80", "[]:1", "a b:1", "a:1x", "a:１"])
+@pytest.mark.parametrize(
+    "text", ["", "8086", ":8086", "localhost", "localhost:", "a:65536", "a:-1", "::1:80", "[]:1", "a b:1", "a:1x", "a:１"]
+)
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"HOST:PORT|brackets|a port is"):
         parse_address(text)
@@ -65,7 +84,15 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "only_here"),
-    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("127.0.0.1.example.org", False)],  # noqa: S104 (the very address that must not pass)
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("127.0.0.1.example.org", False),
+    ],
 )
 def test_only_loopback_counts_as_this_machine(host: str, only_here: bool) -> None:
     assert is_loopback(host) is only_here
