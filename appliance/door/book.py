@@ -1,0 +1,89 @@
+"""What the writer knows of each stream: the one thing that changes, with one owner, the writer thread.
+
+Everybody else sees ``StreamState``, made from it after each commit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+import pyarrow as pa
+
+from appliance.door.twins import FutureSpan
+from appliance.hot.series import I64, U64, LastValues, SeriesTable, series_hashes
+from appliance.hot.state import ALL_TAGS, Chunk, StreamState
+from appliance.manifest import Dirty, Segment
+from appliance.records import Schema
+
+
+@dataclass(slots=True)
+class StreamBook:
+    """One stream, as of the last commit."""
+
+    id: int
+    schema: Schema
+    schemas: dict[int, Schema]
+    identity: tuple[str, ...] | None
+    folder: str
+    last: LastValues
+    mark: int = 0
+    last_seq: int = 0
+    last_commit_us: int | None = None
+    last_ts_us: int | None = None
+    """Newest event time that has come."""
+    series: SeriesTable = field(default_factory=SeriesTable.empty)
+    """By all tags: for the limit and the last values."""
+    places: SeriesTable | None = None
+    """By the identity's columns, where that is not all tags: for telling possible twins."""
+    future: FutureSpan | None = None
+    segments: tuple[Segment, ...] = ()
+    lost: tuple[Segment, ...] = ()
+    dirty: dict[int, Dirty] = field(default_factory=dict)
+
+    def state(self, ring: tuple[Chunk, ...]) -> StreamState:
+        """The picture of now."""
+        return StreamState(
+            id=self.id,
+            schema=self.schema,
+            schemas=MappingProxyType(dict(self.schemas)),
+            identity=self.identity,
+            folder=self.folder,
+            mark=self.mark,
+            last_seq=self.last_seq,
+            ring=ring,
+            segments=self.segments,
+            lost=self.lost,
+            dirty=MappingProxyType(dict(self.dirty)),
+        )
+
+    def identity_table(self) -> SeriesTable:
+        """The table that says how far each identity has come."""
+        return self.series if self.places is None else self.places
+
+    def advance(self, hashes: U64, places: U64, ts: I64) -> None:
+        """Moves series on; a commit that fails afterwards leaves only a few more "may be there already"."""
+        self.series.advance(hashes, ts)
+        if self.places is not None:
+            self.places.advance(places, ts)
+
+
+def identity_tags(identity: tuple[str, ...] | None, schema: Schema) -> tuple[str, ...]:
+    """The tags by which records of a stream are told apart; all tags also where there is no identity."""
+    if identity is None or identity == ALL_TAGS:
+        return schema.tags
+    wanted = {c.lower() for c in identity}
+    return tuple(t for t in schema.tags if t.lower() in wanted)
+
+
+def place_hashes(data: pa.RecordBatch, identity: tuple[str, ...] | None, schema: Schema, hashes: U64) -> U64:
+    """The identity of each row but for its time; ``hashes`` are those of all tags."""
+    if identity is None or identity == ALL_TAGS:
+        return hashes
+    return series_hashes(data, identity_tags(identity, schema))
+
+
+def times(data: pa.RecordBatch) -> I64:
+    """Event times in microseconds."""
+    return np.asarray(data.column(0).cast(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)

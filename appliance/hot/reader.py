@@ -1,0 +1,168 @@
+"""Reads ``hot.sqlite`` without ever writing to it: for a running box next to its writer, and for a folder that nobody serves.
+
+Each call opens its own read transaction; ``load_state`` pins manifest and batches in a single one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.errors import StoreDamaged, StoreTooNew
+from appliance.hot.encoding import decode
+from appliance.hot.state import Chunk, State, StreamState
+from appliance.hot.store import FILE_NAME, FORMAT_VERSION, columns_of, identity_of
+from appliance.manifest import Dirty, Segment
+from appliance.records import EVERYTHING, FileProgress, Schema, TimeRange
+
+_SEGMENT = "id, day, path, first, last, rows, ts_min, ts_max, bytes, sha256, schema_version, level"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamExtra:
+    """Columns of a stream's row that readers of records don't need; microseconds, None where there are none."""
+
+    last_commit_us: int | None
+    future_min: int | None
+    future_max: int | None
+
+
+class HotReader:
+    """A read-only look at the hot store; safe from any one thread at a time."""
+
+    def __init__(self, folder: Path, *, immutable: bool = False) -> None:
+        """``immutable`` is for a disk that can't be written to and a store without a WAL: SQLite then takes no locks.
+
+        Raises ``StoreDamaged`` when there is no such file or it can't be read, ``StoreTooNew`` for a later format.
+        """
+        self._path = folder / FILE_NAME
+        uri = f"{self._path.absolute().as_uri()}?mode=ro" + ("&immutable=1" if immutable else "")
+        try:
+            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA query_only=1")
+            self._db.execute("PRAGMA busy_timeout=5000")
+            version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        except sqlite3.DatabaseError as e:
+            raise StoreDamaged(f"can't be read: {e}", path=self._path, hint="is this the appliance's data folder?") from e
+        if version > FORMAT_VERSION:
+            raise StoreTooNew(f"{self._path}: written by a later version (format {version}, this one knows {FORMAT_VERSION})")
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def pinned(self) -> Iterator[None]:
+        """Everything read inside is of one instant."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("COMMIT")
+
+    def rows(self, state: StreamState, *, after_seq: int, before_seq: int, span: TimeRange = EVERYTHING) -> list[Chunk]:
+        """Hot rows of a stream with ``after_seq < seq < before_seq`` out of batches that can hold a record of ``span``, in order.
+
+        What a roll has moved meanwhile is not here any more: compare ``mark`` afterwards. ``state`` must know every version of
+        the schema that these rows were written with.
+        """
+        return list(self.iterate(state, after_seq=after_seq, before_seq=before_seq, span=span))
+
+    def iterate(
+        self, state: StreamState, *, after_seq: int, before_seq: int = 2**63 - 1, span: TimeRange = EVERYTHING
+    ) -> Iterator[Chunk]:
+        """``rows``, one batch at a time."""
+        found = self._db.execute(
+            "SELECT first, last, ts_min, ts_max, schema_version, encoding, body FROM batch"
+            " WHERE stream_id = ? AND last > ? AND first < ? AND ts_max >= ? AND ts_min < ? ORDER BY id",
+            (state.id, after_seq, before_seq, _low(span.since), _high(span.until)),
+        )
+        for first, last, ts_min, ts_max, version, encoding, body in found:
+            data = decode(encoding, state.schemas[version], body)
+            chunk = Chunk(first, last, data, ts_min, ts_max, data.nbytes, version).after(after_seq)
+            if chunk.last >= before_seq:
+                kept = before_seq - chunk.first
+                chunk = Chunk(chunk.first, before_seq - 1, chunk.data.slice(0, kept), ts_min, ts_max, chunk.nbytes, version)
+            yield chunk
+
+    def stream_extra(self, state: StreamState) -> StreamExtra:
+        """What only the writer needs of a stream."""
+        row = self._db.execute("SELECT last_commit_us, future_min, future_max FROM stream WHERE id = ?", (state.id,)).fetchone()
+        return StreamExtra(*row)
+
+    def cursor(self, sql: str, parameters: tuple[object, ...] = ()) -> sqlite3.Cursor:
+        """For the modules of the hot path that own a table."""
+        return self._db.execute(sql, parameters)
+
+    def mark(self, state: StreamState) -> int:
+        """The highest sequence of a stream that is in the lake."""
+        return int(self._db.execute("SELECT mark FROM stream WHERE id = ?", (state.id,)).fetchone()[0])
+
+    def load_state(self) -> State:
+        """Every stream with schemas, manifest and dirty spans; no rows (``rows`` reads them, with ``pinned`` around both)."""
+        streams: dict[str, StreamState] = {}
+        for stream_id, name, key, folder, identity, mark, last_seq in self._db.execute(
+            "SELECT id, name, fold, folder, identity, mark, last_seq FROM stream"
+        ).fetchall():
+            schemas = {
+                version: Schema(name, columns_of(columns), version)
+                for version, columns in self._db.execute("SELECT version, columns FROM schema WHERE stream_id = ? ORDER BY version", (stream_id,))
+            }
+            streams[key] = StreamState(
+                id=stream_id,
+                schema=schemas[max(schemas)],
+                schemas=schemas,
+                identity=identity_of(identity),
+                folder=folder,
+                mark=mark,
+                last_seq=last_seq,
+                segments=self._segments(stream_id, name, "state = 'live'"),
+                lost=self._segments(stream_id, name, "state IN ('damaged', 'missing')"),
+                dirty={
+                    row[0]: Dirty(*row)
+                    for row in self._db.execute("SELECT day, ts_min, ts_max, seq FROM dirty WHERE stream_id = ?", (stream_id,))
+                },
+            )
+        return State(streams)
+
+    def _segments(self, stream_id: int, name: str, where: str) -> tuple[Segment, ...]:
+        found = self._db.execute(f"SELECT {_SEGMENT} FROM segment WHERE stream_id = ? AND {where} ORDER BY day, first", (stream_id,))
+        return tuple(Segment(row[0], name, *row[1:]) for row in found)
+
+    def replaced(self) -> list[tuple[Segment, int]]:
+        """Segments that a compaction has replaced and whose files may still be there, each with the time of that in µs."""
+        found = self._db.execute(
+            f"SELECT s.name, g.ended_us, {', '.join('g.' + c for c in _SEGMENT.split(', '))} FROM segment g JOIN stream s ON s.id = g.stream_id"
+            " WHERE g.state = 'replaced' ORDER BY g.id"
+        )
+        return [(Segment(row[2], row[0], *row[3:]), row[1]) for row in found]
+
+    def batch_spans(self, state: StreamState) -> list[tuple[int, int, int]]:
+        """(first, last, committed µs) of each hot batch of a stream, in order."""
+        found = self._db.execute("SELECT first, last, committed_us FROM batch WHERE stream_id = ? ORDER BY first", (state.id,))
+        return found.fetchall()
+
+    def file_progress(self, digest: str, stream: str) -> FileProgress | None:
+        """How far a file's content has been taken into a stream; None when it is not known."""
+        row = self._db.execute(
+            "SELECT digest, name, bytes_total, position_next, done FROM file WHERE digest = ? AND stream = ?", (digest, stream)
+        ).fetchone()
+        return None if row is None else FileProgress(row[0], row[1], row[2], row[3], bool(row[4]), stream)
+
+    def meta(self, key: str) -> str | None:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def execute(self, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+        """Rows of one of the appliance's own SELECTs."""
+        return self._db.execute(sql, parameters).fetchall()
+
+
+def _low(since: int | None) -> int:
+    return -(2**63) if since is None else since
+
+
+def _high(until: int | None) -> int:
+    return 2**63 - 1 if until is None else until

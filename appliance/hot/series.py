@@ -1,0 +1,193 @@
+"""Series of a stream: which there are, how far each has come in event time, and the last record of each.
+
+A series is one set of tag values, known by a 64-bit hash that depends on names and values alone, not on their order, nor on
+tags that are null; so it stays when a stream gets another tag. Two of 100,000 series share a hash once in about 10^9
+boxes; such a pair would share one last value, and cost nothing else, since the merged view compares the values themselves.
+
+One owner, the door's writer thread; ``LastValues.table`` is immutable and may be handed to readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from appliance.records import Schema
+
+U64 = npt.NDArray[np.uint64]
+I64 = npt.NDArray[np.int64]
+PENDING_ROWS_MIN = 4096
+"""Last rows are merged when so many wait (or twice as many as there are series)."""
+_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+
+
+@lru_cache(maxsize=65_536)
+def _value_hash(tag: str, value: str) -> int:
+    return int.from_bytes(blake2b(f"{tag}\0{value}".encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def _mix(x: U64) -> U64:
+    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014): spreads each input bit over all output bits."""
+    x = (x ^ (x >> np.uint64(30))) * _MIX[0]
+    x = (x ^ (x >> np.uint64(27))) * _MIX[1]
+    return np.asarray(x ^ (x >> np.uint64(31)), dtype=np.uint64)
+
+
+def series_hashes(data: pa.RecordBatch, tags: Sequence[str]) -> U64:
+    """The series of each row, by column; distinct values are hashed once, a null tag counts as absent."""
+    total: U64 = np.zeros(data.num_rows, dtype=np.uint64)
+    for tag in tags:
+        column = data.column(data.schema.get_field_index(tag))
+        values = column.dictionary.to_pylist()
+        hashes = np.fromiter((_value_hash(tag, v) for v in values), dtype=np.uint64, count=len(values))
+        if len(values) == 1 and column.null_count == 0:
+            total += _mix(hashes)[0]
+            continue
+        lookup = np.append(_mix(hashes), np.uint64(0))
+        indices = column.indices.fill_null(len(values)) if column.null_count else column.indices
+        total += lookup[indices.to_numpy(zero_copy_only=False)]
+    return _mix(total)
+
+
+@dataclass(slots=True)
+class SeriesTable:
+    """The series of one stream and the latest event time of each, sorted by hash."""
+
+    hashes: U64
+    ts_max: I64
+
+    @classmethod
+    def empty(cls) -> SeriesTable:
+        return cls(np.empty(0, np.uint64), np.empty(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def unknown(self, hashes: U64) -> npt.NDArray[np.bool_]:
+        """Which of ``hashes`` are of no known series."""
+        if not len(self.hashes):
+            return np.ones(len(hashes), dtype=np.bool_)
+        at = np.searchsorted(self.hashes, hashes)
+        return np.asarray(self.hashes[np.minimum(at, len(self.hashes) - 1)] != hashes, dtype=np.bool_)
+
+    def reached(self, hashes: U64) -> I64:
+        """The latest event time of each series; the lowest integer where the series is new."""
+        new = self.unknown(hashes)
+        result: I64 = np.full(len(hashes), np.iinfo(np.int64).min, dtype=np.int64)
+        known = ~new
+        result[known] = self.ts_max[np.searchsorted(self.hashes, hashes[known])]
+        return result
+
+    def advance(self, hashes: U64, ts: I64) -> None:
+        """Takes in records; each series moves to its latest event time."""
+        order = np.lexsort((ts, hashes))
+        sorted_hashes, sorted_ts = hashes[order], ts[order]
+        ends = np.append(sorted_hashes[1:] != sorted_hashes[:-1], True) if len(order) else np.empty(0, np.bool_)
+        last_hash, last_ts = sorted_hashes[ends], sorted_ts[ends]
+        new = self.unknown(last_hash)
+        if new.any():
+            at = np.searchsorted(self.hashes, last_hash[new])
+            self.hashes = np.insert(self.hashes, at, last_hash[new])
+            self.ts_max = np.insert(self.ts_max, at, np.iinfo(np.int64).min)
+        place = np.searchsorted(self.hashes, last_hash)
+        self.ts_max[place] = np.maximum(self.ts_max[place], last_ts)
+
+
+def last_rows(hashes: U64, ts: I64, seqs: I64) -> npt.NDArray[np.intp]:
+    """Positions, in order of (series, time, sequence), of the rows of each series that share its latest event time."""
+    if not len(hashes):
+        return np.empty(0, np.intp)
+    order = np.lexsort((seqs, ts, hashes))
+    h, t = hashes[order], ts[order]
+    ends = np.flatnonzero(np.append(h[1:] != h[:-1], True))
+    latest = np.repeat(t[ends], np.diff(np.append(-1, ends)))
+    return np.asarray(order[t == latest], dtype=np.intp)
+
+
+class LastValues:
+    """The last record of each series of one stream: its newest by event time, repeats of it merged field by field."""
+
+    def __init__(self, schema: Schema, *, merge_fields: bool) -> None:
+        """``merge_fields``: records of one series and time are the same one (the stream has an identity)."""
+        self._schema = schema
+        self._merge = merge_fields
+        self._hashes: U64 = np.empty(0, np.uint64)
+        self._seqs: I64 = np.empty(0, np.int64)
+        self._data: pa.RecordBatch = _empty(schema)
+        self._pending: list[tuple[U64, I64, pa.RecordBatch]] = []
+        self._pending_rows = 0
+
+    def add(self, schema: Schema, hashes: U64, data: pa.RecordBatch, *, first_seq: int) -> None:
+        """Takes in committed rows (columns of ``schema``, the stream's newest) with sequences from ``first_seq`` on."""
+        self._schema = schema
+        ts = _ts(data)
+        seqs = np.arange(first_seq, first_seq + data.num_rows, dtype=np.int64)
+        keep = last_rows(hashes, ts, seqs)
+        self._pending.append((hashes[keep], seqs[keep], data.take(pa.array(keep))))
+        self._pending_rows += len(keep)
+        if self._pending_rows > max(PENDING_ROWS_MIN, 2 * len(self._hashes)):
+            self._settle()
+
+    def restore(self, schema: Schema, hashes: U64, seqs: I64, data: pa.RecordBatch) -> None:
+        """Starts from rows that were kept earlier, one for each series."""
+        self._schema, self._hashes, self._seqs, self._data = schema, hashes, seqs, data
+
+    def rows(self) -> tuple[U64, I64, pa.RecordBatch]:
+        """(series, sequence, record) with one row for each series, in the columns of the newest schema."""
+        self._settle()
+        return self._hashes, self._seqs, self._data
+
+    def _settle(self) -> None:
+        parts = [(self._hashes, self._seqs, self._data), *self._pending]
+        self._pending, self._pending_rows = [], 0
+        hashes = np.concatenate([p[0] for p in parts])
+        seqs = np.concatenate([p[1] for p in parts])
+        data = pa.concat_batches([fit(p[2], self._schema) for p in parts if p[2].num_rows]) if len(hashes) else _empty(self._schema)
+        order = last_rows(hashes, _ts(data), seqs)
+        hashes, seqs, data = hashes[order], seqs[order], data.take(pa.array(order))
+        ends = np.flatnonzero(np.append(hashes[1:] != hashes[:-1], True)) if len(hashes) else np.empty(0, np.intp)
+        if len(ends) < len(hashes):
+            data = _merge_runs(data, hashes, ends) if self._merge else data.take(pa.array(ends))
+        self._hashes, self._seqs, self._data = hashes[ends], seqs[ends], data
+
+
+def fit(data: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
+    """Rows written under an older version of a stream's schema, in the columns of ``schema``: new ones null, ints widened."""
+    target = schema.arrow
+    if data.schema.equals(target):
+        return data
+    columns = []
+    for wanted in target:
+        at = data.schema.get_field_index(wanted.name)
+        if at < 0:
+            columns.append(pa.nulls(data.num_rows, wanted.type))
+        else:
+            column = data.column(at)
+            columns.append(column if column.type == wanted.type else column.cast(wanted.type, safe=False))
+    return pa.RecordBatch.from_arrays(columns, schema=target)
+
+
+def _merge_runs(data: pa.RecordBatch, hashes: U64, ends: npt.NDArray[np.intp]) -> pa.RecordBatch:
+    """One row for each run of equal hashes: in each column the last value of the run that is not null."""
+    starts = np.append(0, ends[:-1] + 1)
+    positions = np.arange(len(hashes))
+    columns = []
+    for column in data.columns:
+        valid = column.is_valid().to_numpy(zero_copy_only=False)
+        last_valid = np.maximum.accumulate(np.where(valid, positions, -1))[ends]
+        columns.append(column.take(pa.array(last_valid, mask=last_valid < starts)))
+    return pa.RecordBatch.from_arrays(columns, schema=data.schema)
+
+
+def _ts(data: pa.RecordBatch) -> I64:
+    return np.asarray(data.column(0).cast(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _empty(schema: Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in schema.arrow], schema=schema.arrow)
