@@ -254,7 +254,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("text", "message"), BAD, ids=[message[:50] for _, message in BAD])
+@pytest.mark.parametrize(("text", "message"), BAD, ids=[f"{number}: {message[:40]}" for number, (_, message) in enumerate(BAD)])
 def test_a_bad_config_is_refused_in_one_line_that_says_where(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigRefused) as refused:
         load(tmp_path, text)
