@@ -2,6 +2,7 @@
 # make test  all set-up, then every check in order: format, lint, types, import contracts, tests
 # make bench all set-up, then the measurements
 # make fmt   writes the format and the lint's safe fixes
+# make install   as root: into /opt/edge-appliance, as a service of the system (systemd/README.md)
 #
 # Needs Python 3.11 or later with venv, and make. Everything else goes into .venv, pinned and hashed.
 
@@ -10,9 +11,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PROJECT := pyproject.toml
+PREFIX := /opt/edge-appliance
 
 .DEFAULT_GOAL := run
-.PHONY: run test bench fmt clean
+.PHONY: run test bench fmt install clean
 
 run: $(VENV)/ready-to-run
 	@if [ -t 1 ]; then exec $(BIN)/appliance run --tui; else exec $(BIN)/appliance run; fi
@@ -29,6 +31,19 @@ bench: $(VENV)/ready-to-test
 
 fmt: $(VENV)/ready-to-test
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+install:
+	@[ "$$(id -u)" = 0 ] || { echo "make install is for root" >&2; exit 1; }
+	@echo "== installing into $(PREFIX)"
+	@$(PYTHON) -m venv $(PREFIX)/.venv
+	@$(PREFIX)/.venv/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements.txt
+	@$(PREFIX)/.venv/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --force-reinstall .
+	@install -m 644 README.md $(PREFIX)/README.md
+	@id -u appliance >/dev/null 2>&1 || useradd --system --home-dir /var/lib/appliance --shell /usr/sbin/nologin --user-group appliance
+	@install -m 644 systemd/appliance.service /etc/systemd/system/appliance.service
+	@if [ -d /run/systemd/system ]; then \
+		systemctl daemon-reload && systemctl enable appliance && systemctl restart appliance && systemctl --no-pager status appliance; \
+	else echo "systemd does not run here; with it: systemctl enable --now appliance"; fi
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
