@@ -29,6 +29,9 @@ OWNERS: dict[str, dict[str, str]] = {
     "time.time_ns": {"appliance/clock.py": "where time comes from"},
     "threading.Thread": {
         "appliance/door/writer.py": "the writer: the only holder of the write connection",
+        "appliance/roll/keeper.py": "the housekeeper: rolls, and waits for the process that compacts",
+        "appliance/sources/line_sockets/udp.py": "takes datagrams off the socket before the kernel drops them",
+        "appliance/sources/line_sockets/feeder.py": "hands gathered lines to the door, waiting for each receipt",
     },
 }
 """Call -> file -> why it may."""
