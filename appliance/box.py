@@ -28,6 +28,7 @@ from appliance.hot.ring import Ring, measured
 from appliance.hot.series import LastValues, SeriesTable, fit
 from appliance.hot.state import ALL_TAGS, State, StreamState
 from appliance.hot.store import HotStore
+from appliance.manifest import Segment
 from appliance.records import FileProgress, fold
 
 LOCK_NAME = "appliance.lock"
@@ -89,8 +90,16 @@ class Box:
         )
 
     def start(self) -> None:
-        """Opens the door."""
+        """Starts the writer and opens the door."""
+        self.start_writer()
+        self.open_door()
+
+    def start_writer(self) -> None:
+        """From now on the write connection can be used through the writer; records are not taken yet."""
         self.writer.start()
+
+    def open_door(self) -> None:
+        """From now on records are taken."""
         self.door.open(self.writer)
 
     @property
@@ -101,6 +110,10 @@ class Box:
     def reader(self) -> HotReader:
         """A new read-only look at the hot store, for one thread."""
         return HotReader(self.folder)
+
+    def set_aside(self, key: str, segment: Segment, *, state: str, reason: str) -> None:
+        """Takes a segment out of the live set (``missing`` or ``damaged``); before or after ``start``, from any other thread."""
+        self.writer.call(lambda committer: committer.set_aside(key, segment, state=state, reason=reason)).result()
 
     def last_values(self, stream: str) -> pa.Table:
         """The last record of each series (``Schema.lake``); waits for the writer, so not for the event loop. Raises ``KeyError``."""

@@ -35,6 +35,10 @@ class RetryLater(ApplianceError):
         self.after_s = after_s
 
 
+class OutcomeUnknown(RetryLater):
+    """The disk failed in the middle of a commit: it may or may not be there. Undo nothing; the process ends and recovers."""
+
+
 class ConfigRefused(ApplianceError):
     """The config can't be used; nothing was changed."""
 

@@ -125,8 +125,12 @@ class Group:
         return Draft(None, name, None, self._identity(key, submission))
 
     def _tags(self, name: str) -> tuple[str, ...]:
+        """Columns that the owner has declared as tags; an identity's columns are tags too."""
         options = self._options.get(fold(name))
-        return () if options is None else tuple(options.tags)
+        if options is None:
+            return ()
+        identity = options.identity if isinstance(options.identity, tuple) else ()
+        return (*options.tags, *(c for c in identity if fold(c) != "ts"))
 
     def _identity(self, key: str, submission: Submission) -> tuple[str, ...] | None:
         """What makes two records of a new stream the same one: as configured, else by the kind of its first source."""

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from appliance.clock import Clock
 from appliance.door.commit import Committer
 from appliance.door.group import Group
-from appliance.errors import ApplianceError, RejectPayload, RetryLater
+from appliance.errors import ApplianceError, OutcomeUnknown, RejectPayload, RetryLater
 from appliance.hot.state import State, StreamState
 from appliance.records import Receipt, Submission
 
@@ -206,7 +206,7 @@ class Writer:
         log.critical("the writer has stopped: %s: %s", type(error).__name__, error)
         for item in left:
             if not item.future.done():
-                item.future.set_exception(RetryLater("the hot store could not be written; the appliance restarts to recover", after_s=2))
+                item.future.set_exception(OutcomeUnknown("the hot store could not be written; the appliance restarts to recover", after_s=2))
             if isinstance(item, Waiting):
                 self._on_done(item)
         self._on_fatal(error)

@@ -1,0 +1,47 @@
+"""``check-config`` and ``init``: see what a config says before the box does what it says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from appliance.cli.common import config_option, data_dir_option, print_table
+from appliance.config import Config, shown_options
+from appliance.errors import UsageRefused
+from appliance.option_docs import config_schema, example_config
+
+
+@click.command("check-config")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of the config instead.")
+@config_option
+def check_config(*, config: Config, config_file: Path | None, schema: bool) -> None:
+    """Check the config and show every value with its origin.
+
+    \b
+    Example:
+      appliance check-config --config /etc/appliance/appliance.toml
+    """
+    if schema:
+        click.echo(json.dumps(config_schema(), indent=2))
+        return
+    print_table(["option", "value", "from"], shown_options(config))
+
+
+@click.command()
+@click.option("--force", is_flag=True, help="Write over a config that is there.")
+@data_dir_option
+def init(*, data_dir: Path, force: bool) -> None:
+    """Make the data folder and a commented config in it.
+
+    \b
+    Example:
+      appliance init --data-dir ./data
+    """
+    file = data_dir / "appliance.toml"
+    if file.exists() and not force:
+        raise UsageRefused(f"{file} is there already; --force writes over it")
+    data_dir.mkdir(parents=True, exist_ok=True)
+    file.write_text(example_config(), encoding="utf-8")
+    click.echo(f"{file} written; next: appliance check-config --data-dir {data_dir}, then: appliance run --data-dir {data_dir}", err=True)

@@ -1,0 +1,113 @@
+"""The command line's way to a running service: HTTP over the unix socket of the data folder.
+
+``connect`` raises ``NotRunning`` where nobody answers; what the service refuses becomes the error that it names.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from appliance.errors import ApplianceError, NotRunning, QueryRefused, RejectPayload, RetryLater
+
+SOCKET_NAME = "appliance.sock"
+TIMEOUT_S = 10.0
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path, *, timeout_s: float | None) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self.sock.connect(f"/proc/self/fd/{folder}/{self._path.name}")  # a long path does not fit into an address
+        except OSError as e:
+            self.sock.close()
+            raise NotRunning(f"no service answers on {self._path}; start it with: appliance run --data-dir {self._path.parent}") from e
+        finally:
+            os.close(folder)
+
+
+def is_running(data_dir: Path) -> bool:
+    """Whether a service answers for this folder."""
+    try:
+        connect(data_dir).close()
+    except NotRunning:
+        return False
+    return True
+
+
+def connect(data_dir: Path, *, timeout_s: float | None = TIMEOUT_S) -> UnixConnection:
+    """An open connection. Raises ``NotRunning``."""
+    path = data_dir / SOCKET_NAME
+    if not path.exists():
+        raise NotRunning(f"no service runs on {data_dir}; start it with: appliance run --data-dir {data_dir}")
+    connection = UnixConnection(path, timeout_s=timeout_s)
+    connection.connect()
+    return connection
+
+
+def get_json(data_dir: Path, path: str, parameters: Mapping[str, str] | None = None) -> Any:
+    """The JSON that a GET gives. Raises ``NotRunning`` or the error that the service names."""
+    connection = connect(data_dir)
+    try:
+        connection.request("GET", path + ("?" + urlencode(parameters) if parameters else ""))
+        answer = connection.getresponse()
+        body = answer.read()
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise refusal(answer.status, body, answer.headers.get("Retry-After"))
+    return json.loads(body)
+
+
+def post_json(data_dir: Path, path: str, value: Any) -> Any:
+    """The JSON that a POST of JSON gives; waits as long as it takes."""
+    connection = connect(data_dir, timeout_s=None)
+    try:
+        connection.request("POST", path, body=json.dumps(value), headers={"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        body = answer.read()
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise refusal(answer.status, body, answer.headers.get("Retry-After"))
+    return json.loads(body)
+
+
+def get_lines(data_dir: Path, path: str, parameters: Mapping[str, str]) -> Iterator[bytes]:
+    """The lines of an answer without an end, as they come."""
+    connection = connect(data_dir, timeout_s=None)
+    try:
+        connection.request("GET", path + "?" + urlencode(parameters))
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise refusal(answer.status, answer.read(), answer.headers.get("Retry-After"))
+        while line := answer.readline():
+            yield line
+    finally:
+        connection.close()
+
+
+def refusal(status: int, body: bytes, retry_after: str | None = None) -> ApplianceError:
+    """The service's refusal as the error that it was."""
+    try:
+        said = json.loads(body)
+        text = str(said.get("error") or said.get("message") or said)
+    except (ValueError, AttributeError):
+        text = body.decode("utf-8", "replace").strip() or f"HTTP status {status}"
+    if status in (429, 503):
+        return RetryLater(text, after_s=int(retry_after) if retry_after and retry_after.isdigit() else 1)
+    return QueryRefused(text) if status == 400 else RejectPayload(text)

@@ -1,0 +1,42 @@
+"""``run`` and ``tui``: the service, and the screen that shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from appliance.cli.common import config_option, data_dir_option
+from appliance.config import Config
+
+
+@click.command("run")
+@click.option("--tui", "with_tui", is_flag=True, help="Show the terminal UI in the same process.")
+@config_option
+def run(*, config: Config, config_file: Path | None, with_tui: bool) -> int:
+    """Run the service: take in, keep, roll, answer.
+
+    \b
+    Example:
+      appliance run --tui
+    """
+    from appliance.service import run_service, run_with_tui
+
+    return run_with_tui(config, config_file) if with_tui else run_service(config, config_file)
+
+
+@click.command("tui")
+@data_dir_option
+def tui(*, data_dir: Path) -> None:
+    """Show the terminal UI of a running service; with none running, the folder read-only.
+
+    \b
+    Example:
+      appliance tui
+    """
+    from appliance.cli.local import is_running
+    from appliance.cli.offline import OfflineClient
+    from tui.app import run_app
+    from tui.client import SocketClient
+
+    run_app(SocketClient(data_dir) if is_running(data_dir) else OfflineClient(data_dir), detach=True)

@@ -1,0 +1,71 @@
+"""``status``: the one picture of the box, for a terminal or as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from appliance.cli.common import data_dir_option, visible
+from appliance.cli.local import get_json
+from appliance.clock import iso
+from appliance.errors import NotRunning
+from appliance.observe.status import Status
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The whole picture as one object.")
+@data_dir_option
+def status(*, data_dir: Path, as_json: bool) -> None:
+    """Show how the box is; without a running service, what the folder holds.
+
+    \b
+    Example:
+      appliance status
+    """
+    found = read_status(data_dir)
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    for line in lines(found):
+        click.echo(visible(line))
+
+
+def read_status(data_dir: Path) -> Status:
+    """From the service, else from the folder."""
+    try:
+        return msgspec.convert(get_json(data_dir, "/api/status"), Status)
+    except NotRunning:
+        from appliance.serving.folder import folder_status
+
+        return folder_status(data_dir)
+
+
+def lines(s: Status) -> list[str]:
+    """The picture as text."""
+    store, lake, ingest = s.store, s.lake, s.ingest
+    latency = "no records yet" if ingest.p50_ms is None else f"p50 {ingest.p50_ms:.1f} ms, p99 {ingest.p99_ms:.1f} ms, max {ingest.max_ms:.1f} ms"
+    running = f"process {s.pid}, since {iso(s.started_us)}" if s.state != "offline" else "no service runs"
+    out = [
+        f"{s.node}: {s.health}, {s.state} ({running}), version {s.version}, as of {iso(s.as_of_us)}",
+        f"streams  {len(s.streams)}, {sum(t.records for t in s.streams)} records, {s.rate:.1f}/s",
+        f"hot      {sum(t.hot_rows for t in s.streams)} records; ring {size(store.ring_bytes)} of {size(store.ring_bytes_max)};"
+        f" hot.sqlite {size(store.sqlite_bytes)} + WAL {size(store.wal_bytes)}; durability {store.durability}",
+        f"cold     {lake.rows} records in {lake.segments} segments, {size(lake.bytes)}; disk {size(lake.disk_free_bytes)} free of {size(lake.disk_total_bytes)}",
+        f"latency  received to acknowledged, last minute: {latency}",
+        f"letters  {s.dead_letters} refused records wait, {s.dead_letters_new} of the last hour" + (f"; {s.last_dead_letter}" if s.last_dead_letter else ""),
+    ]
+    out += [f"source   {source.name}: {source.state}{'; ' + source.detail if source.detail else ''}" for source in s.sources]
+    out += [f"{p.level:<8} {p.what} (since {iso(p.since_us)}){'; ' + p.hint if p.hint else ''}" for p in s.problems]
+    return out
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    raise AssertionError("unreachable")

@@ -1,0 +1,245 @@
+"""The wiring, top to bottom in the order of the flow, and the life of the process: start, ready, reload, drain, end.
+
+Everything is made here and handed what it needs; nothing else knows the whole. Signals: SIGTERM and SIGINT drain and end with
+status 0, SIGHUP reads the config again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from appliance import __version__
+from appliance.box import Box, no_step
+from appliance.clock import Clock, SystemClock
+from appliance.config import Config, HostSource, DropSource, LineProtocolSource, MqttSource, load_config
+from appliance.errors import ApplianceError, ConfigRefused
+from appliance.observe.notify_systemd import Notifier
+from appliance.observe.status import Problem, SourceStatus, Status
+from appliance.reconcile.start import check_lake
+from appliance.roll.keeper import Keeper
+from appliance.serving import panels
+from appliance.serving.board import Board
+from appliance.serving.http.app import App
+from appliance.serving.http.context import HttpContext
+from appliance.serving.http.server import HttpServer
+from appliance.serving.http.sockets import bind_tcp, bind_unix, inherited_sockets, is_for
+from appliance.serving.queries import Queries
+from appliance.sources.files import FileTaker
+from appliance.sources.source import Source
+
+log = logging.getLogger(__name__)
+SOCKET_NAME: Final = "appliance.sock"
+WATCHDOG_LATE_NS: Final = 20_000_000_000
+"""The watchdog is fed only while the writer went round its loop within this time."""
+TICK_S: Final = 1.0
+PARSE_THREADS: Final = 2
+GRACE_S: Final = 10.0
+
+
+class Service:
+    """A running box. ``run`` is its whole life; everything it owns is closed when that returns."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock | None = None,
+        step: Callable[[str], None] = no_step,
+        reload: Callable[[], Config] | None = None,
+    ) -> None:
+        """``step`` is told each named step of commit, roll and compaction, for tests that stop there; ``reload`` reads the config again."""
+        self.config = config
+        self._clock = clock or SystemClock()
+        self._step = step
+        self._reload = reload
+        self._stop = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._fatal: BaseException | None = None
+        self._state = "starting"
+        self._problems: list[Problem] = []
+        self._notifier = Notifier(os.environ)
+        self.ready = asyncio.Event()
+
+    def stop(self) -> None:
+        """Drain and end; from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    async def run(self) -> int:
+        """Recovers, serves until told to stop, drains. The exit status: 0, or 1 when the hot store could not be written."""
+        loop = self._loop = asyncio.get_running_loop()
+        app = App(options=self.config.http, clock=self._clock, version=__version__)
+        server = HttpServer(app, options=self.config.http, clock=self._clock)
+        await self._listen(server)
+        try:
+            box = await loop.run_in_executor(None, self._open_box)
+        except BaseException:
+            await server.stop(grace_s=0.0)
+            raise
+        with ThreadPoolExecutor(PARSE_THREADS, thread_name_prefix="parse") as pool:
+            await self._serve(app, server, box, pool)
+        box.close()
+        self._notifier.close()
+        return 0 if self._fatal is None else 1
+
+    def _open_box(self) -> Box:
+        box = Box(self.config, clock=self._clock, step=self._step, on_fatal=self._on_fatal)
+        box.start_writer()
+        self._problems += check_lake(box)
+        box.open_door()
+        return box
+
+    async def _listen(self, server: HttpServer) -> None:
+        """Listens before recovery: clients are told 503 and to come again instead of being refused."""
+        listen = self.config.http.listen
+        inherited = inherited_sockets(os.environ)
+        sockets = [s for s in inherited if is_for(s, listen)]
+        if listen and not sockets:
+            sockets.append(bind_tcp(listen))
+        self.config.data_dir.mkdir(parents=True, exist_ok=True)
+        path = self.config.data_dir / SOCKET_NAME
+        await server.start([*sockets, bind_unix(path)], remove_at_end=[path])
+
+    async def _serve(self, app: App, server: HttpServer, box: Box, pool: ThreadPoolExecutor) -> None:
+        queries = Queries(box, options=self.config.query, clock=self._clock)
+        keeper = Keeper(box, clock=self._clock, leased=queries.leased, step=self._step)
+        taker = FileTaker(box, clock=self._clock)
+        sources = self._sources(box, taker, pool)
+        board = Board(
+            box,
+            clock=self._clock,
+            keeper=keeper.status,
+            sources=lambda: (self._http_status(box), *(s.status() for s in sources)),
+            problems=lambda: tuple(self._problems),
+            queries_running=queries.running,
+            state=lambda: self._state,
+        )
+        app.open(self._context(box, queries, taker, board, pool))
+        keeper.start()
+        for source in sources:
+            source.start()
+        self._state = "running"
+        self.ready.set()
+        self._notifier.ready("running")
+        log.info("ready: %s on %s", self.config.http.listen or "no TCP", self.config.data_dir)
+        await self._until_stopped(box, board, keeper)
+        self._state = "stopping"
+        self._notifier.stopping("draining")
+        app.shut()
+        loop = asyncio.get_running_loop()
+        for source in sources:
+            await loop.run_in_executor(None, source.stop)
+        await server.stop(grace_s=GRACE_S)
+        await loop.run_in_executor(None, keeper.stop)
+        await queries.close()
+        board.close()
+
+    async def _until_stopped(self, box: Box, board: Board, keeper: Keeper) -> None:
+        """Feeds systemd from the writer's progress once a second until the end is asked for."""
+        while not self._stop.is_set():
+            now_ns = self._clock.monotonic_ns()
+            if now_ns - box.writer.progress_ns < WATCHDOG_LATE_NS:
+                self._notifier.feed(box.writer.progress_ns)
+            if self._notifier.wanted:
+                self._notifier.status(status_line(board.status()))
+            try:
+                await asyncio.wait_for(self._stop.wait(), TICK_S)
+            except TimeoutError:
+                continue
+
+    def _context(self, box: Box, queries: Queries, taker: FileTaker, board: Board, pool: ThreadPoolExecutor) -> HttpContext:
+        spool = self.config.data_dir / "spool"
+        spool.mkdir(exist_ok=True)
+
+        def latest(stream: str) -> Any | None:
+            return panels.rows(box.last_values(stream)) if box.state.get(stream) is not None else None
+
+        return HttpContext(
+            config=self.config,
+            door=box.door,
+            queries=queries,
+            ingest=taker.take_upload,
+            parse_pool=pool,
+            spool=spool,
+            state=lambda: box.state,
+            status=board.status,
+            series=lambda stream, column, since: panels.series(box.state, stream, column, since_us=since, now_us=self._clock.now_us()),
+            latest=latest,
+            columns=lambda stream: panels.columns(box.state, stream),
+        )
+
+    def _sources(self, box: Box, taker: FileTaker, pool: ThreadPoolExecutor) -> list[Source]:
+        made: list[Source] = []
+        for options in self.config.sources:
+            if isinstance(options, HostSource):
+                from appliance.sources.host import HostReader
+
+                made.append(HostReader(options, door=box.door, clock=self._clock))
+            elif isinstance(options, DropSource):
+                from appliance.sources.drop import DropFolder
+
+                made.append(DropFolder(options, taker=taker, data_dir=self.config.data_dir, clock=self._clock))
+            elif isinstance(options, LineProtocolSource):
+                from appliance.sources.line_protocol import LineProtocolListener
+
+                made.append(LineProtocolListener(options, door=box.door, clock=self._clock, limits=self.config.limits, pool=pool))
+            elif isinstance(options, MqttSource):
+                from appliance.sources.mqtt import MqttSubscriber
+
+                made.append(MqttSubscriber(options, door=box.door, clock=self._clock, config=self.config))
+        return made
+
+    def _http_status(self, box: Box) -> SourceStatus:
+        listen = self.config.http.listen or "unix socket only"
+        state = "paused" if box.door.is_behind else "ok"
+        return SourceStatus("http", "http", state, listen, box.door.totals.get("http", 0), box.door.rejected.get("http", 0), 0)
+
+    def _on_fatal(self, error: BaseException) -> None:
+        """The writer's word that nothing may be written any more: end, so that the next start recovers."""
+        self._fatal = error
+        self.stop()
+
+    def reload(self) -> None:
+        """Reads the config again; a bad one is refused whole and the old one stays in force."""
+        if self._reload is None:
+            return
+        try:
+            found = self._reload()
+        except ConfigRefused as e:
+            log.error("the config was not reloaded, the old one stays in force: %s", e)
+            return
+        changed = [name for name in ("node", "hot", "limits", "roll", "compact", "retention", "http", "query", "sources", "streams") if getattr(found, name) != getattr(self.config, name)]
+        if changed:
+            log.warning("the config is right; %s changed and takes effect at the next start", ", ".join(changed))
+        else:
+            log.info("the config is right and unchanged")
+
+
+def status_line(status: Status) -> str:
+    """The box in one line, for systemd."""
+    worst = f"; {status.problems[0].what}" if status.problems else ""
+    return f"{status.health}, {status.rate:.0f} records/s, {len(status.streams)} streams{worst}"
+
+
+def run_service(config: Config) -> int:
+    """Runs until SIGTERM or SIGINT; the exit status. Raises what keeps it from starting."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    return asyncio.run(_run(config))
+
+
+async def _run(config: Config) -> int:
+    service = Service(config, reload=lambda: load_config(data_dir=config.data_dir, file=config.file))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.stop)
+    loop.add_signal_handler(signal.SIGHUP, service.reload)
+    return await service.run()

@@ -1,0 +1,199 @@
+"""Fills the one picture of the box (``Status``) from where the facts are; every surface shows this and nothing else.
+
+Reads immutable state and counters; asks the disk for sizes. Safe to call from any one thread at a time; about 1 ms.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from appliance import __version__
+from appliance.box import Box
+from appliance.clock import Clock
+from appliance.door.door import ALL
+from appliance.hot.state import StreamState
+from appliance.hot.store import FILE_NAME
+from appliance.observe.rates import HISTORY_S, rate_of
+from appliance.observe.status import LakeStatus, LatencyStatus, Problem, SourceStatus, Status, StoreStatus, StreamStatus
+from appliance.roll.keeper import KeeperStatus
+
+CPU_WINDOW_NS = 10_000_000_000
+DEAD_LETTER_NEW_US = 3600 * 1_000_000
+DISK_WARN_SHARE = 0.1
+
+
+class Board:
+    """Collects; holds only what is needed for means over time."""
+
+    def __init__(
+        self,
+        box: Box,
+        *,
+        clock: Clock,
+        keeper: Callable[[], KeeperStatus],
+        sources: Callable[[], tuple[SourceStatus, ...]],
+        problems: Callable[[], tuple[Problem, ...]],
+        queries_running: Callable[[], int],
+        state: Callable[[], str],
+    ) -> None:
+        self._box = box
+        self._clock = clock
+        self._keeper = keeper
+        self._sources = sources
+        self._problems = problems
+        self._queries = queries_running
+        self._state = state
+        self._started_us = clock.now_us()
+        self._cpu: list[tuple[int, float]] = []
+        self._reader = box.reader()
+        self._since: dict[str, int] = {}
+
+    def status(self) -> Status:
+        """The picture of now."""
+        box = self._box
+        now_ns, now_us = self._clock.monotonic_ns(), self._clock.now_us()
+        streams = tuple(self._stream(s, now_ns) for _, s in sorted(box.state.streams.items()))
+        keeper = self._keeper()
+        disk = os.statvfs(box.folder)
+        total = box.door.rates.history(ALL, at_ns=now_ns)
+        letters, letters_new, letter = self._dead_letters(now_us)
+        lake = LakeStatus(
+            segments=sum(s.segments for s in streams),
+            rows=sum(s.cold_rows for s in streams),
+            bytes=sum(s.bytes_cold for s in streams),
+            lost_segments=sum(len(s.lost) for s in box.state.streams.values()),
+            last_roll_us=keeper.last_roll_us,
+            next_roll_us=keeper.next_roll_us,
+            rolling=keeper.rolling,
+            compacting=keeper.compacting,
+            disk_free_bytes=disk.f_bavail * disk.f_frsize,
+            disk_total_bytes=disk.f_blocks * disk.f_frsize,
+        )
+        problems = self._dated((*self._found(lake, keeper), *self._problems()), now_us)
+        return Status(
+            as_of_us=now_us,
+            node=box.config.node.name,
+            version=__version__,
+            data_dir=str(box.folder.absolute()),
+            pid=os.getpid(),
+            started_us=self._started_us,
+            health="CRIT" if any(p.level == "CRIT" for p in problems) else "WARN" if problems else "OK",
+            state=self._state(),
+            streams=streams,
+            store=self._store(now_ns),
+            lake=lake,
+            ingest=box.door.latency.status(at_ns=now_ns),
+            rate=rate_of(total),
+            history=total,
+            history_s=HISTORY_S,
+            sources=self._sources(),
+            dead_letters=letters,
+            dead_letters_new=letters_new,
+            last_dead_letter=letter,
+            problems=problems,
+            memory_bytes=resident_bytes(),
+            cpu_share=self._cpu_share(now_ns),
+            queries_running=self._queries(),
+        )
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def _stream(self, state: StreamState, now_ns: int) -> StreamStatus:
+        book = self._box.committer.books.get(state.name.lower())
+        history = self._box.door.rates.history(state.name, at_ns=now_ns)
+        return StreamStatus(
+            name=state.name,
+            rate=rate_of(history),
+            records=state.last_seq,
+            hot_rows=state.hot_rows,
+            cold_rows=state.cold_rows,
+            segments=len(state.segments),
+            bytes_cold=sum(s.bytes for s in state.segments),
+            bytes_ring=sum(c.nbytes for c in state.ring),
+            mark=state.mark,
+            last_seq=state.last_seq,
+            last_ts_us=None if book is None else book.last_ts_us,
+            last_arrival_us=None if book is None else book.last_commit_us,
+            dirty_days=len(state.dirty),
+            columns=len(state.schema.columns) + 1,
+            series=0 if book is None else len(book.series),
+            history=history,
+        )
+
+    def _store(self, now_ns: int) -> StoreStatus:
+        box = self._box
+        commit: LatencyStatus = box.writer.commit_latency.status(at_ns=now_ns)
+        return StoreStatus(
+            ring_bytes=box.ring.bytes,
+            ring_bytes_max=box.ring.bytes_max,
+            ring_rows=box.ring.rows,
+            sqlite_bytes=size_of(box.folder / FILE_NAME),
+            wal_bytes=size_of(box.folder / f"{FILE_NAME}-wal"),
+            durability=box.config.hot.durability,
+            commits=box.writer.commits,
+            commit_ms_p99=commit.p99_ms,
+            queue_bytes=box.door.inflight_bytes,
+            queue_bytes_max=box.door.inflight_bytes_max,
+        )
+
+    def _found(self, lake: LakeStatus, keeper: KeeperStatus) -> list[Problem]:
+        """What is degraded, as far as the state itself shows it."""
+        found = []
+        disk = self._box.door.disk_problem
+        if disk is not None:
+            found.append(Problem("CRIT", disk, 0, "records are refused until there is room"))
+        elif lake.disk_free_bytes < lake.disk_total_bytes * DISK_WARN_SHARE:
+            free = lake.disk_free_bytes >> 20
+            found.append(Problem("WARN", f"the disk is nearly full: {free} MiB are free", 0, "make room, or shorten what is kept"))
+        for state in self._box.state.streams.values():
+            for segment in state.lost[:3]:
+                found.append(Problem("CRIT", f"a segment is lost: {segment.describe()}", 0, "restore it from a backup; appliance verify tells more"))
+            if len(state.lost) > 3:
+                found.append(Problem("CRIT", f"{len(state.lost)} segments of stream {state.name} are lost", 0, "see appliance verify"))
+        if keeper.failure is not None:
+            found.append(Problem("WARN", keeper.failure, 0, "it is tried again; records stay in the hot store meanwhile"))
+        if self._box.door.is_behind:
+            found.append(Problem("WARN", "more comes in than can be written; sources are slowed", 0, "lower the rate, or use faster storage"))
+        return found
+
+    def _dated(self, problems: tuple[Problem, ...], now_us: int) -> tuple[Problem, ...]:
+        """Each with the time since when it has been there."""
+        since = {p.what: self._since.get(p.what, p.since_us or now_us) for p in problems}
+        self._since = since
+        return tuple(Problem(p.level, p.what, since[p.what], p.hint) for p in problems)
+
+    def _dead_letters(self, now_us: int) -> tuple[int, int, str | None]:
+        rows: list[tuple[Any, ...]] = self._reader.execute(
+            "SELECT (SELECT count(*) FROM dead_letter WHERE replayed_us IS NULL),"
+            " (SELECT count(*) FROM dead_letter WHERE replayed_us IS NULL AND at_us > ?),"
+            " (SELECT source || ': ' || reason FROM dead_letter WHERE replayed_us IS NULL ORDER BY id DESC LIMIT 1)",
+            (now_us - DEAD_LETTER_NEW_US,),
+        )
+        return int(rows[0][0]), int(rows[0][1]), rows[0][2]
+
+    def _cpu_share(self, now_ns: int) -> float:
+        used = sum(os.times()[:2])
+        self._cpu = [(at, cpu) for at, cpu in self._cpu if now_ns - at <= CPU_WINDOW_NS][-50:] + [(now_ns, used)]
+        at, cpu = self._cpu[0]
+        return (used - cpu) / ((now_ns - at) / 1e9) if now_ns > at else 0.0
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 when it is not there."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def resident_bytes() -> int:
+    """Memory that this process holds; 0 where the system doesn't tell."""
+    try:
+        fields = Path("/proc/self/statm").read_text("ascii").split()
+    except OSError:
+        return 0
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
