@@ -44,3 +44,8 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 def test_the_ui_starts_without_the_store() -> None:
     assert not loaded_after("import tui.app") & {"duckdb", "sqlite_utils"}
+
+
+def test_every_folder_with_modules_is_a_package() -> None:
+    folders = {path.parent for name in ("appliance", "tui") for path in (ROOT / name).rglob("*.py")}
+    assert not [str(folder.relative_to(ROOT)) for folder in sorted(folders) if not (folder / "__init__.py").is_file()]
