@@ -1,0 +1,160 @@
+"""The way of a request, from the server to the handler and back: one function, top to bottom.
+
+Every answer carries the headers by which InfluxDB's clients know their server, and a request id. Before ``open`` and after
+``shut`` only the probes are answered, everything else with 503. An error becomes a JSON body here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.datastructures import Headers, QueryParams
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import Message, Receive, Scope, Send
+
+from appliance.clock import Clock
+from appliance.options import HttpOptions
+from appliance.serving.http import databases, ingest, metrics, probes, query, status, write
+from appliance.serving.http.answers import ClientGone, HttpRefused, as_refused, dialect_of, refusal
+from appliance.serving.http.auth import OPEN_PATHS, Gate
+from appliance.serving.http.body import ByteBudget
+from appliance.serving.http.context import HttpContext
+from appliance.serving.http.desk import COMPATIBLE_VERSION, Desk
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID_CHARS_MAX: Final = 128
+STARTING: Final = "starting"
+STOPPING: Final = "stopping"
+
+
+class App:
+    """The ASGI application. Owned by the event loop; ``desk`` is what its handlers share."""
+
+    def __init__(self, *, options: HttpOptions, clock: Clock, version: str) -> None:
+        self.desk = Desk(options=options, clock=clock, version=version)
+        self._gate = Gate(options.tokens)
+        self._id_prefix = os.urandom(4).hex()
+        self._ids = itertools.count(1)
+        self._router = Router(_routes(self.desk), redirect_slashes=False, default=_nowhere)
+        self._headers = [
+            (b"x-influxdb-version", COMPATIBLE_VERSION.encode("ascii")),
+            (b"x-influxdb-build", b"appliance"),
+            (b"x-appliance-version", version.encode("ascii")),
+        ]
+
+    def open(self, context: HttpContext) -> None:
+        """From now on everything is answered."""
+        ingest.clear_spool(context.spool)
+        self.desk.budget = ByteBudget(context.config.hot.inflight_bytes_max)
+        self.desk.context = context
+
+    def shut(self) -> None:
+        """From now on new requests are told to come again later; those under way go on, endless ones end."""
+        self.desk.context = None
+        self.desk.state = STOPPING
+        self.desk.ending.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        path: str = scope["path"]
+        headers = Headers(scope=scope)
+        reply = _Reply(send, [*self._headers, *self._request_id(headers)])
+        try:
+            await self._answer(path, headers, scope, receive, reply)
+        except ClientGone:
+            self.desk.counts.gone += 1
+        except Exception as e:  # noqa: BLE001 - the last place where an error can become an answer
+            await self._refuse(e, path, scope, receive, reply)
+        finally:
+            self.desk.counts.answered(path, reply.status)
+
+    async def _answer(self, path: str, headers: Headers, scope: Scope, receive: Receive, reply: _Reply) -> None:
+        if self.desk.context is None and path not in OPEN_PATHS:
+            raise HttpRefused(503, self.desk.state, headers={"Retry-After": "1"})
+        if not scope["state"].get("is_local", False):
+            self._gate.check(path, headers, QueryParams(scope["query_string"]), dialect=dialect_of(path))
+        scope["app"] = self  # Starlette's sign that 404 and 405 are to be raised, not answered in plain text
+        await self._router(scope, receive, reply.send)
+
+    async def _refuse(self, error: Exception, path: str, scope: Scope, receive: Receive, reply: _Reply) -> None:
+        if isinstance(error, HTTPException):
+            error = HttpRefused(error.status_code, str(error.detail), headers=error.headers)
+        refused = as_refused(error)
+        if refused is None:
+            log.error("%s %s failed", scope["method"], path, exc_info=error)
+            refused = HttpRefused(500, "internal error; the log has more")
+        if reply.status:
+            # The head of the answer is out: breaking off is the only way to say that the rest is missing.
+            raise error
+        await refusal(dialect_of(path), refused)(scope, receive, reply.send)
+
+    def _request_id(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+        given = headers.get("x-request-id") or headers.get("request-id") or ""
+        if not (0 < len(given) <= REQUEST_ID_CHARS_MAX and given.isascii() and given.isprintable()):
+            given = f"{self._id_prefix}-{next(self._ids):08x}"
+        value = given.encode("ascii")
+        return [(b"request-id", value), (b"x-request-id", value)]
+
+
+class _Reply:
+    """Sends an answer with the headers that all have, and remembers its status (0: none yet)."""
+
+    __slots__ = ("_headers", "_send", "status")
+
+    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+        self._send = send
+        self._headers = headers
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), *self._headers]
+        await self._send(message)
+
+
+Handler = Callable[[Desk, Request], Awaitable[Response]]
+
+
+def _routes(desk: Desk) -> list[Route]:
+    """Every path that is answered; the busiest first, because the router asks one after the other."""
+
+    def route(path: str, handler: Handler, *methods: str) -> Route:
+        async def endpoint(request: Request) -> Response:
+            return await handler(desk, request)
+
+        return Route(path, endpoint, methods=list(methods))
+
+    return [
+        route("/write", write.write_v1, "POST"),
+        route("/api/v2/write", write.write_v2, "POST"),
+        route("/api/v3/write_lp", write.write_v3, "POST"),
+        route("/ping", probes.ping, "GET"),
+        route("/health", probes.health, "GET"),
+        route("/ready", probes.ready, "GET"),
+        route("/query", databases.query_v1, "GET", "POST"),
+        route("/metrics", metrics.metrics, "GET"),
+        route("/api/status", status.status, "GET"),
+        route("/api/series", status.series, "GET"),
+        route("/api/latest", status.latest, "GET"),
+        route("/api/streams/columns", status.columns, "GET"),
+        route("/api/tail", status.tail, "GET"),
+        route("/api/query", query.run, "POST"),
+        route("/api/v3/query_sql", query.run_v3, "GET", "POST"),
+        route("/api/queries/{id}", query.progress, "GET"),
+        route("/api/queries/{id}", query.cancel, "DELETE"),
+        route("/api/ingest", ingest.ingest, "POST"),
+    ]
+
+
+async def _nowhere(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise HttpRefused(404, "nothing is answered at this path")

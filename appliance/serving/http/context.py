@@ -1,0 +1,78 @@
+"""What the HTTP interface is handed by the wiring: values, and what it may call. It holds nothing else of the service.
+
+The readers (``status``, ``series``, ``latest``, ``columns``) are called in a thread and may take their time, ``status`` by one thread at
+a time; the others are called on the event loop and must not block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from appliance.config import Config
+from appliance.hot.state import State
+from appliance.observe.status import Status
+from appliance.records import Format, Receipt, Submission
+from appliance.serving.question import Question
+
+
+class Intake(Protocol):
+    """The door, as far as a source on the event loop sees it."""
+
+    async def submit(self, submission: Submission) -> Receipt:
+        """Returns after the durable commit; raises ``RetryLater`` or ``RejectPayload``."""
+
+    @property
+    def is_behind(self) -> bool:
+        """True while sources should not read on."""
+
+
+class Answers(Protocol):
+    """The queries of the service; ``appliance.serving.queries`` fills it."""
+
+    async def run(self, question: Question) -> AsyncIterator[bytes]:
+        """The answer in pieces, once it is certain that there is one: what is wrong with the SQL is raised here.
+
+        Raises ``QueryRefused``, ``QueryCancelled`` or ``RetryLater``. Leaving the iterator early cancels the query.
+        """
+
+    def progress(self, query_id: str) -> Any | None:
+        """A value for JSON; None when no such query runs."""
+
+    def cancel(self, query_id: str) -> bool:
+        """Whether there was such a query; it ends soon."""
+
+
+class Ingest(Protocol):
+    """The reader of dropped files, taken by hand."""
+
+    def __call__(self, path: Path, *, name: str, stream: str | None, format: Format | None, again: bool) -> Awaitable[Any]:
+        """Takes the whole file into the door and returns a summary for JSON; raises ``RejectPayload`` or ``RetryLater``.
+
+        ``name`` is what the sender calls the file: the stream's name and the format come from it where they aren't given.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpContext:
+    """Everything that a running service gives to the HTTP interface."""
+
+    config: Config
+    door: Intake
+    queries: Answers
+    ingest: Ingest
+    parse_pool: Executor
+    """The parse pool: two threads in which bodies become batches."""
+    spool: Path
+    """An existing folder, on the data folder's file system, for uploads under way; what is left in it at the start is removed."""
+    state: Callable[[], State]
+    status: Callable[[], Status]
+    series: Callable[[str, str, int | None], Any | None]
+    """(stream, column, since_us) -> what a chart draws, a value for JSON; None: no such stream or column."""
+    latest: Callable[[str], Any | None]
+    """(stream) -> last values, a value for JSON; None: no such stream."""
+    columns: Callable[[str | None], Any | None]
+    """(stream, or None for all) -> columns with their kinds, a value for JSON; None: no such stream."""

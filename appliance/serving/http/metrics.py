@@ -1,0 +1,123 @@
+"""``GET /metrics``: the status in Prometheus' text form, so that whoever scrapes the box sees what its own screen shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from appliance.clock import US_PER_S
+from appliance.observe.status import Status
+from appliance.serving.http.desk import Counts, Desk
+
+MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+Labels = dict[str, str]
+Sample = tuple[Labels, float | None]
+
+
+async def metrics(desk: Desk, _request: Request) -> Response:
+    """Every figure of the status, and what HTTP itself has counted."""
+    text = exposition(await desk.status(), desk.counts, held_bytes=desk.budget.used, held_bytes_max=desk.budget.bytes_max)
+    return Response(text, media_type=MEDIA_TYPE)
+
+
+def exposition(status: Status, counts: Counts, *, held_bytes: int, held_bytes_max: int) -> str:
+    """The text form, version 0.0.4. A figure that is None is left out; names carry the unit."""
+    lines: list[str] = []
+    for name, kind, told, samples in _families(status, counts, held_bytes, held_bytes_max):
+        rows = [f"appliance_{name}{_labels(labels)} {_number(value)}" for labels, value in samples if value is not None]
+        if rows:
+            lines += [f"# HELP appliance_{name} {told}", f"# TYPE appliance_{name} {kind}", *rows]
+    return "\n".join(lines) + "\n"
+
+
+Family = tuple[str, str, str, Iterable[Sample]]
+
+
+def _families(status: Status, counts: Counts, held_bytes: int, held_bytes_max: int) -> Iterator[Family]:
+    yield "info", "gauge", "Version and node.", [({"version": status.version, "node": status.node}, 1)]
+    yield "start_time_seconds", "gauge", "When the process started.", [({}, status.started_us / US_PER_S)]
+    yield "health", "gauge", "0 OK, 1 WARN, 2 CRIT.", [({}, {"OK": 0, "WARN": 1}.get(status.health, 2))]
+    yield "problems", "gauge", "Things that are degraded now.", [({}, len(status.problems))]
+    yield "memory_bytes", "gauge", "Resident memory.", [({}, status.memory_bytes)]
+    yield "cpu_share", "gauge", "Share of one core.", [({}, status.cpu_share)]
+    yield "queries_running", "gauge", "Queries that run now.", [({}, status.queries_running)]
+    yield "dead_letters", "gauge", "Records that were refused and are kept.", [({}, status.dead_letters)]
+    yield from _ingest_families(status)
+    yield from _store_families(status)
+    yield from _stream_families(status)
+    yield from _source_families(status)
+    yield from _http_families(counts, held_bytes, held_bytes_max)
+
+
+def _ingest_families(status: Status) -> Iterator[Family]:
+    quantiles = [("0.5", status.ingest.p50_ms), ("0.99", status.ingest.p99_ms), ("1", status.ingest.max_ms)]
+    samples: list[Sample] = [({"quantile": q}, None if ms is None else ms / 1e3) for q, ms in quantiles]
+    yield "ingest_latency_seconds", "gauge", "Received to acknowledged, over the last minute.", samples
+    yield "ingest_rate", "gauge", "Records a second.", [({}, status.rate)]
+
+
+def _store_families(status: Status) -> Iterator[Family]:
+    store, lake = status.store, status.lake
+    yield "ring_bytes", "gauge", "Memory of the ring.", [({}, store.ring_bytes)]
+    yield "ring_bytes_max", "gauge", "Limit of the ring.", [({}, store.ring_bytes_max)]
+    yield "ring_rows", "gauge", "Rows in the ring.", [({}, store.ring_rows)]
+    yield "hot_store_bytes", "gauge", "Size of hot.sqlite.", [({}, store.sqlite_bytes)]
+    yield "wal_bytes", "gauge", "Size of its write-ahead log.", [({}, store.wal_bytes)]
+    yield "commits_total", "counter", "Commits since the start.", [({}, store.commits)]
+    yield "commit_seconds_p99", "gauge", "Time of a commit.", [({}, None if store.commit_ms_p99 is None else store.commit_ms_p99 / 1e3)]
+    yield "queue_bytes", "gauge", "Bytes that wait for the writer.", [({}, store.queue_bytes)]
+    yield "queue_bytes_max", "gauge", "Limit of what may wait.", [({}, store.queue_bytes_max)]
+    yield "lake_segments", "gauge", "Live segments.", [({}, lake.segments)]
+    yield "lake_rows", "gauge", "Rows in live segments.", [({}, lake.rows)]
+    yield "lake_bytes", "gauge", "Size of live segments.", [({}, lake.bytes)]
+    yield "lake_lost_segments", "gauge", "Segments that are missing or damaged.", [({}, lake.lost_segments)]
+    yield "disk_free_bytes", "gauge", "Free space of the data folder's disk.", [({}, lake.disk_free_bytes)]
+    yield "disk_total_bytes", "gauge", "Size of the data folder's disk.", [({}, lake.disk_total_bytes)]
+
+
+def _stream_families(status: Status) -> Iterator[Family]:
+    streams = [({"stream": s.name}, s) for s in status.streams]
+    yield "stream_records_total", "counter", "Records accepted, repeats included.", [(at, s.records) for at, s in streams]
+    yield "stream_rate", "gauge", "Records a second.", [(at, s.rate) for at, s in streams]
+    yield "stream_hot_rows", "gauge", "Rows not yet in the lake.", [(at, s.hot_rows) for at, s in streams]
+    yield "stream_cold_rows", "gauge", "Rows in live segments.", [(at, s.cold_rows) for at, s in streams]
+    yield "stream_cold_bytes", "gauge", "Size of live segments.", [(at, s.bytes_cold) for at, s in streams]
+    yield "stream_series", "gauge", "Different sets of tag values.", [(at, s.series) for at, s in streams]
+    last: list[Sample] = [(at, None if s.last_ts_us is None else s.last_ts_us / US_PER_S) for at, s in streams]
+    yield "stream_last_timestamp_seconds", "gauge", "Event time of the newest record.", last
+
+
+def _source_families(status: Status) -> Iterator[Family]:
+    sources = [({"source": s.name, "kind": s.kind}, s) for s in status.sources]
+    yield "source_records_total", "counter", "Records that a source has brought.", [(at, s.records) for at, s in sources]
+    yield "source_rejected_total", "counter", "Records of it that were refused.", [(at, s.rejected) for at, s in sources]
+    yield "source_dropped_total", "counter", "Datagrams dropped before they could be read.", [(at, s.dropped) for at, s in sources]
+    yield "source_up", "gauge", "1 unless the source has failed.", [(at, float(s.state != "failed")) for at, s in sources]
+
+
+def _http_families(counts: Counts, held_bytes: int, held_bytes_max: int) -> Iterator[Family]:
+    answered: list[Sample] = [({"path": path, "status": str(code)}, n) for (path, code), n in sorted(counts.by_path.items())]
+    yield "http_requests_total", "counter", "Requests answered; status 0 was not.", answered
+    yield "http_clients_gone_total", "counter", "Requests whose client left before they were whole.", [({}, counts.gone)]
+    yield "http_body_bytes_total", "counter", "Bytes of line protocol received, as sent.", [({}, counts.body_bytes)]
+    yield "http_held_bytes", "gauge", "Bodies received and not yet answered.", [({}, held_bytes)]
+    yield "http_held_bytes_max", "gauge", "Limit of that.", [({}, held_bytes_max)]
+
+
+def _labels(labels: Labels) -> str:
+    """Label values with backslash, quote and newline escaped, as the format has it; other control characters become spaces."""
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
+
+
+def _escaped(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return "".join(c if c.isprintable() else " " for c in escaped)
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else repr(float(value))

@@ -1,0 +1,141 @@
+"""SQL over HTTP: a question comes in, its answer goes out in pieces as they come; in between it can be looked at and cancelled.
+
+SQL runs in the queries' worker processes, never here. A client that leaves cancels its query.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from typing import Final, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from appliance.errors import RejectPayload, UsageRefused
+from appliance.serving.http.answers import HttpRefused, json_answer
+from appliance.serving.http.desk import Desk
+from appliance.serving.http.params import moment, needed
+from appliance.serving.question import FORMATS, PATHS, SQL_BYTES_MAX, Question
+
+BODY_BYTES_MAX: Final = 2 * SQL_BYTES_MAX
+"""The SQL within JSON, where quotes and newlines take two bytes."""
+MEDIA_TYPES: Final[Mapping[str, str]] = {
+    "json": "application/json",
+    "jsonl": "application/jsonl",
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+    "arrow": "application/vnd.apache.arrow.stream",
+    "table": "text/plain; charset=utf-8",
+}
+V3_FORMATS: Final[Mapping[str, str]] = {"json": "json", "jsonl": "jsonl", "csv": "csv", "parquet": "parquet", "pretty": "table"}
+Form = TypeVar("Form", bound=msgspec.Struct)
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The JSON body of ``POST /api/query``."""
+
+    sql: str
+    since: str | int | None = None
+    until: str | int | None = None
+    path: str = "merged"
+    format: str = "json"
+    explain: bool = False
+    id: str | None = None
+
+
+class AskedV3(msgspec.Struct, frozen=True):
+    """The JSON body of ``POST /api/v3/query_sql``; other keys that clients send mean nothing here."""
+
+    q: str
+    db: str = ""
+    format: str = "json"
+
+
+async def run(desk: Desk, request: Request) -> Response:
+    """``POST /api/query``: the answer in the format asked for; the header ``X-Query-Id`` names it."""
+    asked = _decoded(await _body(desk, request), Asked)
+    now_us = desk.clock.now_us()
+    question = Question(
+        sql=asked.sql,
+        id=_checked_id(asked.id),
+        since_us=moment(asked.since, "since", now_us=now_us),
+        until_us=moment(asked.until, "until", now_us=now_us),
+        path=asked.path,
+        format=asked.format,
+        explain=asked.explain,
+    )
+    return await _answer(desk, question)
+
+
+async def run_v3(desk: Desk, request: Request) -> Response:
+    """``GET|POST /api/v3/query_sql`` with ``q``, ``db`` (means nothing) and ``format``: json, jsonl, csv, parquet or pretty."""
+    if request.method == "POST":
+        asked = _decoded(await _body(desk, request), AskedV3)
+    else:
+        query = request.query_params
+        asked = AskedV3(needed(query, "q"), query.get("db", ""), query.get("format", "json"))
+    known = V3_FORMATS.get(asked.format)
+    if known is None:
+        raise UsageRefused(f"format={asked.format[:40]!r} is unknown; use one of {', '.join(V3_FORMATS)}")
+    return await _answer(desk, Question(sql=asked.q, id=_checked_id(None), format=known))
+
+
+async def progress(desk: Desk, request: Request) -> Response:
+    """``GET /api/queries/ID``: how far a running query is; 404 when none of that id runs."""
+    found = desk.ready().queries.progress(request.path_params["id"])
+    if found is None:
+        raise HttpRefused(404, "no such query runs")
+    return json_answer(found)
+
+
+async def cancel(desk: Desk, request: Request) -> Response:
+    """``DELETE /api/queries/ID``: 204, and the query ends; 404 when none of that id runs."""
+    if not desk.ready().queries.cancel(request.path_params["id"]):
+        raise HttpRefused(404, "no such query runs")
+    return Response(status_code=204)
+
+
+async def _answer(desk: Desk, question: Question) -> Response:
+    if question.format not in FORMATS:
+        raise UsageRefused(f"format {question.format[:40]!r} is unknown; use one of {', '.join(FORMATS)}")
+    if question.path not in PATHS:
+        raise UsageRefused(f"path {question.path[:40]!r} is unknown; use one of {', '.join(PATHS)}")
+    pieces = await desk.ready().queries.run(question)
+    media_type = "application/json" if question.explain else MEDIA_TYPES[question.format]
+    return StreamingResponse(_closing(pieces), media_type=media_type, headers={"X-Query-Id": question.id})
+
+
+async def _closing(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces; when the client leaves, the iterator is closed at once, which cancels the query."""
+    try:
+        async for piece in pieces:
+            yield piece
+    finally:
+        close = getattr(pieces, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _body(desk: Desk, request: Request) -> bytes:
+    reader = desk.body_of(request, bytes_max=BODY_BYTES_MAX)
+    try:
+        return await reader.read(lambda: False)
+    finally:
+        reader.release()
+
+
+def _decoded(body: bytes, form: type[Form]) -> Form:
+    try:
+        return msgspec.json.decode(body, type=form)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise RejectPayload(f"the JSON body can't be used: {e}") from None
+
+
+def _checked_id(given: str | None) -> str:
+    if given is None:
+        return secrets.token_hex(8)
+    if not (0 < len(given) <= 64 and given.isascii() and given.replace("-", "").replace("_", "").isalnum()):
+        raise UsageRefused("an id is 1 to 64 ASCII letters, digits, '-' or '_'")
+    return given
