@@ -1,7 +1,7 @@
 # make run   all set-up, then the appliance on this machine: with the UI in a terminal, else headless
 # make test  all set-up, then every check in order: format, lint, types, import contracts, tests
 # make bench all set-up, then the measurements
-# make fmt   writes the format and the lint's safe fixes
+# make fmt   writes the format, the lint's safe fixes, and what README and ARCHITECTURE take from the code
 # make install   as root: into /opt/edge-appliance, as a service of the system (systemd/README.md)
 #
 # Needs Python 3.11 or later with venv, and make. Everything else goes into .venv, pinned and hashed.
@@ -32,7 +32,7 @@ bench: $(VENV)/ready-to-test
 	@$(BIN)/python -m tests.bench $(BENCH)
 
 fmt: $(VENV)/ready-to-test
-	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/python -m tests.structure.write_docs
 
 install:
 	@[ "$$(id -u)" = 0 ] || { echo "make install is for root" >&2; exit 1; }

@@ -30,6 +30,7 @@ OWNERS: dict[str, dict[str, str]] = {
     "threading.Thread": {
         "appliance/door/writer.py": "the writer: the only holder of the write connection",
         "appliance/roll/keeper.py": "the housekeeper: rolls, and waits for the process that compacts",
+        "appliance/sources/drop/source.py": "looks at the inbox and takes its files, one after the other",
         "appliance/sources/line_sockets/udp.py": "takes datagrams off the socket before the kernel drops them",
         "appliance/sources/line_sockets/feeder.py": "hands gathered lines to the door, waiting for each receipt",
     },
