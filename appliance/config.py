@@ -90,6 +90,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     data_dir: Path
     """The data folder, absolute."""
+    file: Path | None = None
+    """The config file, absolute; None: the defaults and the environment alone. Read again on a reload."""
     node: NodeOptions = NodeOptions()
     hot: HotOptions = HotOptions()
     limits: LimitOptions = LimitOptions()
@@ -136,6 +138,7 @@ def load_config(*, data_dir: Path, file: Path | None, environment: Mapping[str, 
     }
     config = Config(
         data_dir=data_dir.absolute(),
+        file=None if file is None else file.absolute(),
         sources=_sources(reading, document.get("source")),
         streams=_streams(reading, document.get("stream", {})),
         origins=reading.origins,
