@@ -36,6 +36,8 @@ fmt: $(VENV)/ready-to-test
 
 install:
 	@[ "$$(id -u)" = 0 ] || { echo "make install is for root" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit("the sandbox hides Python below /home and /root; name another: make install PYTHON=/usr/bin/python3" \
+		if sys.base_prefix.startswith(("/home/", "/root/")) else None)'
 	@echo "== installing into $(PREFIX)"
 	@$(PYTHON) -m venv $(PREFIX)/.venv
 	@$(PREFIX)/.venv/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements.txt
