@@ -66,8 +66,11 @@ class Door:
         return self._look_at_disk()
 
     async def submit(self, submission: Submission) -> Receipt:
-        """Returns when the commit is durable. Raises ``RetryLater`` or ``RejectPayload``; nothing was taken then."""
-        return await asyncio.wrap_future(self.put(submission))
+        """Returns when the commit is durable. Raises ``RetryLater`` or ``RejectPayload``; nothing was taken then.
+
+        A caller that is cancelled takes nothing back: the writer owns what it was handed.
+        """
+        return await asyncio.shield(asyncio.wrap_future(self.put(submission)))
 
     def submit_blocking(self, submission: Submission, timeout_s: float | None = None) -> Receipt:
         """``submit`` for a thread. A time-out raises ``RetryLater``, and the submission may still be taken."""
