@@ -7,10 +7,11 @@ status 0, SIGHUP reads the config again.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import os
-import shutil
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,11 +21,12 @@ from typing import Any, Final
 from appliance import __version__
 from appliance.box import Box, no_step
 from appliance.clock import Clock, SystemClock
-from appliance.config import Config, HostSource, DropSource, LineProtocolSource, MqttSource, load_config
-from appliance.errors import ApplianceError, ConfigRefused
+from appliance.cold.lake import Damage
+from appliance.config import Config, DropSource, HostSource, LineProtocolSource, MqttSource, SourceOptions, load_config
+from appliance.errors import ConfigRefused
 from appliance.observe.notify_systemd import Notifier
 from appliance.observe.status import Problem, SourceStatus, Status
-from appliance.reconcile.start import check_lake
+from appliance.reconcile.start import check_lake, put_aside
 from appliance.roll.keeper import Keeper
 from appliance.serving import panels
 from appliance.serving.board import Board
@@ -33,6 +35,8 @@ from appliance.serving.http.context import HttpContext
 from appliance.serving.http.server import HttpServer
 from appliance.serving.http.sockets import bind_tcp, bind_unix, inherited_sockets, is_for
 from appliance.serving.queries import Queries
+from appliance.serving.source import Store, pinned_reader
+from appliance.serving.state_tables import TABLES
 from appliance.sources.files import FileTaker
 from appliance.sources.source import Source
 
@@ -43,6 +47,7 @@ WATCHDOG_LATE_NS: Final = 20_000_000_000
 TICK_S: Final = 1.0
 PARSE_THREADS: Final = 2
 GRACE_S: Final = 10.0
+LOG_FORMAT: Final = "%(levelname)s %(name)s: %(message)s"
 
 
 class Service:
@@ -67,6 +72,7 @@ class Service:
         self._state = "starting"
         self._problems: list[Problem] = []
         self._notifier = Notifier(os.environ)
+        self._inherited: list[socket.socket] = []
         self.ready = asyncio.Event()
 
     def stop(self) -> None:
@@ -101,8 +107,8 @@ class Service:
     async def _listen(self, server: HttpServer) -> None:
         """Listens before recovery: clients are told 503 and to come again instead of being refused."""
         listen = self.config.http.listen
-        inherited = inherited_sockets(os.environ)
-        sockets = [s for s in inherited if is_for(s, listen)]
+        self._inherited = inherited_sockets(os.environ)
+        sockets = [s for s in self._inherited if is_for(s, listen)]
         if listen and not sockets:
             sockets.append(bind_tcp(listen))
         self.config.data_dir.mkdir(parents=True, exist_ok=True)
@@ -110,23 +116,23 @@ class Service:
         await server.start([*sockets, bind_unix(path)], remove_at_end=[path])
 
     async def _serve(self, app: App, server: HttpServer, box: Box, pool: ThreadPoolExecutor) -> None:
-        queries = Queries(box, options=self.config.query, clock=self._clock)
-        keeper = Keeper(box, clock=self._clock, leased=queries.leased, step=self._step)
+        queries = Queries(data_dir=box.folder, options=self.config.query, clock=self._clock, store=self._store(box))
+        keeper = Keeper(box, clock=self._clock, leased=queries.leased, put_aside=lambda d: put_aside(box, d), step=self._step)
         taker = FileTaker(box, clock=self._clock)
-        sources = self._sources(box, taker, pool)
+        sources = self._sources(box, taker)
         board = Board(
             box,
             clock=self._clock,
             keeper=keeper.status,
-            sources=lambda: (self._http_status(box), *(s.status() for s in sources)),
+            sources=lambda: (self._http_status(box), *(status for s in sources for status in s.status())),
             problems=lambda: tuple(self._problems),
-            queries_running=queries.running,
+            queries_running=lambda: len(queries.running()),
             state=lambda: self._state,
         )
         app.open(self._context(box, queries, taker, board, pool))
         keeper.start()
         for source in sources:
-            source.start()
+            await _called(source.start)
         self._state = "running"
         self.ready.set()
         self._notifier.ready("running")
@@ -135,11 +141,10 @@ class Service:
         self._state = "stopping"
         self._notifier.stopping("draining")
         app.shut()
-        loop = asyncio.get_running_loop()
         for source in sources:
-            await loop.run_in_executor(None, source.stop)
+            await _called(source.stop)
         await server.stop(grace_s=GRACE_S)
-        await loop.run_in_executor(None, keeper.stop)
+        await _called(keeper.stop)
         await queries.close()
         board.close()
 
@@ -177,26 +182,48 @@ class Service:
             columns=lambda stream: panels.columns(box.state, stream),
         )
 
-    def _sources(self, box: Box, taker: FileTaker, pool: ThreadPoolExecutor) -> list[Source]:
-        made: list[Source] = []
-        for options in self.config.sources:
-            if isinstance(options, HostSource):
+    def _store(self, box: Box) -> Store:
+        """Where queries read from."""
+        return Store(
+            state=lambda: box.state,
+            reader=lambda: pinned_reader(box.folder),
+            latest=lambda stream: box.last_values(stream.name),
+            tables=TABLES,
+            hot_bytes_max=self.config.query.memory_max,
+            damaged=lambda segment, reason: put_aside(box, Damage(segment, reason)),
+        )
+
+    def _sources(self, box: Box, taker: FileTaker) -> list[Source]:
+        """One for each ``[[source]]``, made but not started; what a kind needs is imported only where it is used."""
+        return [self._source(options, box, taker) for options in self.config.sources]
+
+    def _source(self, options: SourceOptions, box: Box, taker: FileTaker) -> Source:
+        match options:
+            case HostSource():
                 from appliance.sources.host import HostReader
 
-                made.append(HostReader(options, door=box.door, clock=self._clock))
-            elif isinstance(options, DropSource):
-                from appliance.sources.drop import DropFolder
+                host = HostReader(options, door=box.door, clock=self._clock, node=self.config.node.name)
+                return Source(host.start, host.stop, lambda: (host.status(),))
+            case DropSource():
+                from appliance.sources.drop.source import DropFolder
 
-                made.append(DropFolder(options, taker=taker, data_dir=self.config.data_dir, clock=self._clock))
-            elif isinstance(options, LineProtocolSource):
+                drop = DropFolder(options, taker=taker, data_dir=self.config.data_dir, clock=self._clock)
+                return Source(drop.start, drop.stop, lambda: (drop.status(),))
+            case LineProtocolSource():
                 from appliance.sources.line_protocol import LineProtocolListener
 
-                made.append(LineProtocolListener(options, door=box.door, clock=self._clock, limits=self.config.limits, pool=pool))
-            elif isinstance(options, MqttSource):
+                inherited = [s for s in self._inherited if is_for(s, options.udp) or is_for(s, options.tcp)]
+                lines = LineProtocolListener(options, door=box.door, clock=self._clock, limits=self.config.limits, inherited=inherited)
+
+                async def start() -> None:
+                    lines.start()
+
+                return Source(start, lines.stop, lambda: (lines.status(),))
+            case MqttSource():
                 from appliance.sources.mqtt import MqttSubscriber
 
-                made.append(MqttSubscriber(options, door=box.door, clock=self._clock, config=self.config))
-        return made
+                mqtt = MqttSubscriber(options, door=box.door, clock=self._clock, config=self.config)
+                return Source(mqtt.start, mqtt.stop, lambda: (mqtt.status(),))
 
     def _http_status(self, box: Box) -> SourceStatus:
         listen = self.config.http.listen or "unix socket only"
@@ -224,6 +251,14 @@ class Service:
             log.info("the config is right and unchanged")
 
 
+async def _called(function: Callable[[], Any]) -> None:
+    """Awaits a coroutine function; runs a plain one in a thread, since it may block."""
+    if inspect.iscoroutinefunction(function):
+        await function()
+    else:
+        await asyncio.get_running_loop().run_in_executor(None, function)
+
+
 def status_line(status: Status) -> str:
     """The box in one line, for systemd."""
     worst = f"; {status.problems[0].what}" if status.problems else ""
@@ -232,14 +267,19 @@ def status_line(status: Status) -> str:
 
 def run_service(config: Config) -> int:
     """Runs until SIGTERM or SIGINT; the exit status. Raises what keeps it from starting."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    return asyncio.run(_run(config))
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=LOG_FORMAT)
+    return asyncio.run(_run(make_service(config), signals=True))
 
 
-async def _run(config: Config) -> int:
-    service = Service(config, reload=lambda: load_config(data_dir=config.data_dir, file=config.file))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, service.stop)
-    loop.add_signal_handler(signal.SIGHUP, service.reload)
+def make_service(config: Config) -> Service:
+    """A service that reads its own config again on a reload."""
+    return Service(config, reload=lambda: load_config(data_dir=config.data_dir, file=config.file))
+
+
+async def _run(service: Service, *, signals: bool) -> int:
+    if signals:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, service.stop)
+        loop.add_signal_handler(signal.SIGHUP, service.reload)
     return await service.run()

@@ -26,14 +26,14 @@ def data_dir_option(command: F) -> F:
 
 
 def config_option(command: F) -> F:
-    """Adds ``--data-dir`` and ``--config``; the command gets ``config: Config``, loaded, and ``config_file: Path | None``."""
+    """Adds ``--data-dir`` and ``--config``; the command gets ``config: Config``, loaded."""
 
     @click.option("--config", "config_file", type=click.Path(path_type=Path, dir_okay=False), help="The config. Default: DIR/appliance.toml.")
     @data_dir_option
     @functools.wraps(command)
     def wrapped(*args: Any, data_dir: Path, config_file: Path | None, **options: Any) -> Any:
         file = config_file or find_config(data_dir)
-        return command(*args, config=load_config(data_dir=data_dir, file=file), config_file=file, **options)
+        return command(*args, config=load_config(data_dir=data_dir, file=file), **options)
 
     return wrapped  # type: ignore[return-value]  # the same command with two options resolved
 

@@ -16,7 +16,7 @@ from appliance.option_docs import config_schema, example_config
 @click.command("check-config")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the config instead.")
 @config_option
-def check_config(*, config: Config, config_file: Path | None, schema: bool) -> None:
+def check_config(*, config: Config, schema: bool) -> None:
     """Check the config and show every value with its origin.
 
     \b

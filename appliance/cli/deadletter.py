@@ -70,7 +70,7 @@ def list_letters(*, data_dir: Path, stream: str | None, with_replayed: bool, lim
 @click.option("--stream", help="Letters of this stream.")
 @click.option("--all", "everything", is_flag=True, help="All letters.")
 @config_option
-def replay_letters(ids: tuple[int, ...], *, config: Config, config_file: Path | None, stream: str | None, everything: bool) -> int:
+def replay_letters(ids: tuple[int, ...], *, config: Config, stream: str | None, everything: bool) -> int:
     """Send refused records through the door again; those that are taken are marked as replayed."""
     if not ids and stream is None and not everything:
         raise click.UsageError("name letters by id, or say --stream NAME or --all")

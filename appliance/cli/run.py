@@ -7,22 +7,29 @@ from pathlib import Path
 import click
 
 from appliance.cli.common import config_option, data_dir_option
+from appliance.cli.local import SOCKET_NAME, is_running
 from appliance.config import Config
 
 
 @click.command("run")
 @click.option("--tui", "with_tui", is_flag=True, help="Show the terminal UI in the same process.")
 @config_option
-def run(*, config: Config, config_file: Path | None, with_tui: bool) -> int:
+def run(*, config: Config, with_tui: bool) -> int:
     """Run the service: take in, keep, roll, answer.
 
     \b
     Example:
       appliance run --tui
     """
-    from appliance.service import run_service, run_with_tui
+    if not with_tui:
+        from appliance.service import run_service
 
-    return run_with_tui(config, config_file) if with_tui else run_service(config, config_file)
+        return run_service(config)
+    from appliance.beside_tui import run_with_tui
+    from tui.app import run_app
+    from tui.client import SocketClient
+
+    return run_with_tui(config, show=lambda: run_app(SocketClient(config.data_dir / SOCKET_NAME), detach=True))
 
 
 @click.command("tui")
@@ -34,9 +41,8 @@ def tui(*, data_dir: Path) -> None:
     Example:
       appliance tui
     """
-    from appliance.cli.local import is_running
     from appliance.cli.offline import OfflineClient
     from tui.app import run_app
     from tui.client import SocketClient
 
-    run_app(SocketClient(data_dir) if is_running(data_dir) else OfflineClient(data_dir), detach=True)
+    run_app(SocketClient(data_dir / SOCKET_NAME) if is_running(data_dir) else OfflineClient(data_dir), detach=True)

@@ -28,7 +28,7 @@ def check_lake(box: Box) -> list[Problem]:
     reader = box.reader()
     try:
         replaced = {segment.path for segment, _ in reader.replaced()}
-            finally:
+    finally:
         reader.close()
     known = {s.path for state in box.state.streams.values() for s in (*state.segments, *state.lost)} | replaced
     problems = _rescue(box, known)

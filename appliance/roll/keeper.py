@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance.box import Box
-from appliance.clock import Clock, day_name, day_of
-from appliance.cold.compaction.plan import CompactionPlan, plan_compaction
-from appliance.cold.compaction.run import CompactionRun
+from appliance.clock import Clock, day_name
+from appliance.cold import lake
+from appliance.cold.compaction.driver import CompactionFailure, CompactionResult, CompactionTask, Trouble, compact, discard
+from appliance.cold.compaction.plan import CompactionPlan, Day, Waiting, observe, plan_compaction
 from appliance.cold.files import Publisher
-from appliance.cold.lake import delete_replaced
-from appliance.errors import ApplianceError, OutcomeUnknown
+from appliance.cold.lake import Damage
+from appliance.errors import ApplianceError, OutcomeUnknown, RetryLater
 from appliance.hot.reader import HotReader
 from appliance.records import fold
 from appliance.roll.hot_rows import oldest_rows
-from appliance.roll.plan import HotStream, RollStep, plan_roll, next_roll_ns
+from appliance.roll.plan import HotStream, RollStep, next_roll_ns, plan_roll
 from appliance.roll.roller import HotRows, Roller
 
 log = logging.getLogger(__name__)
@@ -47,14 +48,17 @@ class KeeperStatus:
 class Keeper:
     """Owns the two threads."""
 
-    def __init__(self, box: Box, *, clock: Clock, leased: Callable[[], frozenset[str]], step: Callable[[str], None]) -> None:
-        """``leased`` gives the paths of segments that a running query reads."""
+    def __init__(
+        self, box: Box, *, clock: Clock, leased: Callable[[], frozenset[str]], put_aside: Callable[[Damage], None], step: Callable[[str], None]
+    ) -> None:
+        """``leased`` gives the paths of segments that a running query reads; ``put_aside`` takes a damaged one out of service."""
         self._box = box
         self._clock = clock
         self._leased = leased
-        config = box.config
-        self._roller = Roller(Publisher(box.folder, step=step), node=config.node.name)
-        self._compaction = CompactionRun(box.folder, node=config.node.name, options=config.compact, step=step)
+        self._put_aside = put_aside
+        self._step = step
+        self._roller = Roller(Publisher(box.folder, owner="roll", step=step), node=box.config.node.name)
+        self._waiting: dict[Day, Waiting] = {}
         self._oldest_ns: dict[str, int] = {}
         self._started_ns = clock.monotonic_ns()
         self._wake = threading.Condition()
@@ -80,7 +84,6 @@ class Keeper:
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
-        self._compaction.cancel()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
@@ -168,44 +171,73 @@ class Keeper:
         log.debug("rolled %s: %d records into %d segments, %d bytes", step.stream, result.rows, len(result.segments), result.bytes)
 
     def _compact_due(self, reader: HotReader) -> None:
-        if not self._box.config.compact.enabled:
+        """Plans, carries out in the process, commits each outcome before the next; nothing is due most of the time."""
+        box, options = self._box, self._box.config.compact
+        streams = box.state.streams.values()
+        self._waiting = observe(self._waiting, streams, now_ns=self._clock.monotonic_ns())
+        plans = plan_compaction(
+            streams, options=options, waiting=self._waiting, now_us=self._clock.now_us(), now_ns=self._clock.monotonic_ns()
+        )
+        if not plans:
             return
-        while not self._stopping:
-            plan = plan_compaction(self._box.state.streams.values(), options=self._box.config.compact, today=day_of(self._clock.now_us()))
-            if plan is None:
-                return
-            self._compact(plan)
-
-    def _compact(self, plan: CompactionPlan) -> None:
-        state = self._box.state.get(plan.stream)
-        assert state is not None
-        self._compacting = f"{plan.stream} {day_name(plan.day)}"
+        outcomes = compact(
+            [self._task(plan) for plan in plans],
+            root=box.folder,
+            node=box.config.node.name,
+            clock=self._clock,
+            memory_max_bytes=options.memory_max,
+            disk_free_min_bytes=box.config.limits.disk_free_min,
+            step=self._step,
+            cancelled=lambda: self._stopping,
+            progress=self._note_progress,
+        )
         try:
-            result = self._compaction.run(plan, state)
-            try:
-                done = self._box.writer.call(
-                    lambda c: c.commit_compaction(
-                        fold(plan.stream), plan.inputs, result.segments, clean_day=plan.day if plan.cleans else None, up_to_seq=plan.up_to_seq
-                    )
-                ).result()
-            except OutcomeUnknown:
-                raise
-            except ApplianceError:
-                self._compaction.discard(result)
-                raise
-            if not done:
-                self._compaction.discard(result)
+            for outcome in outcomes:
+                self._settle(outcome)
         finally:
             self._compacting = None
 
+    def _task(self, plan: CompactionPlan) -> CompactionTask:
+        state = self._box.state.get(plan.stream)
+        assert state is not None
+        return CompactionTask(plan, state.schema, state.identity_columns(), state.folder)
+
+    def _note_progress(self, plan: CompactionPlan, rows: int) -> None:
+        self._compacting = f"{plan.stream} {day_name(plan.day)}, {rows * 100 // plan.rows} %"
+
+    def _settle(self, outcome: CompactionResult | CompactionFailure) -> None:
+        """Commits a result, or says what went wrong; a damaged input is set aside."""
+        plan, box = outcome.plan, self._box
+        if isinstance(outcome, CompactionFailure):
+            if outcome.trouble is Trouble.DAMAGED and outcome.damaged is not None:
+                self._put_aside(Damage(outcome.damaged, outcome.reason))
+            elif outcome.trouble is not Trouble.CANCELLED:
+                raise RetryLater(f"{plan}: {outcome.trouble}: {outcome.reason}", after_s=int(RETRY_S))
+            return
+        try:
+            done = box.writer.call(
+                lambda c: c.commit_compaction(
+                    fold(plan.stream), plan.inputs, outcome.outputs, clean_day=plan.day if plan.dedup else None, up_to_seq=plan.mark
+                )
+            ).result()
+        except OutcomeUnknown:
+            raise
+        except ApplianceError:
+            discard(box.folder, outcome)
+            raise
+        if not done:
+            discard(box.folder, outcome)
+        log.info("compacted %s into %d, %d bytes, in %.1f s", plan, len(outcome.outputs), outcome.bytes, outcome.wall_s)
+
     def _tidy(self, reader: HotReader) -> None:
-        """Removes replaced files that nobody reads any more."""
-        gone = delete_replaced(
-            self._box.folder,
-            reader.replaced(),
-            leased=self._leased(),
-            keep_us=int(self._box.config.compact.replaced_keep_s * 1_000_000),
+        """Removes replaced files that nobody reads any more; a crash between the two steps only repeats the first."""
+        replaced = {segment.path: (segment.id, ended_us) for segment, ended_us in reader.replaced()}
+        paths = lake.deletable(
+            [lake.Replaced(path, ended_us) for path, (_, ended_us) in replaced.items()],
+            leases=self._leased(),
+            keep_s=self._box.config.compact.replaced_keep_s,
             now_us=self._clock.now_us(),
         )
-        if gone:
-            self._box.writer.call(lambda c: c.forget_replaced(gone)).result()
+        if paths:
+            lake.delete(self._box.folder, paths)
+            self._box.writer.call(lambda c: c.forget_replaced([replaced[path][0] for path in paths])).result()

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from appliance.observe.status import SourceStatus
 
 
-class Source(Protocol):
-    """Brings records to the door from threads or tasks of its own."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Brings records to the door from threads or tasks of its own.
 
-    def start(self) -> None:
-        """Begins to take records; returns at once. Raises ``ConfigRefused`` when it can't be had as configured."""
+    ``start`` raises ``ConfigRefused`` when it can't be had as configured. ``stop`` takes no more, waits for what is under way, and
+    returns when its threads have ended. Either may be a coroutine function; a plain one is called in a thread, since it may block.
+    """
 
-    def stop(self) -> None:
-        """Takes no more, waits for what is under way, and returns when its threads have ended."""
-
-    def status(self) -> SourceStatus:
-        """How it is; callable from any thread at any time."""
+    start: Callable[[], Any]
+    stop: Callable[[], Any]
+    status: Callable[[], tuple[SourceStatus, ...]]
+    """How it is; from any thread at any time."""

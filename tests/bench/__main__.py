@@ -1,0 +1,43 @@
+"""Prints the table: each figure beside the limit or the peer it stands against, from this run.
+
+usage: python -m tests.bench [NAME …]     (all without a name)
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+
+from tests.bench.report import Row, note, show
+
+BENCHES = {
+    "http": "ingest:line_protocol",
+    "files": "files:rows",
+    "sockets": "sockets:rows",
+    "latency": "service:latency",
+    "scans": "query_scans:rows",
+    "narrow": "query_narrow:rows",
+    "lake": "lake_bytes:rows",
+    "full": "service:full_ingest",
+    "idle": "service:idle",
+    "recovery": "service:recovery",
+    "start": "service:starting",
+    "tui": "tui_cpu:rows",
+}
+
+
+def main(names: list[str]) -> int:
+    unknown = [n for n in names if n not in BENCHES]
+    if unknown:
+        note(f"there is no bench {unknown[0]}; there are: {', '.join(BENCHES)}")
+        return 2
+    for name in names or BENCHES:
+        module, _, function = BENCHES[name].partition(":")
+        bench: Callable[[], Iterator[Row]] = getattr(importlib.import_module(f"tests.bench.{module}"), function)
+        show(bench())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,71 @@
+"""InfluxDB 1.6 and VictoriaMetrics from Debian's packages, started beside ours where they are installed; on loopback, in a folder of their own."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.running import free_port, wait_for
+
+
+@contextmanager
+def influxdb(folder: Path) -> Iterator[str | None]:
+    """The URL of a write endpoint; None where ``influxd`` is not installed."""
+    if shutil.which("influxd") is None:
+        yield None
+        return
+    port, rpc = free_port(), free_port()
+    config = folder / "influxdb.conf"
+    config.write_text(
+        f'reporting-disabled = true\nbind-address = "127.0.0.1:{rpc}"\n[meta]\ndir = "{folder}/meta"\n[data]\ndir = "{folder}/data"\nwal-dir = "{folder}/wal"\n'
+        f'max-series-per-database = 0\nmax-values-per-tag = 0\n[http]\nbind-address = "127.0.0.1:{port}"\nlog-enabled = false\nmax-body-size = 0\n'
+        "[monitor]\nstore-enabled = false\n[logging]\nlevel = \"error\"\n"
+    )
+    with _started(["influxd", "-config", str(config)], folder, port, "/ping"):
+        _request(port, "POST", "/query?q=CREATE%20DATABASE%20x")
+        yield f"http://127.0.0.1:{port}/write?db=x"
+
+
+@contextmanager
+def victoria_metrics(folder: Path) -> Iterator[str | None]:
+    """The URL of a write endpoint; None where it is not installed."""
+    if shutil.which("victoria-metrics") is None:
+        yield None
+        return
+    port = free_port()
+    command = ["victoria-metrics", f"-storageDataPath={folder}/vm", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=100y", "-loggerLevel=ERROR"]
+    with _started(command, folder, port, "/health"):
+        yield f"http://127.0.0.1:{port}/write?db=x"
+
+
+@contextmanager
+def _started(command: list[str], folder: Path, port: int, probe: str) -> Iterator[None]:
+    with (folder / "peer.log").open("ab") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        wait_for(lambda: _answers(port, probe), what=f"{command[0]} to answer")
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _answers(port: int, probe: str) -> bool:
+    with suppress(OSError, http.client.HTTPException):
+        return _request(port, "GET", probe) < 300
+    return False
+
+
+def _request(port: int, method: str, path: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    finally:
+        connection.close()

@@ -1,0 +1,119 @@
+"""Acknowledged means kept through a power cut: an ext4 disk that loses whatever was not synced, more than a hundred times."""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from appliance.hot.reader import HotReader
+from tests.faults.cut_program import ROWS
+from tests.faults.disk import Disk, why_not
+from tests.running import ROOT, environment, pause
+
+CUTS = 100
+CUTS_UNTIL_FOUND = 60
+SHORT_S = 0.8
+LONG_S = 2.5
+UNSURE = 1_000
+
+pytestmark = [pytest.mark.skipif(why_not() is not None, reason=why_not() or ""), pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    made = Disk(tmp_path)
+    yield made
+    made.remove()
+
+
+class Box:
+    """The program under load, and what it has acknowledged: runs of numbers, each of one life of the process."""
+
+    def __init__(self, disk: Disk, *extra: str) -> None:
+        self.disk = disk
+        self.extra = extra
+        self.runs: list[range] = []
+        self.next_number = 0
+
+    def run_until_cut(self, rng: random.Random) -> None:
+        """Starts it, lets it work for a while (or not even until it has recovered), cuts, and brings the power back."""
+        first = self.next_number
+        command = [sys.executable, "-m", "tests.faults.cut_program", str(self.disk.root / "data"), str(first), *self.extra]
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+        assert process.stdout is not None
+        said = b""
+        if rng.random() < 0.8:  # else the cut falls into start and recovery
+            while b"ready" not in said:
+                said += self._next(process)
+        pause(rng.uniform(0.0, SHORT_S if rng.random() < 0.7 else LONG_S))
+        while select.select([process.stdout], [], [], 0)[0]:
+            said += self._next(process)
+        self.disk.cut()
+        process.kill()
+        process.communicate()
+        numbers = [int(line) for line in said.split(b"\n")[:-1] if line.isdigit()]
+        if numbers:
+            self.runs.append(range(first, numbers[-1] + 1))
+            self.next_number = numbers[-1] + 1
+        self.next_number += UNSURE  # what was under way is never sent again, so no number may be there twice
+        self.disk.remount()
+
+    def _next(self, process: subprocess.Popen[bytes]) -> bytes:
+        assert process.stdout is not None
+        got = os.read(process.stdout.fileno(), 65536)
+        if not got:
+            raise AssertionError(f"did not start or go on by itself: {process.communicate()[1].decode()}")
+        return got
+
+    def wrong(self) -> list[str]:
+        """Acknowledged numbers that are missing, and numbers that are there twice; nothing is opened for writing."""
+        folder = self.disk.root / "data"
+        if not (folder / "hot.sqlite").exists():
+            return ["there is no hot store"] if self.runs else []
+        reader = HotReader(folder)
+        try:
+            with reader.pinned():
+                state = reader.load_state().get("load")
+                if state is None:
+                    return ["there is no stream"] if self.runs else []
+                parts = [c.data.column("n").to_numpy() for c in reader.iterate(state, after_seq=state.mark)]
+        finally:
+            reader.close()
+        absent = [s.path for s in (*state.segments, *state.lost) if not (folder / s.path).exists()]
+        if absent:
+            return [f"{absent[0]} is registered and missing"]
+        parts += [pq.read_table(folder / s.path, columns=["n"], partitioning=None).column("n").to_numpy() for s in state.segments]
+        there, counts = np.unique(np.concatenate(parts), return_counts=True) if parts else (np.empty(0, np.int64), np.empty(0, np.int64))
+        acknowledged = np.concatenate([np.arange(r.start, r.stop) for r in self.runs]) if self.runs else np.empty(0, np.int64)
+        lost = np.setdiff1d(acknowledged, there)
+        found = [f"{len(lost)} of {len(acknowledged)} acknowledged records are missing, e.g. {lost[0]}"] if len(lost) else []
+        twice = there[counts > 1]
+        return found + ([f"{len(twice)} records are there twice, e.g. {twice[0]}"] if len(twice) else [])
+
+
+def test_what_was_acknowledged_survives_power_cuts(disk: Disk) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    rng, box = random.Random(seed), Box(disk)
+    for cut in range(CUTS):
+        box.run_until_cut(rng)
+        assert box.wrong() == [], f"after cut {cut + 1}; seed {seed}"
+    assert sum(map(len, box.runs)) > CUTS * ROWS
+
+
+def test_without_the_sync_of_the_folder_power_cuts_lose_records(disk: Disk) -> None:
+    rng, box = random.Random(1), Box(disk, "--no-folder-sync")
+    for _ in range(CUTS_UNTIL_FOUND):
+        box.run_until_cut(rng)
+        if box.wrong():
+            return
+    raise AssertionError("the test above would not notice a missing fsync")
