@@ -1,0 +1,257 @@
+"""``query``: SQL over hot and cold as one table, asked of the running service, else answered from the folder.
+
+Data goes to standard output or the file of ``-o``; progress, notes and errors to standard error.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import json
+import os
+import secrets
+import select
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from appliance.cli.common import config_option, visible
+from appliance.cli.local import UnixConnection, connect, get_json, refusal
+from appliance.clock import Clock, SystemClock
+from appliance.config import Config
+from appliance.errors import ApplianceError, NotRunning, QueryRefused, UsageRefused
+from appliance.serving.question import FORMATS, PATHS, Question
+from appliance.serving.when import moment
+
+READ_BYTES = 1 << 18
+TICK_S = 0.5
+QUIET_S = 1.0
+"""A query that is done by then shows no progress."""
+Write = Callable[[bytes], None]
+
+
+@click.command()
+@click.argument("sql")
+@click.option("-f", "--format", "format_", type=click.Choice(FORMATS), help="Default: table on a terminal, else csv.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file; it appears when it is whole.")
+@click.option("--since", help='Only records from then on: "1h" (ago), "2026-11-22 10:00" (in the node\'s zone), "…Z".')
+@click.option("--until", help="Only records before then.")
+@click.option("--path", type=click.Choice(PATHS), default="merged", show_default=True, help="The side to read.")
+@click.option("--explain", is_flag=True, help="Run it, and show how it was answered instead of its rows.")
+@config_option
+def query(
+    sql: str, *, config: Config, format_: str | None, output: Path | None, since: str | None, until: str | None, path: str, explain: bool
+) -> None:
+    """Ask SQL (DuckDB's dialect) over hot and cold as one table. SQL "-" reads it from standard input.
+
+    Each stream is a table: ts (UTC), its tags, its fields, _seq. STREAM_hot and STREAM_cold are one side of it, STREAM_latest
+    the last record of each series; _streams, _segments and _deadletters are the appliance's own.
+
+    \b
+    Example:
+      appliance query "SELECT time_bucket(INTERVAL '1 minute', ts) AS minute, avg(usage) FROM host_cpu GROUP BY ALL" --since 1h
+      appliance query "SHOW TABLES"
+      appliance query "SELECT * FROM room" --format parquet -o room.parquet
+    """
+    clock = SystemClock()
+    on_terminal = output is None and sys.stdout.isatty()
+    question = Question(
+        sql=sys.stdin.read() if sql == "-" else sql,
+        id=secrets.token_hex(8),
+        since_us=_moment(since, "--since", config, clock),
+        until_us=_moment(until, "--until", config, clock),
+        path=path,
+        format=format_ or ("table" if on_terminal else "csv"),
+        explain=explain,
+    )
+    if on_terminal and question.format in ("parquet", "arrow") and not explain:
+        raise UsageRefused(f"{question.format} is no format for a terminal: name a file with -o, or redirect the output")
+    progress = ProgressLine(clock)
+    with _sink(output, on_terminal=on_terminal) as write:
+        try:
+            notes = ask_service(question, config.data_dir, write, progress, as_json=format_ == "json")
+        except NotRunning:
+            notes = ask_folder(question, config, write, progress, clock, as_json=format_ == "json")
+        finally:
+            progress.clear()
+    for note in notes:
+        click.echo(f"appliance: note: {visible(note)}", err=True)
+
+
+def ask_service(question: Question, data_dir: Path, write: Write, progress: ProgressLine, *, as_json: bool) -> list[str]:
+    """Writes the service's answer and returns what it lacks. Raises ``NotRunning`` or the service's refusal."""
+    connection = connect(data_dir, timeout_s=None)
+    asked = {
+        "sql": question.sql,
+        "since": question.since_us,
+        "until": question.until_us,
+        "path": question.path,
+        "format": question.format,
+        "explain": question.explain,
+        "id": question.id,
+    }
+    try:
+        connection.request("POST", "/api/query", body=json.dumps(asked).encode(), headers={"Content-Type": "application/json"})
+        while not select.select([connection.sock], [], [], TICK_S)[0]:
+            progress.show(_status(data_dir, question.id))
+        body = _body(connection, question, data_dir, write if not question.explain else None)
+        if question.explain:
+            _write_explain(json.loads(body), write, as_json=as_json)
+    except KeyboardInterrupt:
+        _cancel(data_dir, question.id)
+        raise
+    finally:
+        connection.close()
+    return list((_status(data_dir, question.id) or {}).get("notes", ()))
+
+
+def ask_folder(question: Question, config: Config, write: Write, progress: ProgressLine, clock: Clock, *, as_json: bool) -> list[str]:
+    """Writes the answer of the folder alone and returns what it lacks."""
+    from appliance.serving.alone import NotStopped, answer_alone
+
+    try:
+        explain = answer_alone(
+            question,
+            folder=config.data_dir,
+            memory_max=config.query.memory_max,
+            threads=len(os.sched_getaffinity(0)),
+            clock=clock,
+            write=write,
+            on_tick=lambda share: progress.show({"share": share}),
+        )
+    except NotStopped:
+        sys.stdout.flush()
+        os._exit(130)  # a query that doesn't let itself be interrupted ends with its process
+    if question.explain:
+        import msgspec
+
+        _write_explain(msgspec.to_builtins(explain), write, as_json=as_json)
+    return list(explain.notes) if not question.explain else []
+
+
+class Harmless:
+    """Makes text fit for a terminal: what could move it becomes visible. Pieces may end in the middle of a character."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def text(self, piece: bytes) -> bytes:
+        return "\n".join(visible(line) for line in self._decoder.decode(piece).split("\n")).encode("utf-8", "replace")
+
+
+class ProgressLine:
+    """One line on a terminal's standard error, written over and over; nothing where that is no terminal."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._start_ns = clock.monotonic_ns()
+        self._shown = False
+        self._wanted = sys.stderr.isatty()
+
+    def show(self, status: dict[str, Any] | None) -> None:
+        """``share`` (0 to 1, or None), ``state`` and ``rows`` are what is told."""
+        seconds = (self._clock.monotonic_ns() - self._start_ns) / 1e9
+        if status is None or not self._wanted or seconds < QUIET_S:
+            return
+        share = status.get("share")
+        done = "waiting for a process" if status.get("state") == "waiting" else "" if share is None else f"{share:4.0%}"
+        rows = f"{status['rows']:,} rows" if status.get("rows") else ""
+        text = ", ".join(part for part in (f"{seconds:.0f} s", done.strip(), rows) if part)
+        sys.stderr.write(f"\r\x1b[K{text}  (ctrl+c cancels)")
+        sys.stderr.flush()
+        self._shown = True
+
+    def clear(self) -> None:
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._shown = False
+
+
+def _moment(text: str | None, option: str, config: Config, clock: Clock) -> int | None:
+    if text is None:
+        return None
+    try:
+        return moment(text, now_us=clock.now_us(), zone=ZoneInfo(config.node.timezone))
+    except (ValueError, OverflowError) as e:
+        raise UsageRefused(f"{option}: {e}") from None
+
+
+@contextmanager
+def _sink(output: Path | None, *, on_terminal: bool) -> Iterator[Write]:
+    """Where the data goes: standard output, on a terminal made harmless, or a file that appears when it is whole."""
+    if output is None:
+        out = sys.stdout.buffer
+        harmless = Harmless() if on_terminal else None
+        yield lambda piece: _ignore(out.write(piece if harmless is None else harmless.text(piece)))
+        out.flush()
+        return
+    whole = output.exists() and not output.is_file()
+    place = output if whole else output.with_name(f".{output.name}.{os.getpid()}.part")  # a pipe or a device is written to as it is
+    try:
+        with place.open("wb") as file:
+            yield lambda piece: _ignore(file.write(piece))
+        if not whole:
+            place.replace(output)
+    except OSError as e:
+        raise UsageRefused(f"{output}: can't be written: {e.strerror or e}") from e
+    finally:
+        if not whole:
+            place.unlink(missing_ok=True)
+
+
+def _body(connection: UnixConnection, question: Question, data_dir: Path, write: Write | None) -> bytes:
+    """Hands the answer's bytes to ``write``, or returns them where there is none."""
+    try:
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise refusal(answer.status, answer.read(), answer.headers.get("Retry-After"))
+        kept = []
+        while piece := answer.read(READ_BYTES):
+            if write is None:
+                kept.append(piece)
+            else:
+                write(piece)
+    except (HTTPException, ConnectionError) as e:
+        said = (_status(data_dir, question.id) or {}).get("error")
+        raise QueryRefused(said or f"the answer broke off ({type(e).__name__}); the service's log says why") from e
+    return b"".join(kept)
+
+
+def _status(data_dir: Path, query_id: str) -> dict[str, Any] | None:
+    """How far the query is; None where nobody knows."""
+    try:
+        found = get_json(data_dir, f"/api/queries/{query_id}")
+    except (ApplianceError, OSError, HTTPException, ValueError):
+        return None  # it is only told to the person who waits
+    return found if isinstance(found, dict) else None
+
+
+def _cancel(data_dir: Path, query_id: str) -> None:
+    with contextlib.suppress(ApplianceError, OSError, HTTPException):  # the service may have gone, and the query with it
+        connection = connect(data_dir)
+        try:
+            connection.request("DELETE", f"/api/queries/{query_id}")
+            connection.getresponse().read()
+        finally:
+            connection.close()
+
+
+def _write_explain(found: Any, write: Write, *, as_json: bool) -> None:
+    import msgspec
+
+    from appliance.serving.explain import Explain, lines
+
+    explain = msgspec.convert(found, Explain)
+    text = msgspec.json.encode(explain).decode() if as_json else "\n".join(visible(line) for line in lines(explain))
+    write(f"{text}\n".encode())
+
+
+def _ignore(_value: object) -> None:
+    """For callbacks whose result means nothing."""

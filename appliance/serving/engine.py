@@ -1,0 +1,373 @@
+"""Answers one question at a time: admit, look up, plan, pin, build the views, run. The flow of a query reads from top to bottom here.
+
+Runs in a process of its own: a worker, or the command line. It knows nothing of sockets or formats: batches come out. One
+thread asks; another may call ``interrupt`` and ``progress`` meanwhile. Nothing of a query stays behind after it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from appliance.clock import Clock
+from appliance.errors import ApplianceError, QueryCancelled, QueryRefused, StoreDamaged
+from appliance.hot.series import fit
+from appliance.manifest import Segment
+from appliance.records import SEQ_TYPE, Schema
+from appliance.serving import merged
+from appliance.serving.duck import Planner, freeze_now, open_runner, quoted
+from appliance.serving.explain import Explain, Part
+from appliance.serving.gate import admit, first_lines
+from appliance.serving.merged import HotSource
+from appliance.serving.pruning import Need
+from appliance.serving.question import Question
+from appliance.serving.snapshot import Side, Snapshot, SnapshotProvider, StreamPin, TableInfo
+from appliance.serving.work import Work, columns_of, explained, known_columns, lost_note, on_side, wanted_of
+
+log = logging.getLogger(__name__)
+BATCH_ROWS: Final = 16_384
+"""Rows of a batch of the result: memory is bounded by a few of them."""
+ATTEMPTS_MAX: Final = 3
+"""Times that a query is started anew without segments that turned out to be damaged."""
+SHOW_TABLES: Final = "SELECT name FROM _streams ORDER BY name"
+_REFUSALS: Final = (
+    duckdb.ParserException,
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ConversionException,
+    duckdb.OutOfRangeException,
+    duckdb.TypeMismatchException,
+    duckdb.PermissionException,
+)
+"""What only the SQL can cause; any other error may be a damaged file."""
+
+
+class Answer:
+    """The result of a query, read once. ``schema`` are its columns, ``notes`` what it lacks."""
+
+    def __init__(self, engine: Engine, work: Work, reader: pa.RecordBatchReader, first: pa.RecordBatch | None) -> None:
+        self.schema: pa.Schema = reader.schema
+        self.rows = 0
+        self._engine = engine
+        self._work = work
+        self._reader = reader
+        self._first = first
+
+    def close(self) -> None:
+        """Ends the query, done or not."""
+        self._reader.close()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(self._work.notes)
+
+    def note(self, text: str | None) -> None:
+        """Adds to what the answer lacks."""
+        if text is not None:
+            self._work.notes.append(text)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows, each batch at least one. Raises ``QueryCancelled``, ``QueryRefused`` or ``StoreDamaged``."""
+        batch = self._first
+        with self._engine.timed(self._work, "rest"):
+            while batch is not None:
+                self.rows += batch.num_rows
+                yield batch
+                batch = self._engine.next_batch(self._work, self._reader)
+
+    def explain(self) -> Explain:
+        """How it was answered, as far as it has got."""
+        return self._engine.explain(self._work, self.rows)
+
+
+class Engine:
+    """The two databases and the state of one query."""
+
+    def __init__(self, *, root: Path, temp: Path, temp_bytes_max: int, memory_max: int, threads: int, clock: Clock) -> None:
+        """``root`` is the data folder, ``temp`` an existing folder of this process's own for what doesn't fit into memory."""
+        self._root = root.absolute()
+        self._clock = clock
+        self._memory_max = memory_max
+        self._planner = Planner()
+        self._runner = open_runner(
+            readable=[self._root / "lake"], temp=temp.absolute(), temp_bytes_max=temp_bytes_max, memory_max=memory_max, threads=threads
+        )
+        self._stopped = False
+        self.is_worn = False
+        """True after an error that may have harmed the databases: this engine should not be used again."""
+
+    def interrupt(self) -> None:
+        """Ends the query under way as soon as DuckDB looks up; may be called again and again, from another thread."""
+        self._stopped = True
+        self._planner.connection.interrupt()
+        self._runner.interrupt()
+
+    def progress(self) -> float | None:
+        """Part of the scan that is done, 0 to 1; None when it is not known. From another thread."""
+        percent = float(self._runner.query_progress())
+        return percent / 100 if 0 <= percent <= 100 else None
+
+    def warm(self) -> None:
+        """Does once what each query does, so that the first one is as fast, and what that maps is there to be measured."""
+        self._planner.needs("SELECT count(*) FROM warm", [TableInfo("warm", Side.STATE, "warm", (("ts", "TIMESTAMP"),))], now_us=0)
+        self._runner.register("__warm", pa.Table.from_arrays([_int64(np.zeros(1, np.int64))], names=["ts"]))
+        self._runner.sql("SELECT ts, count(*) FROM __warm GROUP BY ts").to_arrow_table()
+        self._runner.unregister("__warm")
+
+    def close(self) -> None:
+        self._planner.close()
+        self._runner.close()
+
+    @contextmanager
+    def answer(self, question: Question, provider: SnapshotProvider, *, now_us: int) -> Iterator[Answer]:
+        """The answer, with its first rows there: what is wrong with the SQL is raised here.
+
+        ``now_us`` is what ``now()`` gives. Raises ``QueryRefused``, ``QueryCancelled``, or what the provider raises.
+        """
+        self._stopped = False
+        work = self._prepare(question, provider, now_us)
+        try:
+            answer = self._start(work, provider)
+            try:
+                yield answer
+            finally:
+                answer.close()
+        finally:
+            self._undo(work)
+
+    def _prepare(self, question: Question, provider: SnapshotProvider, now_us: int) -> Work:
+        """Everything up to the pinned snapshot."""
+        work = Work(question)
+        with self.timed(work, "parse"):
+            work.statement = admit(self._planner.connection, question.sql)
+            if work.statement.shows_tables:
+                work.statement = admit(self._planner.connection, SHOW_TABLES)
+            self._check()
+        with self.timed(work, "names"):
+            work.tables = [on_side(info, question.path) for info in provider.lookup(work.statement.tables)] if work.statement.tables else ()
+        with self.timed(work, "plan"):
+            freeze_now(self._runner, work.statement.sql, now_us=now_us)
+            work.needs = self._needs(work, now_us)
+            self._check()
+        with self.timed(work, "pin"):
+            wanted = wanted_of(work)
+            own = [t.stream for t in work.tables if t.side is Side.STATE]
+            work.snapshot = known_columns(provider.pin(wanted, own), work.tables) if wanted or own else Snapshot()
+            self._leave_out_bad(work, provider, deep=False)
+            work.notes += [lost_note(s, "is missing or damaged") for pin in work.snapshot.streams.values() for s in pin.lost]
+            self._check()
+        return work
+
+    def _needs(self, work: Work, now_us: int) -> Mapping[str, Need] | None:
+        """What the query can touch; None when that can't be found out. Raises ``QueryRefused`` where the SQL doesn't bind."""
+        sql = work.statement.sql
+        try:
+            return self._planner.needs(sql, work.tables, now_us=now_us)
+        except ValueError as e:
+            log.debug("query %s is not pruned: %s", work.question.id, e)
+        except (duckdb.Error, MemoryError) as e:
+            raise self._worded(e) from None
+        try:
+            self._planner.connection.execute(f"EXPLAIN {sql}").fetchall()
+        except (duckdb.Error, MemoryError) as e:
+            raise self._worded(e) from None
+        return None
+
+    def _start(self, work: Work, provider: SnapshotProvider) -> Answer:
+        """Runs the query up to its first rows; segments that turn out to be bad are left out, and it starts anew."""
+        for _attempt in range(ATTEMPTS_MAX):
+            try:
+                with self.timed(work, "views"):
+                    self._make_views(work)
+                with self.timed(work, "first rows"):
+                    return self._open(work)
+            except (duckdb.Error, pa.ArrowException, OSError, MemoryError) as e:
+                error = self._worded(e)
+                if isinstance(e, _REFUSALS) or isinstance(error, QueryCancelled) or self.is_worn:
+                    raise error from None
+                self._undo(work)
+                if not self._leave_out_bad(work, provider, deep=True):
+                    raise error from None
+        raise QueryRefused("segments are damaged faster than they can be left out; run: appliance verify")
+
+    def _open(self, work: Work) -> Answer:
+        reader = self._runner.sql(work.statement.whole).to_arrow_reader(BATCH_ROWS)
+        try:
+            return Answer(self, work, reader, _next(reader))
+        except BaseException:
+            reader.close()  # an open result would block the connection
+            raise
+
+    def next_batch(self, work: Work, reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
+        """The next rows of a running query."""
+        self._check()
+        try:
+            return _next(reader)
+        except (duckdb.Error, pa.ArrowException, OSError, MemoryError) as e:
+            error = self._worded(e)
+            if isinstance(error, QueryRefused) and not self.is_worn:
+                for pin in work.snapshot.streams.values():
+                    for segment in pin.files:
+                        reason = _defect(self._root, segment, deep=True)
+                        if reason is not None:
+                            raise StoreDamaged(reason, path=self._root / segment.path, hint="run: appliance verify") from None
+            raise error from None
+
+    def _make_views(self, work: Work) -> None:
+        """One view for each table of the query, over hot rows registered as Arrow and over the segments' files."""
+        snapshot, question = work.snapshot, work.question
+        hot: dict[str, HotSource] = {}
+        for number, (key, pin) in enumerate(snapshot.streams.items()):
+            if pin.hot:
+                table = hot_table(pin, columns_of(work, key))
+                low, high = _reach(table)
+                hot[key] = HotSource(f"__hot_{number}", frozenset(table.column_names), low, high)
+                self._register(work, hot[key].name, table)
+        for table_info in work.tables:
+            match table_info.side:
+                case Side.STATE:
+                    self._register(work, table_info.name, snapshot.tables[table_info.stream])
+                case Side.LATEST:
+                    latest = snapshot.streams[table_info.stream].latest
+                    assert latest is not None
+                    self._register(work, table_info.name, latest)
+                case side:
+                    pin = snapshot.streams[table_info.stream]
+                    sql = merged.view_sql(
+                        pin,
+                        hot=None if side is Side.COLD else hot.get(table_info.stream),
+                        files=() if side is Side.HOT else pin.files,
+                        root=self._root,
+                        bounds=question.span,
+                    )
+                    work.made.append(f"DROP VIEW IF EXISTS {quoted(table_info.name)}")
+                    self._runner.execute(f"CREATE OR REPLACE VIEW {quoted(table_info.name)} AS {sql}")
+
+    def _register(self, work: Work, name: str, table: pa.Table) -> None:
+        work.made.append(name)
+        self._runner.register(name, table)
+
+    def _undo(self, work: Work) -> None:
+        """Takes away views and rows of a query; what can't be taken away wears the engine out."""
+        try:
+            for made in reversed(work.made):
+                if made.startswith("DROP VIEW "):
+                    self._runner.execute(made)
+                else:
+                    self._runner.unregister(made)
+        except duckdb.Error as e:
+            log.debug("a query could not be tidied up after: %s", e)
+            self.is_worn = True
+        work.made.clear()
+
+    def _leave_out_bad(self, work: Work, provider: SnapshotProvider, *, deep: bool) -> bool:
+        """Whether any segment of the query had to be left out; each is told to the provider and in a note."""
+        streams: dict[str, StreamPin] = {}
+        found = False
+        for key, pin in work.snapshot.streams.items():
+            bad = {s.path: reason for s in pin.files if (reason := _defect(self._root, s, deep=deep)) is not None}
+            for segment in pin.files:
+                if segment.path in bad:
+                    provider.damaged(segment, bad[segment.path])
+                    work.notes.append(lost_note(segment, bad[segment.path]))
+            streams[key] = replace(pin, files=tuple(s for s in pin.files if s.path not in bad)) if bad else pin
+            found |= bool(bad)
+        if found:
+            work.snapshot = Snapshot(streams, work.snapshot.tables)
+        return found
+
+    def _check(self) -> None:
+        if self._stopped:
+            raise QueryCancelled("the query was cancelled")
+
+    def _worded(self, error: BaseException) -> ApplianceError:
+        """A library's error as one of ours. Errors of a running result come through Arrow, with DuckDB's text."""
+        text = first_lines(error)
+        if self._stopped or isinstance(error, duckdb.InterruptException) or "INTERRUPT" in text[:40].upper():
+            return QueryCancelled("the query was cancelled")
+        if isinstance(error, duckdb.OutOfMemoryException | MemoryError) or "Out of Memory" in text or "bad_alloc" in text:
+            self.is_worn = True
+            limit = self._memory_max >> 20
+            return QueryRefused(f"the query needs more memory than it may have ({limit} MiB, [query] memory_max): ask for less at once")
+        if isinstance(error, duckdb.FatalException | duckdb.InternalException):
+            self.is_worn = True
+            log.error("DuckDB failed: %s", error)
+        return QueryRefused(text)
+
+    @contextmanager
+    def timed(self, work: Work, name: str) -> Iterator[None]:
+        """Notes how long a step took."""
+        start = self._clock.monotonic_ns()
+        try:
+            yield
+        finally:
+            work.parts.append(Part(name, (self._clock.monotonic_ns() - start) / 1e6))
+
+    def explain(self, work: Work, rows: int) -> Explain:
+        """What there is to say about a query so far."""
+        streams = [explained(work, key, pin) for key, pin in work.snapshot.streams.items()]
+        return Explain(
+            id=work.question.id,
+            path=work.question.path,
+            streams=tuple(streams),
+            tables=tuple(t.name for t in work.tables if t.side is Side.STATE),
+            rows=rows,
+            parts=tuple(work.parts),
+            notes=tuple(work.notes),
+            pruned=work.needs is not None,
+        )
+
+
+def hot_table(pin: StreamPin, columns: frozenset[str] | None) -> pa.Table:
+    """The hot rows as one table of the newest schema, cut down to ``columns`` (None: all) and ``ts``, with ``_seq``."""
+    kept = tuple(c for c in pin.schema.columns if columns is None or c.name in columns)
+    schema = Schema(pin.schema.stream, kept, pin.schema.version)
+    batches = []
+    for rows in pin.hot:
+        data = fit(rows.data, schema)
+        seq = _int64(np.arange(rows.first, rows.first + data.num_rows, dtype=np.int64))
+        batches.append(pa.RecordBatch.from_arrays([*data.columns, seq], schema=schema.arrow.append(pa.field("_seq", SEQ_TYPE))))
+    return pa.Table.from_batches(batches)
+
+
+def _reach(table: pa.Table) -> tuple[int, int]:
+    """The earliest and the latest event time of a table with rows, microseconds."""
+    times = [np.asarray(chunk.view(pa.int64()).to_numpy()) for chunk in table.column("ts").chunks if len(chunk)]
+    return min(int(t.min()) for t in times), max(int(t.max()) for t in times)
+
+
+def _int64(values: np.ndarray[tuple[int], np.dtype[np.int64]]) -> pa.Array:
+    """Without a copy, and without ``pa.array``, which looks for pandas."""
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
+
+
+def _defect(root: Path, segment: Segment, *, deep: bool) -> str | None:
+    """What is wrong with a segment's file; without ``deep`` only whether it is there with all its bytes."""
+    if deep:
+        from appliance.cold.segments import check_segment  # loads Parquet, which a query does without
+
+        return check_segment(root, segment, deep=True)
+    try:
+        size = (root / segment.path).lstat().st_size
+    except OSError as e:
+        return "is missing" if isinstance(e, FileNotFoundError) else f"can't be read: {e.strerror}"
+    return None if size == segment.bytes else f"has {size} bytes instead of {segment.bytes}"
+
+
+def _next(reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
+    """The next batch that holds rows."""
+    while True:
+        try:
+            batch = reader.read_next_batch()
+        except StopIteration:
+            return None
+        if batch.num_rows:
+            return batch

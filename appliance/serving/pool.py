@@ -1,0 +1,237 @@
+"""The worker processes of the service: started when one is needed, kept warm, ended when idle, killed when they don't listen.
+
+Belongs to the event loop. The service itself never loads DuckDB: whatever a query does to its process, ingest doesn't feel it.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import socket
+import sys
+from collections import deque
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+import appliance
+from appliance.config import QueryOptions
+from appliance.errors import RetryLater
+from appliance.serving.protocol import LENGTH, FromWorker, Message, Ready, frame, from_worker
+
+log = logging.getLogger(__name__)
+WAITING_MAX: Final = 32
+"""Queries that may wait for a worker; further ones are told to come again."""
+WAIT_MAX_S: Final = 20.0
+START_MAX_S: Final = 20.0
+LEAVE_MAX_S: Final = 1.0
+"""Time in which a process has to go after its socket was closed."""
+TEMP: Final = "tmp"
+"""Folder of the data folder for what queries spill to disk; emptied at the start."""
+SPILL_SHARE: Final = 0.5
+"""Part of the disk's free space that one query may spill to: the rest stays for ingest."""
+SPILL_BYTES_MAX: Final = 8 << 30
+_READ_BYTES: Final = 256 * 1024
+
+
+class WorkerGone(Exception):
+    """The process has ended, or its socket is closed."""
+
+
+class WorkerProcess:
+    """One process and its socket."""
+
+    def __init__(self, process: asyncio.subprocess.Process, sock: socket.socket, temp: Path) -> None:
+        self._process = process
+        self._sock = sock
+        self._temp = temp
+        self._received = bytearray()
+        self._reading = memoryview(bytearray(_READ_BYTES))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def send(self, message: Message, *, descriptor: int | None = None) -> None:
+        """Raises ``WorkerGone``."""
+        data = frame(message)
+        loop = asyncio.get_running_loop()
+        try:
+            if descriptor is not None:
+                rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
+                sent = self._sock.sendmsg([data], rights)  # a few bytes to a worker that waits for them: never blocks
+                data = data[sent:]
+            await loop.sock_sendall(self._sock, data)
+        except OSError as e:
+            raise WorkerGone(f"the query's process has gone ({e})") from e
+
+    async def receive(self) -> FromWorker:
+        """The next message. Raises ``WorkerGone``."""
+        await self._fill(LENGTH.size)
+        (length,) = LENGTH.unpack_from(self._received)
+        await self._fill(LENGTH.size + length)
+        body = bytes(memoryview(self._received)[LENGTH.size : LENGTH.size + length])
+        del self._received[: LENGTH.size + length]
+        return from_worker(body)
+
+    async def _fill(self, size: int) -> None:
+        loop = asyncio.get_running_loop()
+        while len(self._received) < size:
+            try:
+                count = await loop.sock_recv_into(self._sock, self._reading)
+            except OSError as e:
+                raise WorkerGone(f"the query's process has gone ({e})") from e
+            if count == 0:
+                status = await self._process.wait()
+                how = f"signal {-status}" if status < 0 else f"status {status}"
+                raise WorkerGone(f"the query's process has ended ({how})")
+            self._received += self._reading[:count]
+
+    def kill(self) -> None:
+        """Ends the process now."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def close(self) -> None:
+        """Lets the process go, and makes it go when it doesn't; removes what it has spilled."""
+        self._sock.close()
+        try:
+            async with asyncio.timeout(LEAVE_MAX_S):
+                await self._process.wait()
+        except TimeoutError:
+            self.kill()
+            await self._process.wait()
+        await asyncio.to_thread(shutil.rmtree, self._temp, ignore_errors=True)
+
+
+class Pool:
+    """At most ``workers_max`` processes; who comes when all are busy waits in line."""
+
+    def __init__(self, *, data_dir: Path, options: QueryOptions, threads: int) -> None:
+        self._data_dir = data_dir.absolute()
+        self._options = options
+        self._threads = threads
+        self._idle: deque[tuple[WorkerProcess, asyncio.TimerHandle]] = deque()
+        self._free = asyncio.Semaphore(options.workers_max)
+        self._waiting = 0
+        self._count = 0
+        self._closing: set[asyncio.Task[None]] = set()
+        shutil.rmtree(self._data_dir / TEMP, ignore_errors=True)
+
+    @property
+    def idle(self) -> int:
+        """Warm processes without a query."""
+        return len(self._idle)
+
+    async def acquire(self) -> WorkerProcess:
+        """A worker for one query. Raises ``RetryLater`` when too many wait or none gets free in time."""
+        if self._waiting >= WAITING_MAX:
+            raise RetryLater(f"{self._waiting} queries wait already; try again", after_s=5)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(WAIT_MAX_S):
+                await self._free.acquire()
+        except TimeoutError:
+            raise RetryLater(f"all {self._options.workers_max} query processes are busy; try again", after_s=5) from None
+        finally:
+            self._waiting -= 1
+        try:
+            if self._idle:
+                worker, timer = self._idle.pop()  # the warmest; the others get their chance to go
+                timer.cancel()
+                return worker
+            return await self._start()
+        except BaseException:
+            self._free.release()
+            raise
+
+    def release(self, worker: WorkerProcess, *, worn: bool) -> None:
+        """Gives a worker back; a worn one, or one in the middle of something, is ended."""
+        self._free.release()
+        if worn:
+            self._retire(worker)
+            return
+        timer = asyncio.get_running_loop().call_later(self._options.idle_s, self._retire_idle, worker)
+        self._idle.append((worker, timer))
+
+    async def close(self) -> None:
+        """Ends all processes that are idle; those with a query are their queries' to end."""
+        while self._idle:
+            worker, timer = self._idle.pop()
+            timer.cancel()
+            self._retire(worker)
+        if self._closing:
+            await asyncio.gather(*self._closing)
+
+    def _retire_idle(self, worker: WorkerProcess) -> None:
+        self._idle = deque((w, t) for w, t in self._idle if w is not worker)
+        self._retire(worker)
+
+    def _retire(self, worker: WorkerProcess) -> None:
+        task = asyncio.get_running_loop().create_task(worker.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _start(self) -> WorkerProcess:
+        self._count += 1
+        temp = self._data_dir / TEMP / f"query-{os.getpid()}-{self._count}"
+        temp.mkdir(parents=True, exist_ok=True)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setblocking(False)
+        try:
+            process = await self._spawn(theirs.fileno(), temp)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        worker = WorkerProcess(process, ours, temp)
+        try:
+            async with asyncio.timeout(START_MAX_S):
+                first = await worker.receive()
+            assert isinstance(first, Ready), "a worker begins with Ready"
+        except BaseException as e:
+            worker.kill()
+            self._retire(worker)
+            if isinstance(e, WorkerGone | TimeoutError):
+                log.exception("a query process did not start")
+                raise RetryLater("a query process could not be started; the log says why", after_s=5) from e
+            raise
+        return worker
+
+    async def _spawn(self, descriptor: int, temp: Path) -> asyncio.subprocess.Process:
+        free = shutil.disk_usage(temp).free
+        options = {
+            "descriptor": descriptor,
+            "parent_pid": os.getpid(),
+            "data_dir": str(self._data_dir),
+            "temp_dir": str(temp),
+            "temp_bytes_max": min(int(free * SPILL_SHARE), SPILL_BYTES_MAX),
+            "memory_max": self._options.memory_max,
+            "threads": self._threads,
+            "log_level": log.getEffectiveLevel(),
+        }
+        home = str(Path(appliance.__file__).parent.parent)
+        environment = {**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system", "PYTHONPATH": _first_on_path(home)}
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "appliance.serving.worker",
+            msgspec.json.encode(options).decode(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            pass_fds=(descriptor,),
+            env=environment,
+            cwd=temp,
+        )
+
+
+def _first_on_path(home: str) -> str:
+    """The search path by which the process finds this very package."""
+    given = os.environ.get("PYTHONPATH", "")
+    return f"{home}{os.pathsep}{given}" if given else home

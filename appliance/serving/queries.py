@@ -1,0 +1,362 @@
+"""The queries of a running service: each in a worker process, with its snapshot pinned here and its bytes handed on as they come.
+
+Belongs to the event loop; pinning runs in a thread of the default executor. A query ends when its result has been read, when
+it is cancelled, when its time is up, or when nobody reads it any more. Never here: DuckDB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, assert_never
+
+import msgspec
+
+from appliance.clock import Clock
+from appliance.config import QueryOptions
+from appliance.errors import ApplianceError, QueryCancelled, QueryRefused
+from appliance.serving.explain import Explain, Part
+from appliance.serving.pool import Pool, WorkerGone, WorkerProcess
+from appliance.serving.protocol import (
+    Ask,
+    Cancel,
+    Damaged,
+    Data,
+    Done,
+    Failed,
+    Found,
+    Lookup,
+    Pin,
+    Pinned,
+    Progress,
+    Ready,
+    Refused,
+    Started,
+    error_of,
+    kind_of,
+)
+from appliance.serving.question import Question
+from appliance.serving.snapshot import Snapshot
+from appliance.serving.source import StateSource, Store
+from appliance.serving.transfer import pack
+from appliance.units import show_duration
+
+log = logging.getLogger(__name__)
+KILL_AFTER_S: Final = 1.0
+"""A cancelled query whose process hasn't stopped by then loses its process."""
+FINISHED_MAX: Final = 64
+"""Queries whose end can still be looked up."""
+SQL_SHOWN: Final = 500
+
+
+class QueryStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a query is."""
+
+    id: str
+    sql: str
+    """Its beginning."""
+    state: str
+    """``waiting`` (for a process), ``running``, ``done``, ``failed`` or ``cancelled``."""
+    share: float | None
+    """Part of the work that is done, 0 to 1; None when it is not known."""
+    rows: int
+    """Of the result, so far."""
+    bytes_sent: int
+    elapsed_ms: float
+    notes: tuple[str, ...]
+    """What the answer lacks."""
+    error: str | None
+    """Why it failed or was cancelled."""
+    explain: Explain | None
+    """There when it is done."""
+
+
+@dataclass(slots=True)
+class _Query:
+    """A query under way."""
+
+    question: Question
+    source: StateSource
+    start_ns: int
+    worker: WorkerProcess | None = None
+    state: str = "waiting"
+    share: float | None = None
+    rows: int = 0
+    bytes_sent: int = 0
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+    waited_ms: float = 0.0
+    """For a process, its start included."""
+    explain: Explain | None = None
+    cancelled: str | None = None
+    """Why it has to end."""
+    clean: bool = False
+    """The worker has said its last word about it."""
+    worn: bool = False
+    files: frozenset[str] = frozenset()
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+
+
+class Queries:
+    """What HTTP asks. ``leased`` names the segments that running queries read: their files must stay."""
+
+    def __init__(self, *, data_dir: Path, options: QueryOptions, clock: Clock, store: Store, threads: int | None = None) -> None:
+        """``threads`` of each query; None: all cores but one, which is left for ingest."""
+        cores = len(os.sched_getaffinity(0))
+        self._options = options
+        self._clock = clock
+        self._store = store
+        self._pool = Pool(data_dir=data_dir, options=options, threads=threads or max(1, cores - 1))
+        self._running: dict[str, _Query] = {}
+        self._finished: OrderedDict[str, QueryStatus] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, question: Question) -> Result:
+        """The answer in pieces, once its first rows are there. Leaving the iterator early (``aclose``) cancels the query.
+
+        Raises ``QueryRefused`` for what is wrong with the SQL, ``QueryCancelled``, or ``RetryLater`` when too many queries wait.
+        """
+        if question.id in self._running:
+            raise QueryRefused(f"a query with the id {question.id} is running")
+        query = _Query(question, StateSource(self._store), self._clock.monotonic_ns())
+        self._running[question.id] = query
+        self._finished.pop(question.id, None)
+        query.timers.append(asyncio.get_running_loop().call_later(self._options.time_max_s, self._time_is_up, query))
+        try:
+            await self._start(query)
+        except BaseException as e:
+            self._failed(query, e)
+            raise
+        return Result(self, query)
+
+    def progress(self, query_id: str) -> QueryStatus | None:
+        """How far a query is, or how it ended; None for one that is not known (any more)."""
+        query = self._running.get(query_id)
+        return self._finished.get(query_id) if query is None else self._status(query)
+
+    def running(self) -> tuple[QueryStatus, ...]:
+        """Those that are under way or wait."""
+        return tuple(self._status(query) for query in self._running.values())
+
+    def cancel(self, query_id: str) -> bool:
+        """Whether there was such a query; it ends soon."""
+        query = self._running.get(query_id)
+        if query is not None:
+            self._cancel(query, "the query was cancelled")
+        return query is not None
+
+    def leased(self) -> frozenset[str]:
+        """Paths (relative to the data folder) of segments that must not be removed now."""
+        return frozenset[str]().union(*(query.files for query in self._running.values()))
+
+    async def close(self) -> None:
+        """Cancels all queries and ends all processes."""
+        for query in list(self._running.values()):
+            self._cancel(query, "the appliance is stopping")
+        for query in list(self._running.values()):
+            self._end(query)
+        if self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._pool.close()
+
+    async def _start(self, query: _Query) -> None:
+        """Up to the first rows."""
+        start_ns = self._clock.monotonic_ns()
+        query.source = StateSource(self._store)
+        query.worker = await self._pool.acquire()
+        self._check(query)
+        query.waited_ms = (self._clock.monotonic_ns() - start_ns) / 1e6
+        query.state = "running"
+        query.source = StateSource(self._store)
+        message = await self._next(query, Ask(query.question, self._clock.now_us()))
+        assert isinstance(message, Started), "a result starts with Started"
+        query.notes = message.notes
+
+    async def piece(self, query: _Query) -> bytes | None:
+        """The next bytes of a running query; None at its end."""
+        if query.clean:
+            return None
+        try:
+            message = await self._next(query)
+        except BaseException as e:
+            self._failed(query, e)
+            raise
+        if isinstance(message, Data):
+            query.bytes_sent += len(message.piece)
+            return message.piece
+        assert isinstance(message, Done), "a result ends with Done"
+        query.explain = message.explain.with_part(Part("worker", query.waited_ms))
+        query.notes, query.rows = message.explain.notes, message.explain.rows
+        query.state = "done"
+        self._end(query)
+        return msgspec.json.encode(query.explain) if query.question.explain else None
+
+    async def _next(self, query: _Query, ask: Ask | None = None) -> Started | Data | Done:
+        """The next message that is about the result; what the worker asks for meanwhile is given to it."""
+        assert query.worker is not None
+        try:
+            if ask is not None:
+                await query.worker.send(ask)
+            return await self._converse(query, query.worker)
+        except WorkerGone as e:
+            raise self._gone(query, e) from e
+
+    async def _converse(self, query: _Query, worker: WorkerProcess) -> Started | Data | Done:
+        while True:
+            message = await worker.receive()
+            match message:
+                case Lookup() | Pin():
+                    await self._give(query, worker, message)
+                case Damaged():
+                    await asyncio.to_thread(query.source.damaged, message.segment, message.reason)
+                case Progress():
+                    query.share, query.rows = message.share, message.rows
+                case Failed():
+                    query.clean, query.worn = True, message.worn
+                    error = error_of(message.kind, message.text)
+                    raise QueryCancelled(query.cancelled) if query.cancelled is not None else error
+                case Done():
+                    query.clean, query.worn = True, message.worn
+                    return message
+                case Started() | Data():
+                    self._check(query)
+                    return message
+                case Ready():
+                    raise AssertionError("a worker is ready once")
+                case _:
+                    assert_never(message)
+
+    async def _give(self, query: _Query, worker: WorkerProcess, request: Lookup | Pin) -> None:
+        """Answers a worker's question, or refuses it, which ends the query from that side."""
+        try:
+            if isinstance(request, Lookup):
+                tables = await asyncio.to_thread(query.source.lookup, request.names)
+                await worker.send(Found(tuple(tables)))
+                return
+            snapshot, descriptor, size = await asyncio.to_thread(_pinned, query.source, request)
+        except ApplianceError as e:
+            await worker.send(Refused(kind_of(e), str(e)))
+            return
+        try:
+            query.files = frozenset(f.path for pin in snapshot.streams.values() for f in pin.files)
+            await worker.send(Pinned(size), descriptor=descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _check(self, query: _Query) -> None:
+        if query.cancelled is not None:
+            raise QueryCancelled(query.cancelled)
+
+    def _time_is_up(self, query: _Query) -> None:
+        self._cancel(query, f"the query took longer than it may ({show_duration(self._options.time_max_s)}, [query] time_max)")
+
+    def _cancel(self, query: _Query, why: str) -> None:
+        """Asks the worker to stop, and kills it when it doesn't."""
+        if query.cancelled is not None or query.clean:
+            return
+        query.cancelled = why
+        if query.worker is not None:
+            self._spawn(self._ask_to_stop(query.worker, query.question.id))
+            query.timers.append(asyncio.get_running_loop().call_later(KILL_AFTER_S, query.worker.kill))
+
+    async def _ask_to_stop(self, worker: WorkerProcess, query_id: str) -> None:
+        try:
+            await worker.send(Cancel(query_id))
+        except WorkerGone as e:
+            log.debug("a cancelled query had ended already: %s", e)
+
+    def _gone(self, query: _Query, error: WorkerGone) -> ApplianceError:
+        """What the end of its process means for a query."""
+        if query.cancelled is not None:
+            return QueryCancelled(query.cancelled)
+        log.warning("query %s: %s", query.question.id, error)
+        limit = self._options.memory_max >> 20
+        return QueryRefused(f"{error}; most likely it needed more memory than it may have ({limit} MiB, [query] memory_max)")
+
+    def _failed(self, query: _Query, error: BaseException) -> None:
+        if isinstance(error, ApplianceError):
+            query.error = str(error)
+        self._end(query)
+
+    def _end(self, query: _Query) -> None:
+        """Gives worker and leases back; a worker that has not said its last word is ended with its query."""
+        if self._running.pop(query.question.id, None) is None:
+            return
+        for timer in query.timers:
+            timer.cancel()
+        if query.state != "done":
+            query.state = "cancelled" if query.cancelled is not None or not query.clean else "failed"
+        if query.worker is not None:
+            if not query.clean:
+                query.worker.kill()
+            self._pool.release(query.worker, worn=query.worn or not query.clean)
+        self._finished[query.question.id] = self._status(query)
+        while len(self._finished) > FINISHED_MAX:
+            self._finished.popitem(last=False)
+
+    def leave(self, query: _Query) -> None:
+        """Nobody reads the result any more."""
+        self._end(query)
+
+    def _status(self, query: _Query) -> QueryStatus:
+        return QueryStatus(
+            id=query.question.id,
+            sql=query.question.sql[:SQL_SHOWN],
+            state=query.state,
+            share=query.share,
+            rows=query.rows,
+            bytes_sent=query.bytes_sent,
+            elapsed_ms=(self._clock.monotonic_ns() - query.start_ns) / 1e6,
+            notes=query.notes,
+            error=query.cancelled or query.error,
+            explain=query.explain,
+        )
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class Result(AsyncIterator[bytes]):
+    """The bytes of an answer, read once."""
+
+    def __init__(self, queries: Queries, query: _Query) -> None:
+        self._queries = queries
+        self._query = query
+
+    @property
+    def id(self) -> str:
+        return self._query.question.id
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the answer lacks, a line each: segments that are missing or damaged."""
+        return self._query.notes
+
+    @property
+    def explain(self) -> Explain | None:
+        """How it was answered; None before the last piece."""
+        return self._query.explain
+
+    async def __anext__(self) -> bytes:
+        piece = await self._queries.piece(self._query)
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
+
+    async def aclose(self) -> None:
+        """Ends the query, read or not."""
+        self._queries.leave(self._query)
+
+
+def _pinned(source: StateSource, request: Pin) -> tuple[Snapshot, int, int]:
+    """A snapshot, and the descriptor and size of the memory file that holds it."""
+    snapshot = source.pin(request.wanted, request.tables)
+    descriptor, size = pack(snapshot)
+    return snapshot, descriptor, size

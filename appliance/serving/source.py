@@ -1,0 +1,188 @@
+"""Pins what a query needs out of the published state: hot chunks, segments, dirty spans, all of one instant.
+
+Membership is by sequence: hot rows are those above the mark, taken from the ring and, below it, from SQLite. Both belong to
+one instant because the rows in SQLite are read in one transaction that also shows the mark that the state has; a roll in
+between would have raised it, and then everything is pinned anew. Time only skips what can't matter.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from appliance.errors import QueryRefused, RetryLater
+from appliance.hot.reader import HotReader
+from appliance.hot.state import Chunk, State, StreamState
+from appliance.manifest import Segment
+from appliance.records import Schema, TimeRange, fold
+from appliance.serving.snapshot import SQL_TYPE, HotRows, Side, Skipped, Snapshot, Span, StreamPin, TableInfo, Wanted
+
+PINS_MAX: Final = 20
+"""Attempts at a pin that no roll crosses; a roll takes longer than a pin, so the second one nearly always holds."""
+SUFFIXES: Final = {"_hot": Side.HOT, "_cold": Side.COLD, "_latest": Side.LATEST}
+
+
+@dataclass(frozen=True, slots=True)
+class StateTable:
+    """One of the appliance's own tables."""
+
+    columns: tuple[tuple[str, str], ...]
+    """Name and SQL type."""
+    load: Callable[[State, HotReader], pa.Table]
+    """Its rows; the reader shows one instant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Where a source reads from; the same for all queries."""
+
+    state: Callable[[], State]
+    """The newest published picture."""
+    reader: Callable[[], AbstractContextManager[HotReader]]
+    """A look at the hot store, of one instant."""
+    latest: Callable[[StreamState], pa.Table]
+    """One row a series, in the columns of ``Schema.lake``."""
+    tables: Mapping[str, StateTable]
+    """By folded name; they go before streams of the same name."""
+    hot_bytes_max: int
+    """Hot rows of a query that are handed over; more are refused."""
+    damaged: Callable[[Segment, str], None]
+    """Told of a live segment that can't be read, and why."""
+
+
+class StateSource:
+    """The ``SnapshotProvider`` of one query: names and rows come from one picture."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._state = store.state()
+
+    def lookup(self, names: Sequence[str]) -> list[TableInfo]:
+        return [self._info(name) for name in names]
+
+    def damaged(self, segment: Segment, reason: str) -> None:
+        self._store.damaged(segment, reason)
+
+    def pin(self, wanted: Sequence[Wanted], tables: Sequence[str]) -> Snapshot:
+        for _attempt in range(PINS_MAX):
+            snapshot = self._pin(wanted, tables)
+            if snapshot is not None:
+                return snapshot
+            self._state = self._store.state()
+        raise RetryLater("the hot store is rolled all the time; try again")
+
+    def _info(self, name: str) -> TableInfo:
+        key = fold(name)
+        if key in self._store.tables:
+            return TableInfo(key, Side.STATE, key, self._store.tables[key].columns)
+        state = self._state.get(name)
+        if state is not None:
+            return TableInfo(state.name, Side.MERGED, key, columns_of(state.schema))
+        for suffix, side in SUFFIXES.items():
+            state = self._state.get(name[: -len(suffix)]) if key.endswith(suffix) else None
+            if state is not None:
+                return TableInfo(state.name + suffix, side, fold(state.name), columns_of(state.schema))
+        raise QueryRefused(f'there is no stream or table "{name[:80]}"{self._nearest(key)}')
+
+    def _nearest(self, key: str) -> str:
+        names = {**{k: s.name for k, s in self._state.streams.items()}, **{t: t for t in self._store.tables}}
+        close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+        if close:
+            return f'; did you mean "{names[close[0]]}"?'
+        return "; SHOW TABLES lists what there is" if names else "; there is none yet"
+
+    def _pin(self, wanted: Sequence[Wanted], tables: Sequence[str]) -> Snapshot | None:
+        """None when a roll came between the state and the look at the hot store."""
+        room = self._store.hot_bytes_max
+        streams: dict[str, StreamPin] = {}
+        with ExitStack() as stack:
+            reader: HotReader | None = None
+            if tables or any(self._reads_store(w) for w in wanted):
+                reader = stack.enter_context(self._store.reader())
+            for want in wanted:
+                state = self._state.streams[want.stream]
+                if reader is not None and self._reads_store(want) and reader.mark(state) != state.mark:
+                    return None
+                pin = pin_stream(state, want, reader, bytes_max=room)
+                room -= pin.hot_bytes
+                streams[want.stream] = pin if not want.latest else replace(pin, latest=self._store.latest(state))
+            loaded = {name: self._store.tables[name].load(self._state, reader) for name in tables} if reader is not None else {}
+        return Snapshot(streams, loaded)
+
+    def _reads_store(self, want: Wanted) -> bool:
+        state = self._state.streams[want.stream]
+        return want.hot and state.ring_first > state.mark + 1
+
+
+def pin_stream(state: StreamState, want: Wanted, reader: HotReader | None, *, bytes_max: int) -> StreamPin:
+    """One stream cut down to what is wanted; ``reader`` is there when hot rows lie outside the ring."""
+    span = want.span
+    spans = _spans(state, span) if want.hot or want.cold else ()
+    files = tuple(s for s in state.segments if span.overlaps(s.ts_min, s.ts_max)) if want.cold and not span.empty else ()
+    lost = tuple(s for s in state.lost if span.overlaps(s.ts_min, s.ts_max)) if want.cold and not span.empty else ()
+    identity = state.identity_columns()
+    columns = None if want.columns is None else {*want.columns, *((identity or ()) if spans else ())}
+    hot = tuple(_hot(_chunks(state, span, reader), columns, state, bytes_max)) if want.hot and not span.empty else ()
+    return StreamPin(
+        schema=state.schema,
+        versions={f.schema_version: state.schemas[f.schema_version] for f in files},
+        identity=identity,
+        hot=hot,
+        files=files,
+        spans=spans,
+        lost=lost,
+        skipped=Skipped(
+            hot_rows=state.hot_rows - sum(h.data.num_rows for h in hot),
+            cold_files=len(state.segments) - len(files),
+            cold_rows=state.cold_rows - sum(f.rows for f in files),
+        ),
+    )
+
+
+def columns_of(schema: Schema) -> tuple[tuple[str, str], ...]:
+    """A stream's columns in SQL."""
+    return (("ts", "TIMESTAMP"), *((c.name, SQL_TYPE[c.kind]) for c in schema.columns), ("_seq", "BIGINT"))
+
+
+@contextmanager
+def pinned_reader(folder: Path) -> Iterator[HotReader]:
+    """A reader of its own, of one instant."""
+    reader = HotReader(folder)
+    try:
+        with reader.pinned():
+            yield reader
+    finally:
+        reader.close()
+
+
+def _chunks(state: StreamState, span: TimeRange, reader: HotReader | None) -> Iterator[Chunk]:
+    if reader is not None and state.ring_first > state.mark + 1:
+        yield from reader.iterate(state, after_seq=state.mark, before_seq=state.ring_first, span=span)
+    yield from state.hot_chunks(span)
+
+
+def _hot(chunks: Iterable[Chunk], columns: set[str] | None, state: StreamState, bytes_max: int) -> Iterator[HotRows]:
+    """The rows of chunks in the columns wanted. Raises ``QueryRefused`` above ``bytes_max``."""
+    size = 0
+    for chunk in chunks:
+        data = chunk.data if columns is None else chunk.data.select([n for n in chunk.data.schema.names if n == "ts" or n in columns])
+        size += data.nbytes
+        if size > bytes_max:
+            raise QueryRefused(
+                f"the hot rows of stream {state.name!r} are more than a query may be handed at once ({bytes_max >> 20} MiB):"
+                " ask for fewer columns or a shorter time range, or wait for the next roll"
+            )
+        yield HotRows(chunk.first, data)
+
+
+def _spans(state: StreamState, span: TimeRange) -> tuple[Span, ...]:
+    if state.identity is None or span.empty:
+        return ()
+    touched = (d for d in state.dirty.values() if span.overlaps(d.ts_min, d.ts_max))
+    return tuple(sorted((Span(d.ts_min, d.ts_max) for d in touched), key=lambda s: s.low))

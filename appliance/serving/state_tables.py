@@ -1,0 +1,130 @@
+"""The appliance's own tables in SQL: ``_streams``, ``_segments``, ``_deadletters``. Later parts add theirs to ``TABLES``.
+
+Each comes from the published state or from a table of ``hot.sqlite``, in one instant with the streams of the same query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+
+from appliance.hot.reader import HotReader
+from appliance.hot.state import State
+from appliance.serving.source import StateTable
+
+_ARROW: Final[Mapping[str, pa.DataType]] = {
+    "TIMESTAMP": pa.timestamp("us"),
+    "DATE": pa.date32(),
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "BOOLEAN": pa.bool_(),
+}
+DEAD_LETTERS_MAX: Final = 100_000
+"""The newest ones; more are not shown at once."""
+
+STREAMS: Final = (
+    ("name", "VARCHAR"),
+    ("records", "BIGINT"),
+    ("hot_rows", "BIGINT"),
+    ("cold_rows", "BIGINT"),
+    ("segments", "BIGINT"),
+    ("cold_bytes", "BIGINT"),
+    ("mark", "BIGINT"),
+    ("last_seq", "BIGINT"),
+    ("dirty_days", "BIGINT"),
+    ("lost_segments", "BIGINT"),
+    ("columns", "BIGINT"),
+    ("schema_version", "BIGINT"),
+    ("identity", "VARCHAR"),
+    ("folder", "VARCHAR"),
+)
+SEGMENTS: Final = (
+    ("stream", "VARCHAR"),
+    ("day", "DATE"),
+    ("state", "VARCHAR"),
+    ("rows", "BIGINT"),
+    ("bytes", "BIGINT"),
+    ("first", "BIGINT"),
+    ("last", "BIGINT"),
+    ("ts_min", "TIMESTAMP"),
+    ("ts_max", "TIMESTAMP"),
+    ("level", "BIGINT"),
+    ("schema_version", "BIGINT"),
+    ("path", "VARCHAR"),
+    ("sha256", "VARCHAR"),
+)
+DEAD_LETTERS: Final = (
+    ("id", "BIGINT"),
+    ("at", "TIMESTAMP"),
+    ("source", "VARCHAR"),
+    ("stream", "VARCHAR"),
+    ("format", "VARCHAR"),
+    ("reason", "VARCHAR"),
+    ("line", "BIGINT"),
+    ("raw", "VARCHAR"),
+    ("replayed", "TIMESTAMP"),
+)
+
+
+def streams(state: State, _reader: HotReader) -> pa.Table:
+    """One row a stream."""
+    rows = [
+        (
+            s.name,
+            s.last_seq,
+            s.hot_rows,
+            s.cold_rows,
+            len(s.segments),
+            sum(g.bytes for g in s.segments),
+            s.mark,
+            s.last_seq,
+            len(s.dirty),
+            len(s.lost),
+            len(s.schema.columns) + 2,
+            s.schema.version,
+            ", ".join(s.identity_columns() or ("none",)),
+            s.folder,
+        )
+        for _, s in sorted(state.streams.items())
+    ]
+    return _table(STREAMS, rows)
+
+
+def segments(state: State, _reader: HotReader) -> pa.Table:
+    """One row a file of the lake, live ones and those that are set aside."""
+    rows = [
+        (g.stream, g.day, said, g.rows, g.bytes, g.first, g.last, g.ts_min, g.ts_max, g.level, g.schema_version, g.path, g.sha256)
+        for _, s in sorted(state.streams.items())
+        for said, of_state in (("live", s.segments), ("lost", s.lost))
+        for g in of_state
+    ]
+    return _table(SEGMENTS, rows)
+
+
+def dead_letters(_state: State, reader: HotReader) -> pa.Table:
+    """One row a refused record, the newest ``DEAD_LETTERS_MAX``; ``raw`` as text, with what is no UTF-8 replaced."""
+    found = reader.execute(
+        "SELECT id, at_us, source, stream, format, reason, line, raw, replayed_us FROM dead_letter ORDER BY id DESC LIMIT ?",
+        (DEAD_LETTERS_MAX,),
+    )
+    return _table(DEAD_LETTERS, [tuple(v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in row) for row in found])
+
+
+TABLES: Final[Mapping[str, StateTable]] = {
+    "_streams": StateTable(STREAMS, streams),
+    "_segments": StateTable(SEGMENTS, segments),
+    "_deadletters": StateTable(DEAD_LETTERS, dead_letters),
+}
+
+
+def _table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]]) -> pa.Table:
+    """Arrow from rows; times and days are whole numbers in them."""
+    arrays = []
+    for at, (_, kind) in enumerate(columns):
+        wanted = _ARROW[kind]
+        values = [row[at] for row in rows]
+        plain = {"TIMESTAMP": pa.int64(), "DATE": pa.int32()}.get(kind, wanted)
+        arrays.append(pa.array(values, plain).cast(wanted))
+    return pa.Table.from_arrays(arrays, names=[name for name, _ in columns])

@@ -1,0 +1,147 @@
+"""A snapshot through a memory file: written by the service, mapped by the worker without a copy.
+
+Layout: the Arrow streams one after the other, then a table of contents (msgpack), then its length in 8 bytes. Hot rows of one
+version of a schema and with the same columns share a stream; dictionaries that differ from batch to batch are replaced in it.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+
+from appliance.manifest import Segment
+from appliance.records import Schema
+from appliance.serving.snapshot import HotRows, Skipped, Snapshot, Span, StreamPin
+
+_TAIL: Final = 8
+_ALIGNMENT: Final = 64
+
+
+class _Run(msgspec.Struct, frozen=True, array_like=True):
+    """Hot rows in one Arrow stream."""
+
+    offset: int
+    size: int
+    firsts: tuple[int, ...]
+
+
+class _Blob(msgspec.Struct, frozen=True, array_like=True):
+    offset: int
+    size: int
+
+
+class _Stream(msgspec.Struct, frozen=True, array_like=True):
+    key: str
+    schema: Schema
+    versions: tuple[Schema, ...]
+    identity: tuple[str, ...] | None
+    hot: tuple[_Run, ...]
+    files: tuple[Segment, ...]
+    spans: tuple[Span, ...]
+    lost: tuple[Segment, ...]
+    skipped: Skipped
+    latest: _Blob | None
+
+
+class _Contents(msgspec.Struct, frozen=True, array_like=True):
+    streams: tuple[_Stream, ...]
+    tables: tuple[tuple[str, _Blob], ...]
+
+
+def pack(snapshot: Snapshot) -> tuple[int, int]:
+    """A snapshot in a new memory file: its descriptor, which the caller closes, and its size."""
+    descriptor = os.memfd_create("appliance-snapshot", os.MFD_CLOEXEC)
+    try:
+        with io.FileIO(descriptor, "wb", closefd=False) as raw:
+            out = pa.PythonFile(raw, "w")
+            streams = tuple(_pack_stream(out, key, pin) for key, pin in snapshot.streams.items())
+            tables = tuple((name, _pack_table(out, table)) for name, table in snapshot.tables.items())
+            contents = msgspec.msgpack.encode(_Contents(streams, tables))
+            out.write(contents)
+            out.write(len(contents).to_bytes(_TAIL, "little"))
+            size = int(out.tell())
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, size
+
+
+def unpack(descriptor: int, size: int) -> Snapshot:
+    """The snapshot in a memory file; its rows lie in the mapping, which lives as long as they do. Closes the descriptor."""
+    try:
+        whole = pa.py_buffer(mmap.mmap(descriptor, size, prot=mmap.PROT_READ))
+    finally:
+        os.close(descriptor)
+    length = int.from_bytes(whole.slice(size - _TAIL).to_pybytes(), "little")
+    contents = msgspec.msgpack.decode(whole.slice(size - _TAIL - length, length).to_pybytes(), type=_Contents)
+    streams = {s.key: _unpack_stream(whole, s) for s in contents.streams}
+    return Snapshot(streams, {name: _unpack_table(whole, blob) for name, blob in contents.tables})
+
+
+def _pack_stream(out: Any, key: str, pin: StreamPin) -> _Stream:
+    runs = (list(run) for _, run in groupby(pin.hot, key=lambda h: h.data.schema))
+    return _Stream(
+        key=key,
+        schema=pin.schema,
+        versions=tuple(pin.versions.values()),
+        identity=pin.identity,
+        hot=tuple(_pack_run(out, run) for run in runs),
+        files=pin.files,
+        spans=pin.spans,
+        lost=pin.lost,
+        skipped=pin.skipped,
+        latest=None if pin.latest is None else _pack_table(out, pin.latest),
+    )
+
+
+def _pack_run(out: Any, run: Sequence[HotRows]) -> _Run:
+    offset = _aligned(out)
+    with pa.ipc.new_stream(out, run[0].data.schema) as writer:
+        for rows in run:
+            writer.write_batch(rows.data)
+    return _Run(offset, int(out.tell()) - offset, tuple(rows.first for rows in run))
+
+
+def _pack_table(out: Any, table: pa.Table) -> _Blob:
+    offset = _aligned(out)
+    with pa.ipc.new_stream(out, table.schema) as writer:
+        writer.write_table(table)
+    return _Blob(offset, int(out.tell()) - offset)
+
+
+def _aligned(out: Any) -> int:
+    """The next place at which a stream's buffers are aligned as they were made."""
+    out.write(bytes(-int(out.tell()) % _ALIGNMENT))
+    return int(out.tell())
+
+
+def _unpack_stream(whole: pa.Buffer, stream: _Stream) -> StreamPin:
+    return StreamPin(
+        schema=stream.schema,
+        versions={s.version: s for s in stream.versions},
+        identity=stream.identity,
+        hot=tuple(rows for run in stream.hot for rows in _unpack_run(whole, run)),
+        files=stream.files,
+        spans=stream.spans,
+        lost=stream.lost,
+        skipped=stream.skipped,
+        latest=None if stream.latest is None else _unpack_table(whole, stream.latest),
+    )
+
+
+def _unpack_run(whole: pa.Buffer, run: _Run) -> Iterator[HotRows]:
+    with pa.ipc.open_stream(whole.slice(run.offset, run.size)) as reader:
+        for first, batch in zip(run.firsts, reader, strict=True):
+            yield HotRows(first, batch)
+
+
+def _unpack_table(whole: pa.Buffer, blob: _Blob) -> pa.Table:
+    with pa.ipc.open_stream(whole.slice(blob.offset, blob.size)) as reader:
+        return reader.read_all()

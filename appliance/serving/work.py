@@ -1,0 +1,119 @@
+"""One query under way, and what follows from it: what is wanted of each stream, and how it was answered. Pure but for ``Work`` itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from appliance.manifest import Segment
+from appliance.serving import merged
+from appliance.serving.explain import Part, StreamExplain, time_text
+from appliance.serving.gate import Statement
+from appliance.serving.pruning import Need
+from appliance.serving.question import Question
+from appliance.serving.snapshot import NOTHING, Side, Snapshot, StreamPin, TableInfo, Wanted, hull
+
+
+@dataclass(slots=True)
+class Work:
+    """What is known of a query so far; owned by the engine, filled step by step."""
+
+    question: Question
+    statement: Statement = field(default_factory=lambda: Statement("", "", ()))
+    tables: Sequence[TableInfo] = ()
+    needs: Mapping[str, Need] | None = None
+    """By table; None: could not be found out, so all of everything."""
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    parts: list[Part] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
+    """Names registered for it, and statements that take away its views."""
+
+
+def on_side(info: TableInfo, path: str) -> TableInfo:
+    """A table that names no side is read on that of the question."""
+    if info.side is not Side.MERGED or path == "merged":
+        return info
+    return TableInfo(info.name, Side(path), info.stream, info.columns)
+
+
+def need_of(work: Work, table: TableInfo) -> Need:
+    """What the query can touch of a table, inside the bounds of the question."""
+    if work.needs is None:
+        return Need(work.question.span, frozenset(name for name, _ in table.columns))
+    need = work.needs.get(table.name, Need(NOTHING, frozenset()))
+    return Need(need.span if need.span.empty else need.span.intersect(work.question.span), need.columns)
+
+
+def wanted_of(work: Work) -> list[Wanted]:
+    """What is needed of each stream, over all tables that show it."""
+    found: dict[str, Wanted] = {}
+    for table in work.tables:
+        if table.side is Side.STATE:
+            continue
+        have = found.get(table.stream) or Wanted(stream=table.stream, since_us=NOTHING.since, until_us=NOTHING.until, hot=False, cold=False)
+        need = need_of(work, table)
+        reads = table.side is not Side.LATEST and not need.span.empty
+        span = hull(have.span, need.span if reads else NOTHING)
+        columns = columns_of(work, table.stream)
+        found[table.stream] = Wanted(
+            stream=table.stream,
+            since_us=span.since,
+            until_us=span.until,
+            columns=None if columns is None else tuple(sorted(columns)),
+            hot=have.hot or (reads and table.side is not Side.COLD),
+            cold=have.cold or (reads and table.side is not Side.HOT),
+            latest=have.latest or table.side is Side.LATEST,
+        )
+    return list(found.values())
+
+
+def columns_of(work: Work, stream: str) -> frozenset[str] | None:
+    """The columns that are used of a stream, with those that its twins are told by; None: all."""
+    if work.needs is None:
+        return None
+    used = frozenset[str]().union(*(need_of(work, t).columns for t in work.tables if t.stream == stream and t.side is not Side.STATE))
+    pin = work.snapshot.streams.get(stream)
+    if pin is not None and pin.identity is not None and pin.spans:
+        used |= frozenset(pin.identity)
+    return used
+
+
+def known_columns(snapshot: Snapshot, tables: Sequence[TableInfo]) -> Snapshot:
+    """Without columns that came between the look-up of the names and the pin: the question was planned without them."""
+    known = {t.stream: {name.lower() for name, _ in t.columns} for t in tables if t.side is not Side.STATE}
+    streams: dict[str, StreamPin] = {}
+    for key, pin in snapshot.streams.items():
+        kept = tuple(c for c in pin.schema.columns if c.name.lower() in known[key])
+        streams[key] = replace(pin, schema=replace(pin.schema, columns=kept)) if len(kept) < len(pin.schema.columns) else pin
+    return Snapshot(streams, snapshot.tables)
+
+
+def lost_note(segment: Segment, reason: str) -> str:
+    """What an answer lacks when a segment can't be read, with its exact range."""
+    span = f"{time_text(segment.ts_min)} to {time_text(segment.ts_max)}"
+    where = f"{segment.path} (sequences {segment.first} to {segment.last})"
+    return f"stream {segment.stream}: {segment.rows} records from {span} are not in this answer: {where} {reason}"
+
+
+def explained(work: Work, key: str, pin: StreamPin) -> StreamExplain:
+    """What there is to say about one stream of a query."""
+    wanted = next(w for w in wanted_of(work) if w.stream == key)
+    columns = columns_of(work, key)
+    return StreamExplain(
+        stream=pin.schema.stream,
+        since_us=wanted.since_us,
+        until_us=wanted.until_us,
+        columns=None if columns is None else tuple(sorted(columns)),
+        hot_rows=pin.hot_rows,
+        hot_bytes=pin.hot_bytes,
+        hot_rows_skipped=pin.skipped.hot_rows,
+        cold_files=len(pin.files),
+        cold_rows=sum(f.rows for f in pin.files),
+        cold_bytes=sum(f.bytes for f in pin.files),
+        cold_files_skipped=pin.skipped.cold_files,
+        cold_rows_skipped=pin.skipped.cold_rows,
+        deduplicated_files=merged.deduplicated(pin, work.question.span),
+        dirty_spans=len(pin.spans),
+        lost_files=len(pin.lost),
+    )

@@ -1,0 +1,257 @@
+"""The process in which SQL from outside runs: ``python -m appliance.serving.worker OPTIONS``, started by the service's pool.
+
+It holds nothing but two empty databases, is caged before it opens them (address space, no writing but to its own temporary
+folder, gone with its parent), and answers one question after another over its socket. Two threads: this one asks DuckDB;
+the listener receives, interrupts and reports progress. The service ends it by closing the socket, or with SIGKILL.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import select
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from appliance.clock import SystemClock
+from appliance.errors import ApplianceError, QueryCancelled, QueryRefused
+from appliance.manifest import Segment
+from appliance.serving import limits
+from appliance.serving.protocol import (
+    Ask,
+    Cancel,
+    Channel,
+    Damaged,
+    Data,
+    Done,
+    Failed,
+    Found,
+    Lookup,
+    Message,
+    Pin,
+    Pinned,
+    Progress,
+    Ready,
+    Refused,
+    Started,
+    ToWorker,
+    close_quietly,
+    error_of,
+    kind_of,
+)
+from appliance.serving.snapshot import Snapshot, TableInfo, Wanted
+
+log = logging.getLogger(__name__)
+TICK_S: Final = 0.1
+"""How often a running query is looked at: progress, and interrupt again while it is being cancelled."""
+
+
+class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the service tells a worker, as JSON on its command line."""
+
+    descriptor: int
+    """Of the socket."""
+    parent_pid: int
+    data_dir: str
+    temp_dir: str
+    """An existing folder of this worker alone."""
+    temp_bytes_max: int
+    memory_max: int
+    threads: int
+    log_level: int = logging.WARNING
+
+
+def main(options: WorkerOptions) -> None:
+    """Lives until the socket is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(level=options.log_level, format="%(levelname)s query worker: %(message)s", stream=sys.stderr)
+    limits.die_with_parent(options.parent_pid)
+    limits.write_only_below([Path(options.temp_dir)])  # before any thread of DuckDB exists: a thread has the rights of its start
+    sys.modules["pandas"] = None  # type: ignore[assignment]  # PyArrow would load it where it is installed: 0.3 s and 40 MB for nothing
+    worker = Worker(options)
+    limits.give_way()  # only now: somebody waits for the first answer
+    worker.run()
+
+
+class Worker:
+    """One engine and one conversation with the service."""
+
+    def __init__(self, options: WorkerOptions) -> None:
+        import pyarrow as pa
+
+        from appliance.serving.engine import Engine
+        from appliance.serving.formats import open_database
+
+        pa.set_memory_pool(pa.system_memory_pool())  # mimalloc would reserve a gigabyte of the address space at once
+        self._channel = Channel(socket.socket(fileno=options.descriptor))
+        self._clock = SystemClock()
+        self._engine = Engine(
+            root=Path(options.data_dir),
+            temp=Path(options.temp_dir),
+            temp_bytes_max=options.temp_bytes_max,
+            memory_max=options.memory_max,
+            threads=options.threads,
+            clock=self._clock,
+        )
+        self._engine.warm()
+        self._encoding = open_database()
+        self._space = limits.AddressSpace(memory_max=options.memory_max)
+        self._space.allow()
+        self._inbox: queue.SimpleQueue[tuple[ToWorker, int | None]] = queue.SimpleQueue()
+        self._sending = threading.Lock()
+        self._query_id: str | None = None
+        """The query under way. Set by the listener, which sees the question first; taken back before the last word is sent."""
+        self._cancelled = False
+        self._rows = 0
+
+    def run(self) -> None:
+        """Answers until the service closes the socket, which ends the process from the listener."""
+        threading.Thread(target=self._listen, name="listener", daemon=True).start()  # noqa: TID251 - the owner of this thread
+        self._send(Ready())
+        while True:
+            message, descriptor = self._inbox.get()
+            close_quietly(descriptor)
+            if isinstance(message, Ask):
+                self._send(self._answer(message))
+                self._space.allow()
+
+    def _answer(self, ask: Ask) -> Message:
+        """Sends the result and returns the last word about it."""
+        try:
+            return self._run(ask)
+        except ApplianceError as e:
+            return Failed(kind_of(e), str(e), self._is_worn)
+        except MemoryError:
+            return Failed("refused", "the query needs more memory than it may have", True)
+        except Exception:
+            log.exception("a query failed in a way that nobody thought of: %s", ask.question.sql[:500])
+            return Failed("refused", "the query failed inside the appliance; its log says more", True)
+        finally:
+            self._query_id = None
+            self._cancelled = False
+
+    def _run(self, ask: Ask) -> Message:
+        import pyarrow as pa
+
+        from appliance.serving.formats import encoder
+
+        question = ask.question
+        with self._engine.answer(question, _Service(self), now_us=ask.now_us) as answer:
+            if question.explain:
+                self._send(Started(answer.notes))
+                for _batch in answer.batches():
+                    self._rows = answer.rows
+            else:
+                try:
+                    out = encoder(question.format, answer.schema, lambda piece: self._send(Data(piece)), self._encoding)
+                    self._send(Started(answer.notes))
+                    for batch in answer.batches():
+                        out.add(batch)
+                        self._rows = answer.rows
+                        if out.full:
+                            break
+                    out.close()
+                    answer.note(out.note)
+                except pa.ArrowException as e:
+                    raise QueryRefused(f"the result can't be written as {question.format}: {e}") from e
+            explain = answer.explain()
+        return Done(explain, self._is_worn)
+
+    @property
+    def _is_worn(self) -> bool:
+        return self._engine.is_worn or self._space.is_worn
+
+    def ask(self, message: Message) -> tuple[ToWorker, int | None]:
+        """Sends a request and waits for its answer. Raises ``QueryCancelled`` or what the service refuses with."""
+        self._send(message)
+        answer, descriptor = self._inbox.get()
+        while isinstance(answer, Cancel) and not self._cancelled:  # of an earlier query
+            answer, descriptor = self._inbox.get()
+        if isinstance(answer, Refused):
+            close_quietly(descriptor)
+            raise error_of(answer.kind, answer.text)
+        if isinstance(answer, Cancel):
+            raise QueryCancelled("the query was cancelled")
+        if isinstance(answer, Pinned):
+            self._space.allow(extra_bytes=2 * answer.size)  # mapped, and as the table that DuckDB scans
+        return answer, descriptor
+
+    def tell(self, message: Message) -> None:
+        """Sends what needs no answer."""
+        self._send(message)
+
+    def _send(self, message: Message) -> None:
+        with self._sending:
+            try:
+                self._channel.send(message)
+            except ConnectionError:
+                os._exit(0)  # the service has gone
+
+    def _listen(self) -> None:
+        """Receives; ends the process when the service has gone."""
+        while True:
+            if not self._channel.has_message:
+                ready, _, _ = select.select([self._channel], [], [], TICK_S if self._query_id is not None else None)
+                if not ready:
+                    self._tick()
+                    continue
+            try:
+                message, descriptor = self._channel.receive()
+            except EOFError:
+                os._exit(0)
+            if isinstance(message, Ask):
+                self._rows = 0
+                self._query_id = message.question.id
+            elif isinstance(message, Cancel):
+                if message.query_id != self._query_id:
+                    continue
+                self._cancelled = True
+                self._tick()
+            self._inbox.put((message, descriptor))  # a Cancel wakes a thread that waits for the service
+
+    def _tick(self) -> None:
+        """Interrupts what is cancelled; else tells how far the query is, unless a piece of the result is on its way."""
+        if self._cancelled:
+            self._engine.interrupt()
+        elif self._query_id is not None and self._sending.acquire(blocking=False):
+            try:
+                self._channel.send(Progress(self._engine.progress(), self._rows))
+            except ConnectionError:
+                os._exit(0)
+            finally:
+                self._sending.release()
+
+
+class _Service:
+    """The ``SnapshotProvider`` at the other end of the socket."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def lookup(self, names: Sequence[str]) -> Sequence[TableInfo]:
+        answer, _ = self._worker.ask(Lookup(tuple(names)))
+        assert isinstance(answer, Found), "the service answered something else"
+        return answer.tables
+
+    def pin(self, wanted: Sequence[Wanted], tables: Sequence[str]) -> Snapshot:
+        from appliance.serving.transfer import unpack
+
+        answer, descriptor = self._worker.ask(Pin(tuple(wanted), tuple(tables)))
+        assert isinstance(answer, Pinned), "the service answered something else"
+        assert descriptor is not None, "a snapshot came without its rows"
+        return unpack(descriptor, answer.size)
+
+    def damaged(self, segment: Segment, reason: str) -> None:
+        self._worker.tell(Damaged(segment, reason))
+
+
+if __name__ == "__main__":
+    main(msgspec.json.decode(sys.argv[1], type=WorkerOptions))
