@@ -41,12 +41,12 @@ def line_ends(data: bytes, final: bool) -> int:
 class RecordReader:
     """Reads content front to back in blocks of whole records. One reader, one thread."""
 
-    def __init__(self, content: Content, ends: RecordEnds, *, block_bytes: int = BLOCK_BYTES) -> None:
+    def __init__(self, content: Content, ends: RecordEnds) -> None:
         self.position = 0
         self.line = 1
         self._content = content
         self._ends = ends
-        self._block_bytes = block_bytes
+        self._block_bytes = BLOCK_BYTES
         self._buffer = b""
         self._ended = False
         self._damage: ContentDamaged | None = None
@@ -66,8 +66,8 @@ class RecordReader:
 
     def peek_records(self) -> bytes:
         """The whole records of the next block, not consumed; empty when there is none."""
-        data = self._fill(self._block_bytes)
-        return data[: self._ends(data, self._ended and self._damage is None)]
+        data, final = self._next()
+        return data[: self._ends(data, final)]
 
     def skip_to(self, position: int) -> None:
         """Go on at an offset of the content at or after this one; lines on the way are counted. Raises ``ContentDamaged``."""
@@ -79,8 +79,8 @@ class RecordReader:
 
     def take(self) -> Block | None:
         """The next block; None at the end. Raises ``ContentDamaged`` after the last whole record."""
-        data = self._fill(self._block_bytes)
-        whole = self._ends(data, self._ended and self._damage is None)
+        data, final = self._next()
+        whole = self._ends(data, final)
         line = self.line
         if whole:
             return Block(data=self._consume(whole), line=line, end=self.position)
@@ -88,17 +88,24 @@ class RecordReader:
             raise self._damage
         return self._cut() if data else None
 
+    def _next(self) -> tuple[bytes, bool]:
+        """What the next block is cut from, and whether nothing follows it."""
+        data = self._fill(self._block_bytes)
+        if len(data) > self._block_bytes:
+            return data[: self._block_bytes], False
+        return data, self._ended and self._damage is None
+
     def _cut(self) -> Block:
         """Skip one line that begins no whole record."""
         line, start = self.line, self.position
-        newline = self._buffer.find(b"\n")
+        newline = self._buffer.find(b"\n", 0, self._block_bytes)
         if newline >= 0:
             data = self._consume(newline + 1)
             return Block(data=data[:CUT_BYTES_MAX], line=line, end=self.position, cut="a quote that is opened here is not closed")
         kept = self._buffer[:CUT_BYTES_MAX]
-        while newline < 0 and self._buffer:
+        while self._buffer and (newline := self._buffer.find(b"\n")) < 0:
             self._consume(len(self._buffer))
-            newline = self._fill(self._block_bytes).find(b"\n")
+            self._fill(self._block_bytes)
         if newline >= 0:
             self._consume(newline + 1)
         size = self.position - start

@@ -196,9 +196,11 @@ class _CsvParser:
             seen = self._read_leniently(first)
         self._time, self._time_as = self._settle_time(seen, first)
         for name in self._names:
-            kind = self._target.kind_of(name) or _kind_of(seen[name])
-            if kind is Kind.TEXT or (kind is Kind.FLOAT and _has_beyond_64_bits(seen[name])):
-                kind = self._target.kind_of(name) or kind_of_text(_one(self._read_leniently(first, only=name)[name]))
+            kind = self._target.kind_of(name)
+            if kind is None:
+                kind = _kind_of(seen[name])
+                if kind is Kind.TEXT or (kind is Kind.FLOAT and _has_beyond_64_bits(seen[name])):
+                    kind = kind_of_text(_one(self._read_leniently(first, only=name)[name]))
             if kind is not None and name != self._time:
                 self._kinds[name] = kind
 

@@ -16,6 +16,8 @@ BOM = b"\xef\xbb\xbf"
 DELIMITERS = ",;\t|"
 HEADER_BYTES_MAX = 1024 * 1024
 _SNIFF_BYTES = 64 * 1024
+ZERO_BYTES_MAX = 8
+"""As many zero bytes within ``_SNIFF_BYTES``, or one in a hundred, are a slip in a text; more are no text."""
 _BARE_VALUE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|\d{4}-\d\d-\d\d([T ].*)?|true|false", re.IGNORECASE)
 
 
@@ -41,7 +43,7 @@ def refuse_binary(data: bytes, *, what: str) -> None:
     if data.startswith(b"PAR1"):
         raise RejectPayload(f"this is a Parquet file, not {what}")
     head = data[:_SNIFF_BYTES]
-    if head.count(b"\0") * 100 > len(head):
+    if head.count(b"\0") > max(ZERO_BYTES_MAX, len(head) // 100):
         raise RejectPayload(f"this is binary, not {what}: it holds zero bytes")
 
 

@@ -8,7 +8,7 @@ and arrays are refused. Keys that differ only in case are one column. The event 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from appliance.sources.codecs.blocks import Block, RecordReader, line_ends
 from appliance.sources.codecs.casting import Sieve, empty_to_null, mark_not_finite, shown, to_arrow
 from appliance.sources.codecs.content import Content
 from appliance.sources.codecs.csv_layout import BOM, refuse_binary
+from appliance.sources.codecs.csv_rows import is_utf8
 from appliance.sources.codecs.jsonl_exact import read_exactly
 from appliance.sources.codecs.pieces import Piece, Pieces, Target, arrival_times
 from appliance.sources.codecs.times import pick_time, to_us
@@ -141,15 +142,19 @@ class JsonLinesParser:
 
     def _parse_at_once(self, data: bytes, line: int) -> tuple[Batch | None, tuple[Reject, ...]]:
         """Raises ``ArrowInvalid`` where the lines have to be looked at more closely."""
+        if not is_utf8(data):
+            raise pa.ArrowInvalid("not UTF-8 text, which PyArrow does not look for")
         table = self._read(data)
         changed = self._settle(table)
         if changed:
             table = self._read(data)
-        if table.num_rows != data.count(b"\n") + (not data.endswith(b"\n")) and table.num_rows != len(lines_of(data, line)):
+        if table.num_rows != _lines_with_text(data):
             raise pa.ArrowInvalid("not one object a line")
         columns = {name: column for name, column in _flat(table).items() if column.null_count < len(column)}
         if len({fold(name) for name in columns}) != len(columns) or not columns:
             raise pa.ArrowInvalid("keys that differ only in case, or none at all")
+        if _has_empty_row(columns.values()):
+            raise pa.ArrowInvalid("an object without a value")
         sieve = Sieve(table.num_rows)
         for name, column in columns.items():
             if pa.types.is_nested(column.type):
@@ -174,6 +179,8 @@ class JsonLinesParser:
         for column in table.schema:
             if self._settled.get_field_index(column.name) >= 0 or pa.types.is_null(column.type) or pa.types.is_list(column.type):
                 continue
+            if fold(column.name) in {fold(name) for name in self._settled.names}:
+                raise pa.ArrowInvalid("keys that differ only in case")
             kind = self._reading_type(column.name, column.type)
             if pa.types.is_floating(kind) and _beyond_64_bits(table[column.name]):
                 raise pa.ArrowInvalid("whole numbers beyond 64 bits may have become floats")
@@ -259,6 +266,23 @@ def _flat(table: pa.Table) -> dict[str, Any]:
                 raise pa.ArrowInvalid(f"{inner} comes twice")
             columns[inner] = part
     return columns
+
+
+def _lines_with_text(data: bytes) -> int:
+    """How many lines are not blank."""
+    if data[:1] in b"\r\n \t" or any(blank in data for blank in (b"\n\n", b"\n\r", b"\n ", b"\n\t")):
+        return len(lines_of(data, 1))
+    return data.count(b"\n") + (not data.endswith(b"\n"))
+
+
+def _has_empty_row(columns: Iterable[Any]) -> bool:
+    """Whether all columns are null in one row."""
+    empty: Any = None
+    for column in columns:
+        if column.null_count == 0:
+            return False
+        empty = pc.is_null(column) if empty is None else pc.and_(empty, pc.is_null(column))
+    return bool(pc.any(empty).as_py())
 
 
 def _kind_of(kind: pa.DataType) -> Kind:

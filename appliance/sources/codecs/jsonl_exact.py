@@ -107,11 +107,12 @@ def _flat_record(line: bytes, names: dict[str, str]) -> Record:
         name = names.setdefault(fold(name), name)
         if name in record:
             raise RejectRecord(f"{shown(name)} comes twice, differing only in case")
-        record[name] = _checked(name, value)
+        record[name] = checked(name, value)
     return record
 
 
-def _checked(name: str, value: Any) -> Any:
+def checked(name: str, value: Any) -> Any:
+    """A member's value, if it can be kept. Raises ``RejectRecord``."""
     if isinstance(value, float) and not math.isfinite(value):
         raise RejectRecord(f"{shown(name)}: {value} is not a finite number")
     if isinstance(value, int) and not _INT_MIN <= value <= _INT_MAX:
