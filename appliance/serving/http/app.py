@@ -6,6 +6,7 @@ Every answer carries the headers by which InfluxDB's clients know their server, 
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import os
@@ -20,6 +21,7 @@ from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from appliance.clock import Clock
+from appliance.errors import RetryLater
 from appliance.options import HttpOptions
 from appliance.serving.http import databases, ingest, metrics, probes, query, status, write
 from appliance.serving.http.answers import ClientGone, HttpRefused, as_refused, dialect_of, refusal
@@ -72,6 +74,10 @@ class App:
             await self._answer(path, headers, scope, receive, reply)
         except ClientGone:
             self.desk.counts.gone += 1
+        except asyncio.CancelledError:
+            # Only the end of the server cancels: what was handed to the door is the writer's, the client can't know and sends it again.
+            if not reply.status:
+                await self._refuse(RetryLater(STOPPING, after_s=2), path, scope, receive, reply)
         except Exception as e:  # noqa: BLE001 - the last place where an error can become an answer
             await self._refuse(e, path, scope, receive, reply)
         finally:

@@ -9,6 +9,7 @@ status that tells the client what to do. Requests are never looked into here.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from asyncio import TimerHandle
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from typing import Any, Final
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+log = logging.getLogger(__name__)
+log.setLevel(logging.ERROR)  # uvicorn warns of every request that is no HTTP: a scanner must not fill the journal; they are counted
 
 HEAD_BYTES_MAX: Final = 64 * 1024
 """Bytes of request line and headers that may come after the first read (at most 256 KiB), which is taken as it is."""
@@ -36,6 +40,8 @@ class ListenerState:
     open: int = 0
     refused: int = 0
     """Connections turned away because there were too many."""
+    garbled: int = 0
+    """Requests that were no HTTP."""
     timeouts: int = 0
     """Connections ended for a slow or endless head, or an answer not taken."""
 
@@ -45,6 +51,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, listener: ListenerState, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.logger = log
         self._listener = listener
         self._turned_away = False
         self._in_head = False
@@ -131,6 +138,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._write_timer = None
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words, which are not JSON
+        self._listener.garbled += 1
         self._end_with(400, "this is not HTTP/1.1")
 
     def _head_late(self) -> None:
