@@ -61,7 +61,11 @@ class Running:
         self.process: subprocess.Popen[bytes] | None = None
         self.config_file = folder.parent / f"{folder.name}.toml"
         http = "" if "[http]" in config else "[http]\n"
-        text = config.replace("[http]", f'[http]\nlisten = "127.0.0.1:{self.port}"') if not http else f'{http}listen = "127.0.0.1:{self.port}"\n{config}'
+        text = (
+            config.replace("[http]", f'[http]\nlisten = "127.0.0.1:{self.port}"')
+            if not http
+            else f'{http}listen = "127.0.0.1:{self.port}"\n{config}'
+        )
         self.config_file.write_text(text + sources)
         self.log = folder.parent / f"{folder.name}.log"
 
@@ -139,7 +143,14 @@ class Running:
 def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs ``appliance …`` and returns what it said."""
     return subprocess.run(
-        [sys.executable, "-m", "appliance", *arguments], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, env=environment(), check=False
+        [sys.executable, "-m", "appliance", *arguments],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment(),
+        check=False,
     )
 
 

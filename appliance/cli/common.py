@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from appliance.config import Config, default_data_dir, find_config, load_config
+from appliance.config import default_data_dir, find_config, load_config
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -17,7 +17,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 def data_dir_option(command: F) -> F:
     """Adds ``--data-dir``; the command gets ``data_dir: Path``."""
 
-    @click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="The data folder. Default: $STATE_DIRECTORY, else ./data.")
+    @click.option(
+        "--data-dir", type=click.Path(path_type=Path, file_okay=False), help="The data folder. Default: $STATE_DIRECTORY, else ./data."
+    )
     @functools.wraps(command)
     def wrapped(*args: Any, data_dir: Path | None, **options: Any) -> Any:
         return command(*args, data_dir=data_dir or default_data_dir(), **options)
@@ -28,7 +30,9 @@ def data_dir_option(command: F) -> F:
 def config_option(command: F) -> F:
     """Adds ``--data-dir`` and ``--config``; the command gets ``config: Config``, loaded."""
 
-    @click.option("--config", "config_file", type=click.Path(path_type=Path, dir_okay=False), help="The config. Default: DIR/appliance.toml.")
+    @click.option(
+        "--config", "config_file", type=click.Path(path_type=Path, dir_okay=False), help="The config. Default: DIR/appliance.toml."
+    )
     @data_dir_option
     @functools.wraps(command)
     def wrapped(*args: Any, data_dir: Path, config_file: Path | None, **options: Any) -> Any:

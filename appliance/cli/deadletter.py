@@ -61,7 +61,10 @@ def list_letters(*, data_dir: Path, stream: str | None, with_replayed: bool, lim
         ]
         click.echo(json.dumps(objects, ensure_ascii=False))
         return
-    rows = [[str(x.id), iso(x.at_us), x.source, x.stream or "", x.reason, visible(x.raw[:RAW_CHARS_MAX].decode("utf-8", "replace"))] for x in found]
+    rows = [
+        [str(x.id), iso(x.at_us), x.source, x.stream or "", x.reason, visible(x.raw[:RAW_CHARS_MAX].decode("utf-8", "replace"))]
+        for x in found
+    ]
     print_table(["id", "at", "source", "stream", "reason", "record"], rows, right=frozenset({0}))
 
 

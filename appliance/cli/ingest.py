@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -37,7 +37,8 @@ NAME_BYTES_MAX = 255
 def ingest(config: Config, files: tuple[str, ...], stream: str | None, notation: str | None, *, again: bool) -> int:
     """Load files into a stream, each content once; - is standard input. Compressed ones (.gz) too.
 
-    A file that is given again, also after this command was killed halfway, changes nothing. Records that can't be read go to the dead letters.
+    A file that is given again, also after this command was killed halfway, changes nothing. Records that can't be read go to the
+    dead letters.
 
     \b
     Example:
@@ -63,7 +64,7 @@ def ingest(config: Config, files: tuple[str, ...], stream: str | None, notation:
 class _Taker:
     """Called with a file, its name, stream, notation and whether to take it again; gives the summary."""
 
-    def __call__(self, file: IO[bytes], name: str, stream: str | None, notation: str | None, again: bool) -> dict[str, Any]:  # noqa: FBT001
+    def __call__(self, file: IO[bytes], name: str, stream: str | None, notation: str | None, again: bool) -> dict[str, Any]:
         raise NotImplementedError
 
 
@@ -97,7 +98,7 @@ class _Here(_Taker):
     def __init__(self, taker: Any) -> None:
         self._taker = taker
 
-    def __call__(self, file: IO[bytes], name: str, stream: str | None, notation: str | None, again: bool) -> dict[str, Any]:  # noqa: FBT001
+    def __call__(self, file: IO[bytes], name: str, stream: str | None, notation: str | None, again: bool) -> dict[str, Any]:
         from appliance.records import Format
         from appliance.sources.file_names import printable
         from appliance.sources.files import FileTask, summary
@@ -113,7 +114,7 @@ class _Service(_Taker):
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
 
-    def __call__(self, file: IO[bytes], name: str, stream: str | None, notation: str | None, again: bool) -> dict[str, Any]:  # noqa: FBT001
+    def __call__(self, file: IO[bytes], name: str, stream: str | None, notation: str | None, again: bool) -> dict[str, Any]:
         asked = {"name": name, "stream": stream, "format": notation, "again": "true" if again else None}
         path = "/api/ingest?" + urlencode({key: value for key, value in asked.items() if value is not None}, quote_via=quote)
         pause = threading.Event()
@@ -133,12 +134,9 @@ class _Service(_Taker):
         connection = connect(self._data_dir, timeout_s=None)
         try:
             size = os.fstat(file.fileno()).st_size
-            try:
-                connection.request(
-                    "POST", path, body=file, headers={"Content-Length": str(size), "Content-Type": "application/octet-stream"}
-                )
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # refused before all of it was read: the answer says why
+            headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+            with suppress(BrokenPipeError, ConnectionResetError):  # refused before all of it was read: the answer says why
+                connection.request("POST", path, body=file, headers=headers)
             answer = connection.getresponse()
             body = answer.read()
         except OSError as error:

@@ -25,7 +25,7 @@ def run(*, config: Config, with_tui: bool) -> int:
         from appliance.service import run_service
 
         return run_service(config)
-    from appliance.beside_tui import run_with_tui
+    from appliance.cli.beside_tui import run_with_tui
     from tui.app import run_app
     from tui.client import SocketClient
 

@@ -45,16 +45,21 @@ def read_status(data_dir: Path) -> Status:
 def lines(s: Status) -> list[str]:
     """The picture as text."""
     store, lake, ingest = s.store, s.lake, s.ingest
-    latency = "no records yet" if ingest.p50_ms is None else f"p50 {ingest.p50_ms:.1f} ms, p99 {ingest.p99_ms:.1f} ms, max {ingest.max_ms:.1f} ms"
+    latency = (
+        "no records yet" if ingest.p50_ms is None else f"p50 {ingest.p50_ms:.1f} ms, p99 {ingest.p99_ms:.1f} ms, max {ingest.max_ms:.1f} ms"
+    )
     running = f"process {s.pid}, since {iso(s.started_us)}" if s.state != "offline" else "no service runs"
+    last = f"; {s.last_dead_letter}" if s.last_dead_letter else ""
     out = [
         f"{s.node}: {s.health}, {s.state} ({running}), version {s.version}, as of {iso(s.as_of_us)}",
         f"streams  {len(s.streams)}, {sum(t.records for t in s.streams)} records, {s.rate:.1f}/s",
         f"hot      {sum(t.hot_rows for t in s.streams)} records; ring {size(store.ring_bytes)} of {size(store.ring_bytes_max)};"
         f" hot.sqlite {size(store.sqlite_bytes)} + WAL {size(store.wal_bytes)}; durability {store.durability}",
-        f"cold     {lake.rows} records in {lake.segments} segments, {size(lake.bytes)}; disk {size(lake.disk_free_bytes)} free of {size(lake.disk_total_bytes)}",
+        f"cold     {lake.rows} records in {lake.segments} segments, {size(lake.bytes)};"
+        f" disk {size(lake.disk_free_bytes)} free of {size(lake.disk_total_bytes)}",
         f"latency  received to acknowledged, last minute: {latency}",
-        f"letters  {s.dead_letters} refused records wait, {s.dead_letters_new} of the last hour" + (f"; {s.last_dead_letter}" if s.last_dead_letter else ""),
+        f"letters  {s.dead_letters} refused records wait, {s.dead_letters_new} of the last hour{last}",
+        +(f"; {s.last_dead_letter}" if s.last_dead_letter else ""),
     ]
     out += [f"source   {source.name}: {source.state}{'; ' + source.detail if source.detail else ''}" for source in s.sources]
     out += [f"{p.level:<8} {p.what} (since {iso(p.since_us)}){'; ' + p.hint if p.hint else ''}" for p in s.problems]

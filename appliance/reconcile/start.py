@@ -64,7 +64,8 @@ def _rescue(box: Box, known: set[str]) -> list[Problem]:
             continue
         stranger = Segment(0, facts.stream, 0, path, facts.first, facts.last, 0, 0, 0, 0, "", facts.schema.version, 0)
         moved = lake.set_aside(box.folder, lake.Damage(stranger, "is not in the manifest"))
-        what = f"the hot store has lost commits: {path} holds sequences {facts.first} to {facts.last} of stream {facts.stream} that it does not know"
+        rows = f"sequences {facts.first} to {facts.last} of stream {facts.stream}"
+        what = f"the hot store has lost commits: {path} holds {rows} that it does not know"
         log.error("%s; set aside as %s", what, moved.moved_to)
         problems.append(Problem("CRIT", what, 0, f"load it again with: appliance ingest {moved.moved_to} --stream {facts.stream}"))
     return problems

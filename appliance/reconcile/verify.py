@@ -41,8 +41,8 @@ class Checked:
     findings: tuple[Finding, ...]
 
 
-def verify(folder: Path, *, progress: Callable[[int, int], None] = lambda done, total: None) -> Checked:
-    """Checks the whole folder. ``progress`` gets bytes done and bytes in all. Raises ``StoreDamaged`` when ``hot.sqlite`` can't be opened."""
+def verify(folder: Path, *, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Checked:
+    """Checks the whole folder. ``progress`` gets bytes done and in all. Raises ``StoreDamaged`` when ``hot.sqlite`` can't be opened."""
     reader = HotReader(folder)
     try:
         with reader.pinned():
@@ -84,7 +84,12 @@ def _check_hot(reader: HotReader, stream: StreamState) -> tuple[int, list[Findin
             if chunk.first != expected:
                 findings.append(Finding("hot.sqlite", f"stream {stream.name}: sequences {expected} to {chunk.first - 1} are missing"))
             if chunk.data.num_rows != chunk.rows:
-                findings.append(Finding("hot.sqlite", f"stream {stream.name}: the batch from {chunk.first} on has {chunk.data.num_rows} rows, not {chunk.rows}"))
+                findings.append(
+                    Finding(
+                        "hot.sqlite",
+                        f"stream {stream.name}: the batch from {chunk.first} on has {chunk.data.num_rows} rows, not {chunk.rows}",
+                    )
+                )
             expected = chunk.last + 1
             rows += chunk.rows
     except (pa.ArrowException, OSError, sqlite3.DatabaseError, StoreDamaged) as e:
@@ -109,4 +114,6 @@ def _check_segments(folder: Path, segments: list[Segment], progress: Callable[[i
 
 def _check_strangers(folder: Path, state: State, replaced: set[str]) -> list[Finding]:
     known = {s.path for stream in state.streams.values() for s in (*stream.segments, *stream.lost)} | replaced
-    return [Finding(path, "is not in the manifest; a roll that is under way, or a stranger") for path in lake.files(folder) if path not in known]
+    return [
+        Finding(path, "is not in the manifest; a roll that is under way, or a stranger") for path in lake.files(folder) if path not in known
+    ]

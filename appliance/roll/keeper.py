@@ -49,7 +49,13 @@ class Keeper:
     """Owns the two threads."""
 
     def __init__(
-        self, box: Box, *, clock: Clock, leased: Callable[[], frozenset[str]], put_aside: Callable[[Damage], None], step: Callable[[str], None]
+        self,
+        box: Box,
+        *,
+        clock: Clock,
+        leased: Callable[[], frozenset[str]],
+        put_aside: Callable[[Damage], None],
+        step: Callable[[str], None],
     ) -> None:
         """``leased`` gives the paths of segments that a running query reads; ``put_aside`` takes a damaged one out of service."""
         self._box = box
@@ -112,8 +118,7 @@ class Keeper:
                         self._failures[name] = f"{name} failed: {e}"
                         pause_s = RETRY_S
                 with self._wake:
-                    if not self._stopping and not (name == "roll" and self._asked):
-                        self._wake.wait(pause_s)
+                    self._wake.wait_for(lambda: self._stopping or (name == "roll" and bool(self._asked)), pause_s)
         finally:
             reader.close()
 
@@ -170,7 +175,7 @@ class Keeper:
         self._last_roll_us = self._clock.now_us()
         log.debug("rolled %s: %d records into %d segments, %d bytes", step.stream, result.rows, len(result.segments), result.bytes)
 
-    def _compact_due(self, reader: HotReader) -> None:
+    def _compact_due(self, _reader: HotReader) -> None:
         """Plans, carries out in the process, commits each outcome before the next; nothing is due most of the time."""
         box, options = self._box, self._box.config.compact
         streams = box.state.streams.values()

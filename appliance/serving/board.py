@@ -23,6 +23,7 @@ from appliance.roll.keeper import KeeperStatus
 CPU_WINDOW_NS = 10_000_000_000
 DEAD_LETTER_NEW_US = 3600 * 1_000_000
 DISK_WARN_SHARE = 0.1
+LETTERS_EVERY_US = 1_000_000
 
 
 class Board:
@@ -50,6 +51,9 @@ class Board:
         self._cpu: list[tuple[int, float]] = []
         self._reader = box.reader()
         self._since: dict[str, int] = {}
+        self._letters: tuple[int, int, str | None] = (0, 0, None)
+        self._letters_of = -1
+        self._letters_us = 0
 
     def status(self) -> Status:
         """The picture of now."""
@@ -150,14 +154,16 @@ class Board:
             free = lake.disk_free_bytes >> 20
             found.append(Problem("WARN", f"the disk is nearly full: {free} MiB are free", 0, "make room, or shorten what is kept"))
         for state in self._box.state.streams.values():
-            for segment in state.lost[:3]:
-                found.append(Problem("CRIT", f"a segment is lost: {segment.describe()}", 0, "restore it from a backup; appliance verify tells more"))
+            hint = "restore it from a backup; appliance verify tells more"
+            found += [Problem("CRIT", f"a segment is lost: {segment.describe()}", 0, hint) for segment in state.lost[:3]]
             if len(state.lost) > 3:
                 found.append(Problem("CRIT", f"{len(state.lost)} segments of stream {state.name} are lost", 0, "see appliance verify"))
         if keeper.failure is not None:
             found.append(Problem("WARN", keeper.failure, 0, "it is tried again; records stay in the hot store meanwhile"))
         if self._box.door.is_behind:
-            found.append(Problem("WARN", "more comes in than can be written; sources are slowed", 0, "lower the rate, or use faster storage"))
+            found.append(
+                Problem("WARN", "more comes in than can be written; sources are slowed", 0, "lower the rate, or use faster storage")
+            )
         return found
 
     def _dated(self, problems: tuple[Problem, ...], now_us: int) -> tuple[Problem, ...]:
@@ -167,6 +173,13 @@ class Board:
         return tuple(Problem(p.level, p.what, since[p.what], p.hint) for p in problems)
 
     def _dead_letters(self, now_us: int) -> tuple[int, int, str | None]:
+        """Waiting, of the last hour, and the newest; asked again when something was committed, at most once a second."""
+        commits = self._box.writer.commits
+        if commits != self._letters_of and now_us - self._letters_us >= LETTERS_EVERY_US:
+            self._letters_of, self._letters_us, self._letters = commits, now_us, self._read_letters(now_us)
+        return self._letters
+
+    def _read_letters(self, now_us: int) -> tuple[int, int, str | None]:
         rows: list[tuple[Any, ...]] = self._reader.execute(
             "SELECT (SELECT count(*) FROM dead_letter WHERE replayed_us IS NULL),"
             " (SELECT count(*) FROM dead_letter WHERE replayed_us IS NULL AND at_us > ?),"
@@ -177,7 +190,7 @@ class Board:
 
     def _cpu_share(self, now_ns: int) -> float:
         used = sum(os.times()[:2])
-        self._cpu = [(at, cpu) for at, cpu in self._cpu if now_ns - at <= CPU_WINDOW_NS][-50:] + [(now_ns, used)]
+        self._cpu = [*[(at, cpu) for at, cpu in self._cpu if now_ns - at <= CPU_WINDOW_NS][-50:], (now_ns, used)]
         at, cpu = self._cpu[0]
         return (used - cpu) / ((now_ns - at) / 1e9) if now_ns > at else 0.0
 

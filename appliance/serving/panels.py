@@ -6,6 +6,7 @@ question for a query. Values for JSON.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from appliance.clock import iso
-from appliance.hot.state import State, StreamState
+from appliance.hot.state import Chunk, State, StreamState
 from appliance.records import Kind, TimeRange, fold
 
 SPAN_US: Final = 600_000_000
@@ -29,14 +30,20 @@ def series(state: State, stream: str, column: str, *, since_us: int | None, now_
     Buckets lie on an absolute grid, the last one holds now; None where a bucket is empty. None: no such stream or column.
     """
     found = state.get(stream)
-    if found is None or (wanted := found.schema.by_fold.get(fold(column))) is None or wanted.kind in (Kind.TAG, Kind.TEXT):
+    return None if found is None else series_of(found, found.ring, column, since_us=since_us, now_us=now_us)
+
+
+def series_of(found: StreamState, chunks: Iterable[Chunk], column: str, *, since_us: int | None, now_us: int) -> dict[str, Any] | None:
+    """``series`` over these rows of a stream."""
+    wanted = found.schema.by_fold.get(fold(column))
+    if wanted is None or wanted.kind in (Kind.TAG, Kind.TEXT):
         return None
     since = now_us - SPAN_US if since_us is None else since_us
     span = max(now_us - since, 1)
     step = next((s for s in STEPS_US if span / s <= BUCKETS_MAX), -(-span // BUCKETS_MAX))
     start = since // step * step
     count = now_us // step - start // step + 1
-    ts, values = _values(found, wanted.name, TimeRange(start, start + count * step))
+    ts, values = _values(chunks, wanted.name, TimeRange(start, start + count * step))
     low, high, mean = _buckets((ts - start) // step, values, count)
     return {"stream": found.name, "column": wanted.name, "step_us": step, "start_us": start, "min": low, "max": high, "mean": mean}
 
@@ -61,11 +68,11 @@ def _columns(stream: StreamState) -> list[dict[str, str]]:
     return [{"name": c.name, "kind": str(c.kind)} for c in stream.schema.columns]
 
 
-def _values(stream: StreamState, name: str, span: TimeRange) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _values(chunks: Iterable[Chunk], name: str, span: TimeRange) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     times, found = [], []
     assert span.since is not None
     assert span.until is not None
-    for chunk in stream.ring:
+    for chunk in chunks:
         at = chunk.data.schema.get_field_index(name)
         if at < 0 or not span.overlaps(chunk.ts_min, chunk.ts_max):
             continue

@@ -1,4 +1,4 @@
-"""InfluxDB 1.6 and VictoriaMetrics from Debian's packages, started beside ours where they are installed; on loopback, in a folder of their own."""
+"""InfluxDB 1.6 and VictoriaMetrics from Debian's packages, started beside ours where they are installed; on loopback."""
 
 from __future__ import annotations
 
@@ -11,6 +11,26 @@ from pathlib import Path
 
 from tests.running import free_port, wait_for
 
+INFLUX_CONFIG = """
+reporting-disabled = true
+bind-address = "127.0.0.1:{rpc}"
+[meta]
+dir = "{folder}/meta"
+[data]
+dir = "{folder}/data"
+wal-dir = "{folder}/wal"
+max-series-per-database = 0
+max-values-per-tag = 0
+[http]
+bind-address = "127.0.0.1:{port}"
+log-enabled = false
+max-body-size = 0
+[monitor]
+store-enabled = false
+[logging]
+level = "error"
+"""
+
 
 @contextmanager
 def influxdb(folder: Path) -> Iterator[str | None]:
@@ -20,11 +40,7 @@ def influxdb(folder: Path) -> Iterator[str | None]:
         return
     port, rpc = free_port(), free_port()
     config = folder / "influxdb.conf"
-    config.write_text(
-        f'reporting-disabled = true\nbind-address = "127.0.0.1:{rpc}"\n[meta]\ndir = "{folder}/meta"\n[data]\ndir = "{folder}/data"\nwal-dir = "{folder}/wal"\n'
-        f'max-series-per-database = 0\nmax-values-per-tag = 0\n[http]\nbind-address = "127.0.0.1:{port}"\nlog-enabled = false\nmax-body-size = 0\n'
-        "[monitor]\nstore-enabled = false\n[logging]\nlevel = \"error\"\n"
-    )
+    config.write_text(INFLUX_CONFIG.format(folder=folder, port=port, rpc=rpc))
     with _started(["influxd", "-config", str(config)], folder, port, "/ping"):
         _request(port, "POST", "/query?q=CREATE%20DATABASE%20x")
         yield f"http://127.0.0.1:{port}/write?db=x"
@@ -37,7 +53,13 @@ def victoria_metrics(folder: Path) -> Iterator[str | None]:
         yield None
         return
     port = free_port()
-    command = ["victoria-metrics", f"-storageDataPath={folder}/vm", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=100y", "-loggerLevel=ERROR"]
+    command = [
+        "victoria-metrics",
+        f"-storageDataPath={folder}/vm",
+        f"-httpListenAddr=127.0.0.1:{port}",
+        "-retentionPeriod=100y",
+        "-loggerLevel=ERROR",
+    ]
     with _started(command, folder, port, "/health"):
         yield f"http://127.0.0.1:{port}/write?db=x"
 

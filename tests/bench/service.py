@@ -104,7 +104,7 @@ def full_ingest() -> Iterator[Row]:
         pid = pid_of(running)
         peak = 0.0
         for start in range(0, len(bodies), 10):
-            load(bodies[start : start + 10], f"http://127.0.0.1:{running.port}/write?db=x", connections=2)
+            load(f"http://127.0.0.1:{running.port}/write?db=x", bodies[start : start + 10], lines_each=LINES_BLOCK)
             peak = max(peak, resident_mb(pid))
         note(f"{sent / 1e6:.0f} MB of line protocol sent into {folder}")
         wait_for(lambda: all(s["hot_rows"] == 0 for s in running.status()["streams"]), what="the last roll", deadline_s=120)

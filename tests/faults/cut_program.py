@@ -18,8 +18,8 @@ from appliance.clock import SystemClock
 from appliance.cold import files
 from appliance.config import load_config
 from appliance.hot import store
-from appliance.records import TS_TYPE, Batch, Format, Submission
 from appliance.reconcile.start import check_lake, put_aside
+from appliance.records import TS_TYPE, Batch, Format, Submission
 from appliance.roll.keeper import Keeper
 from tests.faults.oracle import DAY_US, START_US
 

@@ -10,6 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from tests.running import wait_for
+
 _SHUTDOWN: Final = 0x8004587D
 _NO_FLUSH: Final = 2
 
@@ -46,8 +48,8 @@ class Disk:
             os.close(descriptor)
 
     def remount(self) -> None:
-        """The power is back. Whoever had files open there has ended."""
-        _run("umount", str(self.root))
+        """The power is back. Whoever had files open there ends; children of a killed process may take a moment."""
+        wait_for(lambda: subprocess.run(["umount", str(self.root)], capture_output=True, check=False).returncode == 0, what="umount")
         self.mount()
 
     def remove(self) -> None:

@@ -35,7 +35,7 @@ class Load:
         self._port = port
         self._ledger = ledger
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)  # noqa: TID251 - a client beside the test
         self.acknowledged = 0
 
     def start(self) -> Load:

@@ -48,7 +48,9 @@ class Box:
         """Starts it, lets it work for a while (or not even until it has recovered), cuts, and brings the power back."""
         first = self.next_number
         command = [sys.executable, "-m", "tests.faults.cut_program", str(self.disk.root / "data"), str(first), *self.extra]
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+        )
         assert process.stdout is not None
         said = b""
         if rng.random() < 0.8:  # else the cut falls into start and recovery

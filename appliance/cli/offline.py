@@ -1,0 +1,70 @@
+"""What the terminal UI asks where no service runs: the same questions, answered from the folder alone, read-only.
+
+SQL runs in a process of its own (``appliance query``), which can be ended; the rest reads ``hot.sqlite``.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from appliance.clock import Clock, SystemClock
+from appliance.errors import ApplianceError, QueryCancelled, QueryRefused
+from appliance.observe.status import Status
+from appliance.serving import panels
+from appliance.serving.folder import folder_status, latest_rows, open_folder
+from tui.client import Answer, ColumnInfo, Series, Stop
+
+
+class OfflineClient:
+    """The ``Client`` of a folder that nobody serves; each call reads it anew."""
+
+    def __init__(self, folder: Path, *, clock: Clock | None = None) -> None:
+        self._folder = folder
+        self._clock = clock or SystemClock()
+
+    @property
+    def where(self) -> str:
+        return f"{self._folder} (no service runs)"
+
+    def status(self) -> Status:
+        return folder_status(self._folder, clock=self._clock)
+
+    def series(self, stream: str, column: str, *, since_us: int) -> Series:
+        """From the hot rows of the folder; what has been rolled is a question for SQL."""
+        with open_folder(self._folder) as (reader, state):
+            found = state.get(stream)
+            rows = tuple(reader.iterate(found, after_seq=found.mark)) if found is not None else ()
+            value = panels.series_of(found, rows, column, since_us=since_us, now_us=self._clock.now_us()) if found is not None else None
+        if value is None:
+            raise ApplianceError(f"there is no numeric column {column!r} in stream {stream!r}")
+        return msgspec.convert(value, Series)
+
+    def latest(self, stream: str) -> Sequence[Mapping[str, Any]]:
+        return latest_rows(self._folder, stream)
+
+    def columns(self, stream: str) -> Sequence[ColumnInfo]:
+        with open_folder(self._folder) as (_, state):
+            found = panels.columns(state, stream)
+        if found is None:
+            raise ApplianceError(f"there is no stream {stream!r}")
+        return [ColumnInfo(c["name"], c["kind"]) for c in found]
+
+    def query(self, sql: str, *, rows_max: int, stop: Stop) -> Answer:
+        import pyarrow as pa
+
+        command = [sys.executable, "-m", "appliance", "query", "-", "--format", "arrow", "--data-dir", str(self._folder)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            stop.when_stopped(process.kill)
+            said, errors = process.communicate(sql.encode())
+        if stop.stopped:
+            raise QueryCancelled("the query was cancelled")
+        if process.returncode != 0:
+            raise QueryRefused(errors.decode("utf-8", "replace").strip().removeprefix("appliance: ") or "the query failed")
+        table = pa.ipc.open_stream(said).read_all()
+        return Answer(table=table.slice(0, rows_max), complete=table.num_rows <= rows_max)
