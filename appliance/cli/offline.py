@@ -55,6 +55,9 @@ class OfflineClient:
             raise ApplianceError(f"there is no stream {stream!r}")
         return [ColumnInfo(c["name"], c["kind"]) for c in found]
 
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
     def query(self, sql: str, *, rows_max: int, stop: Stop) -> Answer:
         import pyarrow as pa
 

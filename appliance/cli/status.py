@@ -59,7 +59,6 @@ def lines(s: Status) -> list[str]:
         f" disk {size(lake.disk_free_bytes)} free of {size(lake.disk_total_bytes)}",
         f"latency  received to acknowledged, last minute: {latency}",
         f"letters  {s.dead_letters} refused records wait, {s.dead_letters_new} of the last hour{last}",
-        +(f"; {s.last_dead_letter}" if s.last_dead_letter else ""),
     ]
     out += [f"source   {source.name}: {source.state}{'; ' + source.detail if source.detail else ''}" for source in s.sources]
     out += [f"{p.level:<8} {p.what} (since {iso(p.since_us)}){'; ' + p.hint if p.hint else ''}" for p in s.problems]

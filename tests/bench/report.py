@@ -43,7 +43,7 @@ def resident_mb(pid: int) -> float:
     import psutil
 
     process = psutil.Process(pid)
-    return sum(p.memory_info().rss for p in (process, *process.children(recursive=True))) / 1e6
+    return float(sum(p.memory_info().rss for p in (process, *process.children(recursive=True)))) / 1e6
 
 
 def cpu_seconds(pid: int) -> float:

@@ -49,7 +49,7 @@ def batch_of(first: int) -> Batch:
 
 
 def main(folder: Path, first: int, *, folder_sync: bool) -> None:
-    store.WAL_PAGES_CHECKPOINT = 60  # type: ignore[misc]  # the WAL wraps several times in each run
+    store.WAL_PAGES_CHECKPOINT = 60  # the WAL wraps several times in each run
     if not folder_sync:
         real = files.sync
         files.sync = lambda path: None if path.is_dir() else real(path)

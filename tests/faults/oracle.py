@@ -42,6 +42,10 @@ class Load:
         self._thread.start()
         return self
 
+    def has(self, count: int) -> bool:
+        """Whether so many have been acknowledged."""
+        return self.acknowledged >= count
+
     def stop(self) -> None:
         self._stopped.set()
         self._thread.join()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import subprocess
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,10 @@ def numbers_there(service: Running) -> Counter[int]:
     return Counter({int(r["n"]): int(r["c"]) for r in rows})
 
 
+def has_ended(process: subprocess.Popen[bytes]) -> bool:
+    return process.poll() is not None
+
+
 def service_on(folder: Path) -> Running:
     return Running(folder, config=CONFIG, module=("tests.faults.program",))
 
@@ -85,7 +91,7 @@ def test_what_was_acknowledged_survives_a_kill_at_each_step(tmp_path: Path, step
         load = Load(service.port, ledger).start()
         process = service.process
         assert process is not None
-        wait_for(lambda process=process: process.poll() is not None, what=f"the kill at {step}; {service.said()}")
+        wait_for(partial(has_ended, process), what=f"the kill at {step}; {service.said()}")
         load.stop()
     service.start()
     assert differences(numbers_there(service), ledger) == []
