@@ -33,6 +33,7 @@ from appliance.serving.http.app import App
 from appliance.serving.http.context import HttpContext
 from appliance.serving.http.server import HttpServer
 from appliance.serving.http.sockets import bind_tcp, bind_unix, inherited_sockets, is_for
+from appliance.serving.letters import replay_letters
 from appliance.serving.queries import Queries
 from appliance.serving.source import Store, pinned_reader
 from appliance.serving.state_tables import TABLES
@@ -179,6 +180,7 @@ class Service:
             series=lambda stream, column, since: panels.series(box.state, stream, column, since_us=since, now_us=self._clock.now_us()),
             latest=latest,
             columns=lambda stream: panels.columns(box.state, stream),
+            replay=lambda ids, stream: replay_letters(box, ids=ids, stream=stream, clock=self._clock),
         )
 
     def _store(self, box: Box) -> Store:

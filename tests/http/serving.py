@@ -27,6 +27,7 @@ from appliance.serving.http.app import App
 from appliance.serving.http.context import HttpContext
 from appliance.serving.http.server import HttpServer
 from appliance.serving.http.sockets import bind_tcp, bind_unix
+from appliance.serving.letters import replay_letters
 from appliance.serving.question import Question
 
 DEADLINE_S = 20.0
@@ -233,6 +234,7 @@ class Serving:
             series=lambda stream, column, since: panels.series(self.box.state, stream, column, since_us=since, now_us=self.clock.now_us()),
             latest=lambda stream: None if self.box.state.get(stream) is None else panels.rows(self.box.last_values(stream)),
             columns=lambda stream: panels.columns(self.box.state, stream),
+            replay=lambda ids, stream: replay_letters(self.box, ids=ids, stream=stream, clock=self.clock),
         )
         self.server = HttpServer(self.app, options=self.options, clock=self.clock)
         tcp = bind_tcp(self.options.listen)

@@ -6,7 +6,7 @@ a time; the others are called on the event loop and must not block.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,5 +74,7 @@ class HttpContext:
     """(stream, column, since_us) -> what a chart draws, a value for JSON; None: no such stream or column."""
     latest: Callable[[str], Any | None]
     """(stream) -> last values, a value for JSON; None: no such stream."""
+    replay: Callable[[Sequence[int], str | None], Any]
+    """(ids of dead letters, stream) -> what became of them, a value for JSON; takes its time."""
     columns: Callable[[str | None], Any | None]
     """(stream, or None for all) -> columns with their kinds, a value for JSON; None: no such stream."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, TypeVar
 
+import msgspec
 from starlette.requests import Request
 
 from appliance.clock import Clock
-from appliance.errors import RetryLater
+from appliance.errors import RejectPayload, RetryLater
 from appliance.observe.status import Status
 from appliance.options import HttpOptions
 from appliance.serving.http.body import BodyReader, ByteBudget
@@ -19,6 +20,8 @@ COMPATIBLE_VERSION: Final = "1.8.10"
 DATABASES_MAX: Final = 1_000
 PATHS_MAX: Final = 64
 """Different (path, status) pairs that are counted apart; scanners must not grow them."""
+
+Form = TypeVar("Form", bound=msgspec.Struct)
 
 
 class Counts:
@@ -78,6 +81,16 @@ class Desk:
             timeout_s=self.options.read_timeout_s,
             budget=self.budget,
         )
+
+    async def decoded(self, request: Request, form: type[Form], *, bytes_max: int) -> Form:
+        """The request's JSON body as ``form``. Raises ``RejectPayload`` for what it is not, and whatever reading raises."""
+        reader = self.body_of(request, bytes_max=bytes_max)
+        try:
+            return msgspec.json.decode(await reader.read(lambda: False), type=form)
+        except (msgspec.DecodeError, UnicodeDecodeError) as e:
+            raise RejectPayload(f"the JSON body can't be used: {e}") from None
+        finally:
+            reader.release()
 
     def note_database(self, name: str) -> None:
         """Remembers a database that a client has named, so that ``SHOW DATABASES`` shows it."""

@@ -55,7 +55,7 @@ class AskedV3(msgspec.Struct, frozen=True):
 
 async def run(desk: Desk, request: Request) -> Response:
     """``POST /api/query``: the answer in the format asked for; the header ``X-Query-Id`` names it."""
-    asked = _decoded(await _body(desk, request), Asked)
+    asked = decoded(await body_of(desk, request), Asked)
     now_us = desk.clock.now_us()
     question = Question(
         sql=asked.sql,
@@ -72,7 +72,7 @@ async def run(desk: Desk, request: Request) -> Response:
 async def run_v3(desk: Desk, request: Request) -> Response:
     """``GET|POST /api/v3/query_sql`` with ``q``, ``db`` (means nothing) and ``format``: json, jsonl, csv, parquet or pretty."""
     if request.method == "POST":
-        asked = _decoded(await _body(desk, request), AskedV3)
+        asked = decoded(await body_of(desk, request), AskedV3)
     else:
         query = request.query_params
         asked = AskedV3(needed(query, "q"), query.get("db", ""), query.get("format", "json"))
@@ -118,7 +118,8 @@ async def _closing(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             await close()
 
 
-async def _body(desk: Desk, request: Request) -> bytes:
+async def body_of(desk: Desk, request: Request) -> bytes:
+    """The whole body of a request that asks something; larger ones than SQL can be are refused."""
     reader = desk.body_of(request, bytes_max=BODY_BYTES_MAX)
     try:
         return await reader.read(lambda: False)
@@ -126,7 +127,8 @@ async def _body(desk: Desk, request: Request) -> bytes:
         reader.release()
 
 
-def _decoded(body: bytes, form: type[Form]) -> Form:
+def decoded(body: bytes, form: type[Form]) -> Form:
+    """A JSON body as its form. Raises ``RejectPayload`` with what doesn't fit."""
     try:
         return msgspec.json.decode(body, type=form)
     except (msgspec.DecodeError, UnicodeDecodeError) as e:
