@@ -7,22 +7,24 @@ the last process left: hot batches come back into ring, series and last values.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
 
 from appliance.clock import Clock, SystemClock
-from appliance.config import Config
+from appliance.config import Config, StreamOptions
 from appliance.door.book import StreamBook
 from appliance.door.commit import Committer, replay_hot, restore_book
 from appliance.door.door import Door
 from appliance.door.twins import FutureSpan
 from appliance.door.writer import Writer
-from appliance.errors import StoreBusy
+from appliance.errors import StoreBusy, StoreDamaged
 from appliance.hot import latest_table
+from appliance.hot.owned import owned
 from appliance.hot.reader import HotReader
 from appliance.hot.ring import Ring, measured
 from appliance.hot.series import LastValues, SeriesTable, fit
@@ -31,12 +33,16 @@ from appliance.hot.store import HotStore
 from appliance.manifest import Segment
 from appliance.records import FileProgress, fold
 
+log = logging.getLogger(__name__)
 LOCK_NAME = "appliance.lock"
-CLEAN = "clean_shutdown"
 
 
 def no_step(name: str) -> None:
     """What a running box does at each named step: nothing."""
+
+
+def no_word(error: BaseException) -> None:
+    """For commands, which learn of a fatal error from what they submit."""
 
 
 class Box:
@@ -48,32 +54,32 @@ class Box:
         *,
         clock: Clock | None = None,
         step: Callable[[str], None] = no_step,
-        on_fatal: Callable[[BaseException], None] = lambda error: None,
+        on_fatal: Callable[[BaseException], None] = no_word,
     ) -> None:
-        """Takes the folder's lock and recovers. Raises ``StoreBusy``, ``StoreDamaged`` or ``StoreTooNew``."""
+        """Takes the folder's lock and recovers. Raises ``StoreBusy``, ``StoreDamaged``, ``StoreTooNew`` or ``RetryLater``.
+
+        ``on_fatal`` is told, in the writer's thread, of an error after which the process must end without closing the box.
+        """
         self.config = config
         self.clock = clock or SystemClock()
         self.folder = config.data_dir
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.folder)
-        self.store = HotStore(self.folder, durability=config.hot.durability)
-        self.was_clean = self.store.get_meta(CLEAN) == "1"
-        """Whether the last process ended in order."""
-        with self.store.transaction():
-            self.store.set_meta(CLEAN, "0")
-        ring = Ring(bytes_max=config.hot.ring_bytes_max)
-        books = _recover(self.folder, ring, now_us=self.clock.now_us())
-        self.ring = ring
-        self.committer = Committer(
-            self.store,
-            books,
-            ring,
-            clock=self.clock,
-            limits=config.limits,
-            streams=config.streams,
-            boot=self.store.boot(self.clock.boot_id()),
-            step=step,
-        )
+        with ExitStack() as undo:
+            self._lock: int | None = _lock(self.folder)
+            undo.callback(os.close, self._lock)
+            self.store = HotStore(self.folder, durability=config.hot.durability)
+            undo.callback(self.store.close)
+            self.was_clean = self.store.was_clean
+            """Whether the last process ended in order."""
+            self.lost_wal = self.store.lost_wal
+            """Whether the newest commits are gone, because somebody removed the write-ahead log of a process that did not end in order."""
+            self.store.note_open()
+            self.ring = Ring(bytes_max=config.hot.ring_bytes_max)
+            books = _recover(self.folder, self.ring)
+            undo.pop_all()
+        if self.lost_wal:
+            log.error("%s-wal is missing: records that were acknowledged after the last checkpoint are lost", self.store.path)
+        _compare_identities(books, config.streams)
+        self.committer = Committer(self.store, books, self.ring, clock=self.clock, limits=config.limits, streams=config.streams, step=step)
         self.door = Door(
             folder=self.folder,
             clock=self.clock,
@@ -128,12 +134,19 @@ class Box:
             reader.close()
 
     def close(self) -> None:
-        """Commits what waits, notes the clean end, closes the file and gives the lock back."""
+        """Commits what waits, notes the clean end, closes the file and gives the lock back. Closing again does nothing.
+
+        After a fatal error nothing is written and nothing closed: what is on disk is for the next process to recover, and closing the
+        file would move a WAL into it that may not be whole.
+        """
+        if self._lock is None:
+            return
         self.writer.close()
-        with self.store.transaction():
-            self.store.set_meta(CLEAN, "1")
-        self.store.close()
+        if self.writer.failed is not None:
+            return
+        self.store.close(clean=True)
         os.close(self._lock)
+        self._lock = None
 
 
 @contextmanager
@@ -148,31 +161,63 @@ def open_box(config: Config) -> Iterator[Box]:
 
 
 def _lock(folder: Path) -> int:
-    """The folder's lock, held until the descriptor is closed or the process ends."""
-    descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    """The folder's lock, held until the descriptor is closed or the process ends; makes the folder when there is none."""
+    try:
+        _make_folder(folder)
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as e:
+        hint = "give it to this user, or use another --data-dir"
+        raise StoreDamaged(f"can't be used as data folder: {e.strerror}", path=folder, hint=hint) from e
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as e:
         holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(descriptor)
-        raise StoreBusy(f"{folder}: another appliance (process {holder}) holds this folder; stop it first, or use another --data-dir") from e
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        what = f"another appliance (process {holder}) holds this folder"
+        raise StoreBusy(f"{folder}: {what}; stop it first, or use another --data-dir") from e
+    with suppress(OSError):  # on a full disk the number of the process is missing, the lock holds all the same
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
 
 
-def _recover(folder: Path, ring: Ring, *, now_us: int) -> dict[str, StreamBook]:
+def _make_folder(folder: Path) -> None:
+    """The folder and its entry in its parent, synced also when somebody else has just made it."""
+    new = [p for p in (folder, *folder.parents) if not p.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in new or [folder]:
+        descriptor = os.open(made.absolute().parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _compare_identities(books: Mapping[str, StreamBook], streams: Mapping[str, StreamOptions]) -> None:
+    """Says where the config asks for another identity than a stream was created with: that one stays."""
+    for name, options in streams.items():
+        book = books.get(fold(name))
+        if book is None or options.identity is None:
+            continue
+        wanted = None if options.identity == "none" else tuple(options.identity)
+        if wanted != book.identity:
+            log.warning(
+                "stream %r keeps the identity that it was created with, %s; the config's takes no effect", name, book.identity or "none"
+            )
+
+
+def _recover(folder: Path, ring: Ring) -> dict[str, StreamBook]:
     """The books as the last commit left them, with ring, series and last values filled from the hot batches."""
     reader = HotReader(folder)
     try:
-        return {key: _recover_stream(reader, state, ring, now_us=now_us) for key, state in reader.load_state().streams.items()}
+        return {key: _recover_stream(reader, state, ring) for key, state in reader.load_state().streams.items()}
     finally:
         reader.close()
 
 
-def _recover_stream(reader: HotReader, state: StreamState, ring: Ring, *, now_us: int) -> StreamBook:
+def _recover_stream(reader: HotReader, state: StreamState, ring: Ring) -> StreamBook:
     schema = state.schema
-    created = reader.stream_extra(state)
+    extra = reader.stream_extra(state)
     book = StreamBook(
         state.id,
         schema,
@@ -182,17 +227,19 @@ def _recover_stream(reader: HotReader, state: StreamState, ring: Ring, *, now_us
         LastValues(schema, merge_fields=state.identity is not None),
         mark=state.mark,
         last_seq=state.last_seq,
-        last_commit_us=created.last_commit_us,
+        last_commit_us=extra.last_commit_us,
         places=SeriesTable.empty() if state.identity not in (None, ALL_TAGS) else None,
-        future=None if created.future_min is None or created.future_max is None else FutureSpan(created.future_min, created.future_max),
+        future=None if extra.future_min is None or extra.future_max is None else FutureSpan(extra.future_min, extra.future_max),
         segments=state.segments,
         lost=state.lost,
         dirty=dict(state.dirty),
     )
-    restore_book(book, saved=latest_table.load(reader.cursor, schema, state.folder), now_us=now_us)
+    saved = latest_table.load(reader.cursor, schema, state.folder)
+    restore_book(book, saved=saved, reach=latest_table.load_reach(reader.cursor, state.folder))
+    committed = {last: committed_us for _, last, committed_us in reader.batch_spans(state)}
     for chunk in reader.iterate(state, after_seq=state.mark):
-        data = fit(chunk.data, schema)
-        replay_hot(book, schema, chunk, data, now_us=now_us)
+        data = owned([fit(chunk.data, schema)])
+        replay_hot(book, schema, chunk, data, committed_us=committed[chunk.last])
         ring.push(state.id, measured(chunk.first, data, ts_min=chunk.ts_min, ts_max=chunk.ts_max, schema_version=schema.version))
         ring.evict()
     return book

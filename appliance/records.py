@@ -17,6 +17,7 @@ import pyarrow as pa
 TS_TYPE = pa.timestamp("us")
 TAG_TYPE = pa.dictionary(pa.int32(), pa.string())
 SEQ_TYPE = pa.int64()
+_SMALL_BYTES = 16 * 1024
 RESERVED = frozenset({"ts", "_seq"})
 """Column names that the appliance gives itself; compared without regard to case."""
 
@@ -73,6 +74,11 @@ class Schema:
     def arrow(self) -> pa.Schema:
         """``ts``, tags (dictionary), fields: what batches, ring and hot store hold."""
         return pa.schema([pa.field("ts", TS_TYPE), *(pa.field(c.name, ARROW_OF[c.kind]) for c in self.columns)])
+
+    @cached_property
+    def plain(self) -> pa.Schema:
+        """As ``arrow``, with the tags as plain text: what few rows are packed as, since a dictionary for each costs more than it saves."""
+        return pa.schema([pa.field(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in self.arrow])
 
     @cached_property
     def lake(self) -> pa.Schema:
@@ -173,7 +179,7 @@ class Submission:
     @property
     def bytes(self) -> int:
         """About what it holds in memory."""
-        return sum(b.data.nbytes for b in self.batches) + sum(len(r.raw) + 200 for r in self.rejects)
+        return sum(_held(b.data) for b in self.batches) + sum(len(r.raw) + 200 for r in self.rejects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +219,12 @@ class TimeRange:
 EVERYTHING = TimeRange()
 
 
+def _held(data: pa.RecordBatch) -> int:
+    """Bytes of a batch; of a slice of a large one only its share, which takes longer to find out."""
+    whole = int(data.get_total_buffer_size())
+    return whole if whole <= _SMALL_BYTES else int(data.nbytes)
+
+
 def fold(name: str) -> str:
     """The key under which names are the same: DuckDB and SQLite fold case, so the appliance does."""
     return name.lower()
@@ -224,6 +236,8 @@ def check_name(name: str, *, what: str, bytes_max: int = 1024) -> str | None:
         return f"{what} has an empty name"
     if len(name.encode("utf-8", "surrogatepass")) > bytes_max:
         return f"{what} name is longer than {bytes_max} bytes"
+    if any("\ud800" <= c <= "\udfff" for c in name):
+        return f"{what} name {name[:40]!r} is not UTF-8"
     if any(ord(c) < 32 or ord(c) == 127 for c in name):
         return f"{what} name {name[:40]!r} holds control characters"
     if what != "stream" and fold(name) in RESERVED:

@@ -1,7 +1,8 @@
 """Brings a batch into a stream's schema, or the schema to the batch: pure, by column.
 
-New columns are added, integers widen to float in either direction, text goes where the stream has a tag; whatever else
-clashes refuses the rows that hold such a value, alone, and leaves the others.
+New columns are added, integers widen to float in either direction, any value goes as text where the stream has a tag, a tag
+where the stream has text; whatever else clashes refuses the rows that hold such a value, alone, and leaves the others. What is
+refused leaves nothing behind in the schema.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from appliance.config import LimitOptions
-from appliance.records import ARROW_OF, Batch, Column, Kind, Reject, Schema, check_name, fold
+from appliance.door.laying import raw_of
+from appliance.records import ARROW_OF, TAG_TYPE, Batch, Column, Kind, Reject, Schema, check_name, fold
 
 TS_MIN_US = -62_135_596_800_000_000
 """0001-01-01: below it no tool of the field shows a date."""
@@ -39,83 +41,123 @@ class Aligned:
 
 def kind_of(field: pa.Field, *, tag: bool) -> Kind | None:
     """What a source's column holds; None for a type that no column of a stream has."""
-    if tag:
-        return Kind.TAG
     value_type = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     for kind, arrow in ARROW_OF.items():
         if kind is not Kind.TAG and value_type == arrow:
-            return kind
+            return Kind.TAG if tag else kind
     return None
 
 
 def align(batch: Batch, known: Schema | None, limits: LimitOptions, tags_configured: Sequence[str] = ()) -> Aligned:
-    """``known`` is None for a stream that is not there yet; ``tags_configured`` are columns that the owner has declared as tags."""
-    work = _Work(batch, known or Schema(batch.stream, (), 0), limits)
-    tags = {fold(t) for t in (*batch.tags, *tags_configured)}
-    for field, column in zip(batch.data.schema, batch.data.columns, strict=True):
-        if field.name == "ts":
-            work.check_times(column)
-        else:
-            work.place(field, column, tag=fold(field.name) in tags)
-    return work.finish(known)
+    """``known`` is None for a stream that is not there yet; ``tags_configured`` are columns that the owner has declared as tags.
+
+    Rows are refused first, and what is left is aligned anew: so a refused row adds no column and widens none.
+    """
+    left = np.arange(batch.rows)
+    bad: dict[int, str] = {}
+    data = batch.data
+    while True:
+        work = _Work(data, batch.tags, known or Schema(batch.stream, (), 0), limits, tags_configured)
+        work.check()
+        if not work.bad:
+            break
+        bad.update((int(left[row]), reason) for row, reason in work.bad.items())
+        left = np.delete(left, list(work.bad))
+        data = data.take(pa.array(np.delete(np.arange(data.num_rows), list(work.bad))))
+    schema = work.schema
+    if known is None or schema.columns != known.columns:
+        schema = replace(schema, version=(known.version if known else 0) + 1)
+    rejects = tuple(reject_row(batch, row, reason) for row, reason in sorted(bad.items()))
+    return Aligned(schema, work.finish(schema), left if bad else None, rejects)
 
 
 class _Work:
     """The batch under way: its columns so far, the schema so far, and why rows are refused."""
 
-    def __init__(self, batch: Batch, schema: Schema, limits: LimitOptions) -> None:
-        self.batch = batch
+    def __init__(self, data: pa.RecordBatch, tags: Sequence[str], schema: Schema, limits: LimitOptions, configured: Sequence[str]) -> None:
+        self.data = data
+        self.tags = {fold(t) for t in tags}
+        self.configured = {fold(t) for t in configured}
+        self.known = schema
         self.schema = schema
         self.limits = limits
         self.columns: dict[str, pa.Array] = {}
         self.bad: dict[int, str] = {}
 
-    def refuse(self, rows: pa.Array | Mask, reason: str) -> None:
+    def check(self) -> None:
+        """Finds the place of each column and the rows that can't be taken."""
+        self._check_times(self.data.column(self.data.schema.get_field_index("ts")))
+        if self._has_known_columns():
+            for column, values in zip(self.known.columns, self.data.columns[1:], strict=True):
+                self.columns[column.name] = self._checked(column, values)
+            return
+        for field, values in zip(self.data.schema, self.data.columns, strict=True):
+            if field.name != "ts":
+                self._place(field, values)
+        if not self.schema.fields and not self.known.columns:
+            self._refuse(np.ones(self.data.num_rows, dtype=np.bool_), "no field has a value")
+
+    def finish(self, schema: Schema) -> pa.RecordBatch:
+        """The rows in the columns of ``schema``; without any, those of a stream that stays as it was."""
+        rows = self.data.num_rows
+        arrays = [self.data.column(self.data.schema.get_field_index("ts"))]
+        for column in schema.columns:
+            array = self.columns.get(column.name)
+            arrays.append(array if array is not None else pa.nulls(rows, ARROW_OF[column.kind]))
+        return pa.RecordBatch.from_arrays(arrays, schema=schema.arrow)
+
+    def _has_known_columns(self) -> bool:
+        """Whether the batch has exactly the stream's columns, as nearly all have: then nothing has to be looked for."""
+        return bool(self.known.columns) and bool(self.data.schema.equals(self.known.arrow))
+
+    def _refuse(self, rows: pa.Array | Mask, reason: str) -> None:
         """Refuses the rows for which ``rows`` is true, for the first reason that is found."""
         mask = rows if isinstance(rows, np.ndarray) else rows.fill_null(False).to_numpy(zero_copy_only=False)
-        for row in np.flatnonzero(mask):
-            self.bad.setdefault(int(row), reason)
+        for row in np.flatnonzero(mask).tolist():
+            self.bad.setdefault(row, reason)
 
-    def check_times(self, column: pa.Array) -> None:
+    def _check_times(self, column: pa.Array) -> None:
         if column.null_count:
-            self.refuse(column.is_null(), "the time is missing")
-        numbers = column.cast(pa.int64())
-        extremes = pc.min_max(numbers)
-        low, high = extremes["min"].as_py(), extremes["max"].as_py()
-        if low is not None and (low < TS_MIN_US or high >= TS_MAX_US):
-            outside = pc.or_(pc.less(numbers, TS_MIN_US), pc.greater_equal(numbers, TS_MAX_US))
-            self.refuse(outside, "the time lies outside the years 1 to 9999")
+            self._refuse(column.is_null(), "the time is missing")
+            column = column.fill_null(0)
+        numbers = column.view(pa.int64()).to_numpy(zero_copy_only=False)
+        outside = (numbers < TS_MIN_US) | (numbers >= TS_MAX_US)
+        if outside.any():
+            self._refuse(outside, "the time lies outside the years 1 to 9999")
 
-    def place(self, field: pa.Field, column: pa.Array, *, tag: bool) -> None:
+    def _place(self, field: pa.Field, values: pa.Array) -> None:
         """Finds the column of the stream that takes this one, widening the schema where that is allowed."""
-        given = kind_of(field, tag=tag)
-        if given is None:
-            self.refuse(column.is_valid(), f"column {field.name!r} is {field.type}, which no column of a stream can hold")
+        if values.null_count == len(values):
             return
-        have = self.schema.by_fold.get(fold(field.name))
+        name = fold(field.name)
+        have = self.schema.by_fold.get(name)
+        declared = name in self.configured and (have is None or have.kind is Kind.TAG)
+        given = kind_of(field, tag=declared or name in self.tags)
+        if given is None:
+            self._refuse(values.is_valid(), f"column {field.name[:100]!r} is {field.type}, which no column of a stream can hold")
+            return
         if have is None:
-            have = self._new_column(field.name, given, column)
+            have = self._new_column(field.name, given, values)
             if have is None:
                 return
-        if have.kind is Kind.INT and given is Kind.FLOAT and column.null_count < len(column):
-            have = self._replace(have, Column(have.name, Kind.FLOAT))
-        fitted = _cast(column, given, have.kind)
+        if have.kind is Kind.INT and given is Kind.FLOAT:
+            have = self._widen(have)
+        fitted = _cast(values, given, have.kind)
         if fitted is None:
             what = "a tag" if given is Kind.TAG else given.value
             there = "a tag" if have.kind is Kind.TAG else have.kind.value
-            self.refuse(column.is_valid(), f"type clash: {field.name!r} is {what} here and {there} in stream {self.schema.stream!r}")
+            self._refuse(values.is_valid(), f"type clash: {field.name!r} is {what} here and {there} in stream {self.schema.stream!r}")
             return
-        self._check_values(have, fitted)
-        self.columns[have.name] = fitted
+        fitted = self._checked(have, fitted)
+        earlier = self.columns.get(have.name)
+        self.columns[have.name] = fitted if earlier is None else self._both(have, earlier, fitted)
 
-    def _new_column(self, name: str, kind: Kind, column: pa.Array) -> Column | None:
-        if column.null_count == len(column):
-            return None
+    def _new_column(self, name: str, kind: Kind, values: pa.Array) -> Column | None:
         reason = check_name(name, what="tag" if kind is Kind.TAG else "field", bytes_max=self.limits.name_bytes_max)
         if reason is None and len(self.schema.columns) >= self.limits.columns_max:
             reason = f"stream {self.schema.stream!r} has {self.limits.columns_max} columns already, the limit [limits] columns_max"
         if reason is not None:
-            self.refuse(column.is_valid(), reason)
+            self._refuse(values.is_valid(), reason)
             return None
         added = Column(name, kind)
         before = [c for c in self.schema.columns if c.kind is Kind.TAG]
@@ -124,70 +166,64 @@ class _Work:
         self.schema = replace(self.schema, columns=columns)
         return added
 
-    def _replace(self, old: Column, new: Column) -> Column:
+    def _widen(self, old: Column) -> Column:
+        new = Column(old.name, Kind.FLOAT)
         self.schema = replace(self.schema, columns=tuple(new if c == old else c for c in self.schema.columns))
         if old.name in self.columns:
-            self.columns[old.name] = self.columns[old.name].cast(ARROW_OF[new.kind], safe=False)
+            self.columns[old.name] = self.columns[old.name].cast(ARROW_OF[Kind.FLOAT], safe=False)
         return new
 
-    def _check_values(self, column: Column, values: pa.Array) -> None:
-        if column.kind is Kind.FLOAT:
-            if not pc.all(pc.is_finite(values), min_count=0).as_py():
-                self.refuse(pc.invert(pc.is_finite(values)), f"{column.name!r} is not a finite number")
-        elif column.kind in (Kind.TEXT, Kind.TAG):
-            distinct = values.dictionary if column.kind is Kind.TAG else values
-            longest = pc.max(pc.binary_length(distinct)).as_py()
-            if longest is not None and longest > self.limits.value_bytes_max:
-                lengths = pc.binary_length(values.cast(pa.string()))
-                self.refuse(
-                    pc.greater(lengths, self.limits.value_bytes_max),
-                    f"{column.name!r} is longer than {self.limits.value_bytes_max} bytes, the limit [limits] value_bytes_max",
-                )
+    def _both(self, column: Column, one: pa.Array, other: pa.Array) -> pa.Array:
+        """Two columns of the batch are the same one but for the case of their names: a row may have a value in one of them."""
+        self._refuse(pc.and_(one.is_valid(), other.is_valid()), f"{column.name!r} is given twice, in upper and lower case")
+        if column.kind is not Kind.TAG:
+            return pc.coalesce(one, other)
+        return pc.coalesce(one.dictionary_decode(), other.dictionary_decode()).dictionary_encode()
 
-    def finish(self, known: Schema | None) -> Aligned:
-        schema = self.schema
-        if not schema.fields and known is None:
-            for row in range(self.batch.rows):
-                self.bad.setdefault(row, "no field has a value")
-        if known is None or schema.columns != known.columns:
-            schema = replace(schema, version=(known.version if known else 0) + 1)
-        rows = self.batch.rows
-        arrays = [self.batch.data.column(self.batch.data.schema.get_field_index("ts"))]
-        for column in schema.columns:
-            array = self.columns.get(column.name)
-            arrays.append(array if array is not None else pa.nulls(rows, ARROW_OF[column.kind]))
-        data = pa.RecordBatch.from_arrays(arrays, schema=schema.arrow)
-        if not self.bad:
-            return Aligned(schema, data, None, ())
-        keep = np.ones(rows, dtype=np.bool_)
-        keep[list(self.bad)] = False
-        kept = np.flatnonzero(keep).astype(np.int64)
-        rejects = tuple(reject_row(self.batch, row, reason) for row, reason in sorted(self.bad.items()))
-        if not len(kept) and known is not None:
-            schema, data = known, pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in known.arrow], schema=known.arrow)
-            return Aligned(schema, data, kept, rejects)
-        return Aligned(schema, data.take(pa.array(kept)), kept, rejects)
+    def _checked(self, column: Column, values: pa.Array) -> pa.Array:
+        """The values, after rows with one that can't be kept were refused; a dictionary without null."""
+        if column.kind is Kind.FLOAT:
+            if not _all_finite(values):
+                self._refuse(pc.invert(pc.is_finite(values)), f"{column.name!r} is not a finite number")
+        elif column.kind is Kind.TAG:
+            if values.dictionary.null_count:
+                values = values.dictionary_decode().dictionary_encode()
+            self._check_lengths(column, values, values.dictionary)
+        elif column.kind is Kind.TEXT:
+            self._check_lengths(column, values, values)
+        return values
+
+    def _check_lengths(self, column: Column, values: pa.Array, distinct: pa.Array) -> None:
+        """``distinct`` holds each value at least once; all of them together are seldom longer than one may be."""
+        limit = self.limits.value_bytes_max
+        if distinct.nbytes > limit and (pc.max(pc.binary_length(distinct)).as_py() or 0) > limit:
+            too_long = pc.greater(pc.binary_length(values.cast(pa.string())), limit)
+            self._refuse(too_long, f"{column.name!r} is longer than {limit} bytes, the limit [limits] value_bytes_max")
 
 
 def reject_row(batch: Batch, row: int, reason: str) -> Reject:
     """The dead letter of one row, with its original bytes as far as the source knows them."""
-    origin = batch.origin
-    raw = origin.raw(row) if origin is not None else str(batch.data.slice(row, 1).to_pylist()[0]).encode()
-    return Reject(reason, raw, origin.line(row) if origin is not None else 0, batch.stream)
+    return Reject(reason, raw_of(batch, row), batch.origin.line(row) if batch.origin is not None else 0, batch.stream)
 
 
-def _cast(column: pa.Array, given: Kind, wanted: Kind) -> pa.Array | None:
+def _all_finite(values: pa.Array) -> bool:
+    if values.null_count:
+        return bool(pc.all(pc.is_finite(values), min_count=0).as_py())
+    return bool(np.isfinite(values.to_numpy()).all())
+
+
+def _cast(values: pa.Array, given: Kind, wanted: Kind) -> pa.Array | None:
     """The column as ``wanted``, or None when its values can't be that."""
-    if column.null_count == len(column):
-        return pa.nulls(len(column), ARROW_OF[wanted])
     if wanted is Kind.TAG:
-        if pa.types.is_dictionary(column.type):
-            return column if column.type == ARROW_OF[Kind.TAG] else column.cast(pa.string()).dictionary_encode()
-        return column.cast(pa.string()).dictionary_encode()
-    if wanted is Kind.TEXT and given in (Kind.TAG, Kind.TEXT):
-        return column.cast(pa.string())
+        return values if values.type == TAG_TYPE else _decoded(values).cast(pa.string()).dictionary_encode()
+    if wanted is Kind.TEXT and given is Kind.TAG:
+        return _decoded(values).cast(pa.string())
     if given is wanted:
-        return column
+        return _decoded(values)
     if wanted is Kind.FLOAT and given is Kind.INT:
-        return column.cast(pa.float64(), safe=False)
+        return _decoded(values).cast(pa.float64(), safe=False)
     return None
+
+
+def _decoded(values: pa.Array) -> pa.Array:
+    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values

@@ -15,7 +15,7 @@ from appliance.door.twins import FutureSpan
 from appliance.hot.series import I64, U64, LastValues, SeriesTable, series_hashes
 from appliance.hot.state import ALL_TAGS, Chunk, StreamState
 from appliance.manifest import Dirty, Segment
-from appliance.records import Schema
+from appliance.records import Schema, fold
 
 
 @dataclass(slots=True)
@@ -62,19 +62,19 @@ class StreamBook:
         """The table that says how far each identity has come."""
         return self.series if self.places is None else self.places
 
-    def advance(self, hashes: U64, places: U64, ts: I64) -> None:
-        """Moves series on; a commit that fails afterwards leaves only a few more "may be there already"."""
-        self.series.advance(hashes, ts)
+    def advance(self, hashes: U64, places: U64, reach: I64) -> None:
+        """Moves series on, as far as ``reach`` says for each row; ``places`` are the identities of the rows."""
+        self.series.advance(hashes, reach)
         if self.places is not None:
-            self.places.advance(places, ts)
+            self.places.advance(places, reach)
 
 
 def identity_tags(identity: tuple[str, ...] | None, schema: Schema) -> tuple[str, ...]:
     """The tags by which records of a stream are told apart; all tags also where there is no identity."""
     if identity is None or identity == ALL_TAGS:
         return schema.tags
-    wanted = {c.lower() for c in identity}
-    return tuple(t for t in schema.tags if t.lower() in wanted)
+    wanted = {fold(c) for c in identity}
+    return tuple(t for t in schema.tags if fold(t) in wanted)
 
 
 def place_hashes(data: pa.RecordBatch, identity: tuple[str, ...] | None, schema: Schema, hashes: U64) -> U64:
@@ -86,4 +86,4 @@ def place_hashes(data: pa.RecordBatch, identity: tuple[str, ...] | None, schema:
 
 def times(data: pa.RecordBatch) -> I64:
     """Event times in microseconds."""
-    return np.asarray(data.column(0).cast(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
+    return np.asarray(data.column(0).view(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)

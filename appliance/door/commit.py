@@ -7,36 +7,46 @@ Memory changes only after COMMIT has returned; a transaction that fails leaves e
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from appliance.clock import Clock
 from appliance.config import LimitOptions, StreamOptions
-from appliance.door.book import StreamBook, identity_tags, place_hashes, times
-from appliance.door.group import Draft, Group, join_parts
-from appliance.door.twins import Finding, FutureSpan, find_twins
+from appliance.door.book import StreamBook, place_hashes, times
+from appliance.door.group import Draft, Group, join_parts, shares
+from appliance.door.twins import Finding, find_twins, reach_of
 from appliance.hot import latest_table
 from appliance.hot.ring import Ring, measured
-from appliance.hot.series import U64, LastValues, SeriesTable, series_hashes
+from appliance.hot.series import I64, U64, LastValues, SeriesTable, series_hashes
 from appliance.hot.state import ALL_TAGS, Chunk, State, StreamState
 from appliance.hot.store import HotStore
-from appliance.manifest import Dirty, Segment
+from appliance.manifest import Segment
 from appliance.names import folder_name
-from appliance.records import Receipt, Schema
+from appliance.records import Receipt, Schema, fold
 
 log = logging.getLogger(__name__)
+Number = TypeVar("Number", np.int64, np.uint64)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Written:
-    """A stored batch, waiting for the commit to become true."""
+    """The stored rows of one stream, waiting for the commit to become true."""
 
-    chunk: Chunk
-    hashes: U64
+    chunks: tuple[Chunk, ...]
+    hashes: tuple[U64, ...]
+    """The series of the rows of each chunk."""
+    places: U64
+    """The identity of each row."""
+    reach: I64
+    """How far each row moves its series on."""
     finding: Finding | None
+    """None where no two records of the stream are the same one."""
 
 
 class Committer:
@@ -51,7 +61,6 @@ class Committer:
         clock: Clock,
         limits: LimitOptions,
         streams: Mapping[str, StreamOptions],
-        boot: int,
         step: Callable[[str], None],
     ) -> None:
         """``books`` are by folded name; ``step`` is told each named step, for tests that stop there."""
@@ -60,9 +69,11 @@ class Committer:
         self.ring = ring
         self.clock = clock
         self.step = step
+        self.is_whole = True
+        """False between a transaction and what becomes true in memory after it: an error there needs a recovery."""
         self._limits = limits
         self._streams = streams
-        self._boot = boot
+        self._boot: int | None = None
         self._changed: set[str] = set()
         self._aliases: set[str] = set()
         self._next_id = max((b.id for b in books.values()), default=0) + 1
@@ -84,27 +95,43 @@ class Committer:
 
         Raises ``sqlite3.Error``; nothing has changed then, unless the disk itself failed (see ``Writer``).
         """
+        group.settle()
         now_us = self.clock.now_us()
         new_books: dict[str, StreamBook] = {}
-        written: dict[str, list[Written]] = {}
+        written: dict[str, Written] = {}
         sequences: list[dict[str, tuple[int, int]]] = [{} for _ in group.entries]
-        with self.store.transaction():
+        with self._durably("commit"):
+            boot = self._boot if self._boot is not None else self.store.boot(self.clock.boot_id())
             for key, draft in group.drafts.items():
                 book = draft.book or self._new_book(draft, new_books, now_us)
-                written[key] = self._write(draft, book, now_us)
+                written[key] = self._write(draft, book, now_us=now_us, boot=boot)
                 _number(draft, book.last_seq + 1, sequences)
             self._write_entries(group, now_us)
-            self.step("commit.written")
-        self.step("commit.durable")
+        self._boot = boot
         self._next_id += len(new_books)
         counts: dict[str, int] = {}
         for key, draft in group.drafts.items():
             book = draft.book or new_books[key]
             self.books[key] = book
-            counts[book.schema.stream] = self._make_true(key, book, draft, written[key], now_us)
+            counts[book.schema.stream] = self._make_true(book, draft, written[key], now_us)
+        self._changed.update(group.drafts)
         self._evict()
-        receipts = [Receipt(entry.records, entry.rejects, sequences[i]) for i, entry in enumerate(group.entries)]
+        self.is_whole = True
+        receipts = [Receipt(entry.records, tuple(entry.rejects), sequences[i]) for i, entry in enumerate(group.entries)]
         return receipts, counts
+
+    @contextmanager
+    def _durably(self, name: str) -> Iterator[None]:
+        """A transaction with its named steps; the caller sets ``is_whole`` when memory has followed."""
+        with self.store.transaction():
+            yield
+            self.step(f"{name}.written")
+        self.is_whole = False
+        self.step(f"{name}.durable")
+
+    def _note_change(self, key: str) -> None:
+        self._changed.add(key)
+        self.is_whole = True
 
     def _new_book(self, draft: Draft, new_books: dict[str, StreamBook], now_us: int) -> StreamBook:
         assert draft.schema is not None
@@ -115,47 +142,43 @@ class Committer:
         book = StreamBook(stream_id, empty, {}, draft.identity, folder, LastValues(draft.schema, merge_fields=draft.identity is not None))
         if draft.identity is not None and draft.identity != ALL_TAGS:
             book.places = SeriesTable.empty()
-        new_books[draft.name.lower()] = book
+        new_books[fold(draft.name)] = book
         return book
 
-    def _write(self, draft: Draft, book: StreamBook, now_us: int) -> list[Written]:
+    def _write(self, draft: Draft, book: StreamBook, *, now_us: int, boot: int) -> Written:
         assert draft.schema is not None
         if draft.schema.columns != book.schema.columns:
             draft.schema = replace(draft.schema, version=book.schema.version + 1)
             self.store.add_schema(book.id, draft.schema)
         else:
             draft.schema = book.schema
-        written: list[Written] = []
+        joined = join_parts(draft)
+        chunks = tuple(self._write_batches([data for data, _ in joined], book, draft.schema, now_us=now_us, boot=boot))
+        hashes = tuple(h for _, h in joined)
+        ts = _whole([times(data) for data, _ in joined])
+        if book.identity is None:
+            return Written(chunks, hashes, _whole(hashes), ts, None)
+        places = _whole([place_hashes(data, book.identity, draft.schema, h) for data, h in joined])
+        table = book.identity_table()
+        finding = find_twins(places, ts, first_seq=book.last_seq + 1, table=table, future=book.future, now_us=now_us)
+        if finding.dirty:
+            self.store.mark_dirty(book.id, finding.dirty)
+        if finding.future is not None and finding.future != book.future:
+            self.store.set_future(book.id, future_min=finding.future.ts_min, future_max=finding.future.ts_max)
+        return Written(chunks, hashes, places, finding.reach, finding)
+
+    def _write_batches(
+        self, joined: Iterable[pa.RecordBatch], book: StreamBook, schema: Schema, *, now_us: int, boot: int
+    ) -> Iterator[Chunk]:
         first = book.last_seq + 1
-        future = book.future
-        for data, hashes in join_parts(draft):
+        for data in joined:
             ts = times(data)
-            finding = None
-            if book.identity is not None:
-                places = place_hashes(data, book.identity, draft.schema, hashes)
-                finding = find_twins(places, ts, first_seq=first, table=book.identity_table(), future=future, now_us=now_us)
-                future = finding.future
-                book.advance(hashes[finding.steady], places[finding.steady], ts[finding.steady])
-                self.store.mark_dirty(book.id, finding.dirty)
-            else:
-                book.series.advance(hashes, ts)
             low, high = int(ts.min()), int(ts.max())
             self.store.add_batch(
-                book.id,
-                draft.schema,
-                data,
-                first=first,
-                ts_min=low,
-                ts_max=high,
-                boot=self._boot,
-                uptime_us=self.clock.boottime_us(),
-                now_us=now_us,
+                book.id, schema, data, first=first, ts_min=low, ts_max=high, boot=boot, uptime_us=self.clock.boottime_us(), now_us=now_us
             )
-            written.append(Written(measured(first, data, ts_min=low, ts_max=high, schema_version=draft.schema.version), hashes, finding))
+            yield measured(first, data, ts_min=low, ts_max=high, schema_version=schema.version)
             first += data.num_rows
-        if future is not None and future != book.future:
-            self.store.set_future(book.id, future_min=future.ts_min, future_max=future.ts_max)
-        return written
 
     def _write_entries(self, group: Group, now_us: int) -> None:
         for entry in group.entries:
@@ -167,26 +190,25 @@ class Committer:
             if submission.progress is not None:
                 self.store.set_progress(submission.progress, records=entry.records, rejected=len(entry.rejects), now_us=now_us)
 
-    def _make_true(self, key: str, book: StreamBook, draft: Draft, written: list[Written], now_us: int) -> int:
+    def _make_true(self, book: StreamBook, draft: Draft, written: Written, now_us: int) -> int:
+        """Memory follows the transaction; returns the number of new records."""
         assert draft.schema is not None
+        before = book.last_seq
         book.schema = draft.schema
         book.schemas[draft.schema.version] = draft.schema
-        rows = 0
-        for item in written:
-            chunk = item.chunk
+        book.advance(_whole(written.hashes), written.places, written.reach)
+        for chunk, hashes in zip(written.chunks, written.hashes, strict=True):
             self.ring.push(book.id, chunk)
-            book.last.add(draft.schema, item.hashes, chunk.data, first_seq=chunk.first)
+            book.last.add(draft.schema, hashes, chunk.data, first_seq=chunk.first)
             book.last_seq = chunk.last
             book.last_ts_us = chunk.ts_max if book.last_ts_us is None else max(book.last_ts_us, chunk.ts_max)
-            rows += chunk.rows
-            if item.finding is not None:
-                book.future = item.finding.future
-                for span in item.finding.dirty:
-                    have = book.dirty.get(span.day)
-                    book.dirty[span.day] = span if have is None else have.merge(span)
+        if written.finding is not None:
+            book.future = written.finding.future
+            for span in written.finding.dirty:
+                have = book.dirty.get(span.day)
+                book.dirty[span.day] = span if have is None else have.merge(span)
         book.last_commit_us = now_us
-        self._changed.add(key)
-        return rows
+        return book.last_seq - before
 
     def _evict(self) -> None:
         touched = self.ring.evict()
@@ -197,22 +219,24 @@ class Committer:
         """A roll's end: registers its segments, raises the mark, drops the hot batches, keeps the last values; one transaction."""
         book = self.books[key]
         hashes, seqs, data = book.last.rows()
-        changed = np.flatnonzero(seqs > book.mark)
+        reach = book.series.reached(hashes)
+        changed = np.flatnonzero(seqs > book.mark) if book.future is None else np.arange(len(seqs))
         now_us = self.clock.now_us()
-        with self.store.transaction():
+        with self._durably("roll"):
             added = self.store.add_segments(book.id, segments, now_us=now_us)
             self.store.raise_mark(book.id, mark)
             if len(changed):
+                rows = data.take(pa.array(changed))
                 latest_table.save(
-                    self.store.connection, book.schema, book.folder, hashes[changed], seqs[changed], data.take(pa.array(changed))
+                    self.store.connection, book.schema, book.folder, hashes[changed], seqs[changed], rows, reach=reach[changed]
                 )
-            self.step("roll.written")
-        self.step("roll.durable")
         book.mark = max(book.mark, mark)
-        book.segments = (*book.segments, *added)
-        self._changed.add(key)
+        book.segments = tuple(sorted((*book.segments, *added), key=lambda s: (s.day, s.first)))
+        self._note_change(key)
 
-    def commit_compaction(self, key: str, inputs: Iterable[Segment], outputs: Iterable[Segment], *, clean_day: int | None, up_to_seq: int) -> bool:
+    def commit_compaction(
+        self, key: str, inputs: Iterable[Segment], outputs: Iterable[Segment], *, clean_day: int | None, up_to_seq: int
+    ) -> bool:
         """A compaction's end: outputs in, inputs out (their files stay for readers), the day clean; one transaction.
 
         False, and nothing changed, when an input is no longer live.
@@ -222,28 +246,26 @@ class Committer:
         if not gone <= {s.id for s in book.segments}:
             return False
         now_us = self.clock.now_us()
-        with self.store.transaction():
+        with self._durably("compact"):
             added = self.store.add_segments(book.id, outputs, now_us=now_us)
             self.store.end_segments(gone, state="replaced", reason=None, now_us=now_us)
             if clean_day is not None:
                 self.store.clear_dirty(book.id, clean_day, up_to_seq=up_to_seq)
-            self.step("compact.written")
-        self.step("compact.durable")
         kept = [s for s in book.segments if s.id not in gone]
         book.segments = tuple(sorted((*kept, *added), key=lambda s: (s.day, s.first)))
         if clean_day is not None and (span := book.dirty.get(clean_day)) is not None and span.seq <= up_to_seq:
             del book.dirty[clean_day]
-        self._changed.add(key)
+        self._note_change(key)
         return True
 
     def set_aside(self, key: str, segment: Segment, *, state: str, reason: str) -> None:
         """Takes a missing or damaged segment out of the live set, for good to see."""
         book = self.books[key]
-        with self.store.transaction():
+        with self._durably("set_aside"):
             self.store.end_segments([segment.id], state=state, reason=reason, now_us=self.clock.now_us())
         book.segments = tuple(s for s in book.segments if s.id != segment.id)
         book.lost = (*book.lost, segment)
-        self._changed.add(key)
+        self._note_change(key)
 
     def forget_replaced(self, ids: Iterable[int]) -> None:
         """The files of these replaced segments are gone; so go their entries."""
@@ -266,36 +288,33 @@ class Committer:
 def _number(draft: Draft, first: int, sequences: list[dict[str, tuple[int, int]]]) -> None:
     """Notes which sequences each submission got; its rows of a stream are one run after the other."""
     for part in draft.parts:
-        last = first + part.data.num_rows - 1
-        have = sequences[part.owner].get(draft.name)
-        sequences[part.owner][draft.name] = (first if have is None else have[0], last)
-        first = last + 1
+        for owner, count in shares(part.owners):
+            last = first + count - 1
+            have = sequences[owner].get(draft.name)
+            sequences[owner][draft.name] = (first if have is None else have[0], last)
+            first = last + 1
 
 
-def restore_book(
-    book: StreamBook, *, saved: tuple[U64, np.ndarray[tuple[int], np.dtype[np.int64]], pa.RecordBatch] | None, now_us: int
-) -> None:
-    """Series and last values as they were saved at the last roll."""
-    if saved is None:
+def _whole(parts: Sequence[npt.NDArray[Number]]) -> npt.NDArray[Number]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def restore_book(book: StreamBook, *, saved: tuple[U64, I64, pa.RecordBatch] | None, reach: I64 | None) -> None:
+    """Series and last values as they were saved at the last roll; ``reach`` is how far each series had come then."""
+    if saved is None or reach is None:
         return
     hashes, seqs, data = saved
     book.last.restore(book.schema, hashes, seqs, data)
-    ts = times(data)
-    reach = ts if book.future is None else np.minimum(ts, now_us)
-    places = place_hashes(data, book.identity, book.schema, hashes)
-    book.advance(hashes, places, reach)
-    if len(ts):
-        book.last_ts_us = int(ts.max())
+    book.advance(hashes, place_hashes(data, book.identity, book.schema, hashes), reach)
+    if len(hashes):
+        book.last_ts_us = int(times(data).max())
 
 
-def replay_hot(book: StreamBook, schema: Schema, chunk: Chunk, data: pa.RecordBatch, *, now_us: int) -> None:
+def replay_hot(book: StreamBook, schema: Schema, chunk: Chunk, data: pa.RecordBatch, *, committed_us: int) -> None:
     """Takes a hot batch into series and last values at start, as its commit did; ``data`` is in the newest ``schema``."""
     hashes = series_hashes(data, schema.tags)
     ts = times(data)
-    places = place_hashes(data, book.identity, schema, hashes)
-    reach = ts if book.future is None else np.minimum(ts, now_us)
-    book.advance(hashes, places, reach)
+    reach = ts if book.identity is None else reach_of(ts, now_us=committed_us)
+    book.advance(hashes, place_hashes(data, book.identity, schema, hashes), reach)
     book.last.add(schema, hashes, data, first_seq=chunk.first)
     book.last_ts_us = chunk.ts_max if book.last_ts_us is None else max(book.last_ts_us, chunk.ts_max)
-
-

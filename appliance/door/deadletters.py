@@ -42,7 +42,9 @@ Parse = Callable[[DeadLetter], tuple[Batch, ...]]
 """Gives the batches of a letter's bytes; raises ``RejectPayload`` with the reason when they can't be read."""
 
 
-def letters(reader: HotReader, *, stream: str | None = None, ids: Iterable[int] = (), replayed: bool = False, limit: int = 1000) -> Iterator[DeadLetter]:
+def letters(
+    reader: HotReader, *, stream: str | None = None, ids: Iterable[int] = (), replayed: bool = False, limit: int = 1000
+) -> Iterator[DeadLetter]:
     """Letters, oldest first; those that were replayed only when asked for."""
     wanted = list(ids)
     where = ["1"] + ([] if replayed else ["replayed_us IS NULL"])

@@ -7,6 +7,7 @@ a submission. Sources that can wait look at ``is_behind`` and pause reading.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -20,6 +21,7 @@ from appliance.observe.latency import LatencyWindow
 from appliance.observe.rates import RateHistory
 from appliance.records import Receipt, Submission
 
+log = logging.getLogger(__name__)
 DISK_LOOK_NS = 500_000_000
 """The free space is looked at this often."""
 INODES_FREE_MIN = 64
@@ -48,6 +50,7 @@ class Door:
         self.totals: dict[str, int] = {}
         """Records committed since the start, by kind of source."""
         self.rejected: dict[str, int] = {}
+        """Records refused and kept as dead letters since the start, by kind of source."""
         self.listeners: list[Callable[[Mapping[str, int]], None]] = []
         """Told after each commit, in the writer's thread, the records by stream; they must return at once."""
 
@@ -84,6 +87,7 @@ class Door:
         """Hands a submission to the writer; what can't be taken now is in the future as ``RetryLater``."""
         future: Future[Receipt] = Future()
         size = submission.bytes
+        future.set_running_or_notify_cancel()  # a client that goes away cancels its wait, not the commit
         problem = self._refusal(size)
         if problem is not None:
             future.set_exception(problem)
@@ -92,24 +96,30 @@ class Door:
         self._writer.put(Waiting(submission, size, future, self._clock.monotonic_ns()))
         return future
 
-    def done(self, waiting: Waiting) -> None:
-        """The writer's word that a submission has left the queue."""
+    def done(self, waiting: Waiting, receipt: Receipt | None) -> None:
+        """The writer's word that a submission has left the queue; without a receipt it was not taken."""
         with self._lock:
             self.inflight_bytes -= waiting.bytes
-        now_ns = self._clock.monotonic_ns()
-        kind = waiting.submission.source.split(":", 1)[0]
-        self.latency.add((now_ns - waiting.since_ns) / 1e6, at_ns=now_ns)
-        self.totals[kind] = self.totals.get(kind, 0) + waiting.submission.rows
-        if waiting.submission.rejects:
-            self.rejected[kind] = self.rejected.get(kind, 0) + len(waiting.submission.rejects)
+            if receipt is None:
+                return
+            now_ns = self._clock.monotonic_ns()
+            self.latency.add((now_ns - waiting.since_ns) / 1e6, at_ns=now_ns)
+            kind = waiting.submission.source.split(":", 1)[0]
+            self.totals[kind] = self.totals.get(kind, 0) + receipt.records
+            if receipt.rejected:
+                self.rejected[kind] = self.rejected.get(kind, 0) + len(receipt.rejected)
 
     def committed(self, counts: Mapping[str, int], at_ns: int) -> None:
-        """The writer's word of a commit, in its thread."""
+        """The writer's word of a commit, in its thread. A listener that raises is told no more; the acknowledgements don't wait for it."""
         for stream, count in counts.items():
             self.rates.add(stream, count, at_ns=at_ns)
         self.rates.add(ALL, sum(counts.values()), at_ns=at_ns)
-        for listener in self.listeners:
-            listener(counts)
+        for listener in list(self.listeners):
+            try:
+                listener(counts)
+            except Exception:
+                log.exception("a listener of the door failed and is told no more")
+                self.listeners.remove(listener)
 
     def _refusal(self, size: int) -> ApplianceError | None:
         if self._writer is None:
@@ -127,7 +137,11 @@ class Door:
         now_ns = self._clock.monotonic_ns()
         if now_ns - self._disk_looked_ns >= DISK_LOOK_NS:
             self._disk_looked_ns = now_ns
-            found = os.statvfs(self._folder)
+            try:
+                found = os.statvfs(self._folder)
+            except OSError as e:
+                self._disk_problem = f"the disk of {self._folder} does not answer: {e.strerror}"
+                return self._disk_problem
             free = found.f_bavail * found.f_frsize
             if free < self._disk_free_min:
                 self._disk_problem = (

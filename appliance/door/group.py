@@ -6,33 +6,37 @@ transaction is durable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 
 from appliance.config import LimitOptions, StreamOptions
-from appliance.door.align import Aligned, align, reject_row
+from appliance.door.align import Mask, align, reject_row
 from appliance.door.book import StreamBook
+from appliance.door.laying import Laid, lay_together
 from appliance.errors import RejectPayload
-from appliance.hot.series import U64, SeriesTable, fit, series_hashes
+from appliance.hot.owned import owned
+from appliance.hot.series import I64, LOWEST, U64, SeriesTable, fit, series_hashes
 from appliance.hot.state import ALL_TAGS
 from appliance.records import Batch, Format, Reject, Schema, Submission, check_name, fold
 
 BATCH_ROWS_MIN = 4096
 """Parts of one stream are joined until a stored batch has so many rows."""
+BATCH_ROWS_MAX = 65_536
+"""Larger parts are cut: a batch is the unit in which the hot store is read."""
 FILE_SOURCES = ("drop", "ingest")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Part:
-    """Rows of one submission for one stream."""
+    """Checked rows of one stream that came one after the other."""
 
-    owner: int
-    """Place of the submission within the group."""
     data: pa.RecordBatch
     hashes: U64
+    owners: I64
+    """Of each row: the place of its submission within the group; not falling."""
 
 
 @dataclass(slots=True)
@@ -48,7 +52,7 @@ class Draft:
     new_series: SeriesTable = field(default_factory=SeriesTable.empty)
 
     def copy(self) -> Draft:
-        table = SeriesTable(self.new_series.hashes, self.new_series.ts_max)
+        table = SeriesTable(self.new_series.hashes, self.new_series.ts_max.copy())
         return Draft(self.book, self.name, self.schema, self.identity, list(self.parts), table)
 
 
@@ -57,54 +61,85 @@ class Entry:
     """A submission of the group and what was found about it."""
 
     submission: Submission
-    rejects: tuple[Reject, ...]
-    records: int
+    rejects: list[Reject]
+    records: int = 0
 
 
 class Group:
-    """Collects submissions; ``drafts`` and ``entries`` are what the writer then commits."""
+    """Collects submissions; ``drafts`` and ``entries`` are what the writer then commits, after ``settle``."""
 
     def __init__(
-        self, books: Mapping[str, StreamBook], *, limits: LimitOptions, streams: Mapping[str, StreamOptions], on_alias: Callable[[str, str], None]
+        self,
+        books: Mapping[str, StreamBook],
+        *,
+        limits: LimitOptions,
+        streams: Mapping[str, StreamOptions],
+        on_alias: Callable[[str, str], None],
     ) -> None:
         """``on_alias`` is told once a batch when a name differs from a known one only in case."""
         self._books = books
         self._limits = limits
         self._options = {fold(name): options for name, options in streams.items()}
         self._on_alias = on_alias
+        self._waiting: dict[str, list[tuple[int, Batch]]] = {}
         self.drafts: dict[str, Draft] = {}
         self.entries: list[Entry] = []
 
     def add(self, submission: Submission) -> None:
-        """Takes a submission in. Raises ``RejectPayload``, leaving the group as it was, when it is all or nothing and not all can be taken."""
+        """Takes a submission in. When it is all or nothing and not all can be taken: ``RejectPayload``, and the group is as it was."""
+        if submission.all_or_nothing:
+            self.settle()
         before = {key: draft.copy() for key, draft in self.drafts.items()} if submission.all_or_nothing else None
-        rejects = list(submission.rejects)
-        records = 0
+        owner = len(self.entries)
+        self.entries.append(Entry(submission, list(submission.rejects)))
         for batch in submission.batches:
-            taken, refused = self._add_batch(batch, submission)
-            records += taken
-            rejects += refused
-        if before is not None and rejects:
+            self._waiting.setdefault(fold(batch.stream), []).append((owner, batch))
+        if before is None:
+            return
+        self.settle()
+        rejects = self.entries[owner].rejects
+        if rejects:
             self.drafts = before
+            del self.entries[owner]
             raise RejectPayload(f"nothing was stored, because not every record can be taken: {rejects[0].reason}")
-        self.entries.append(Entry(submission, tuple(rejects), records))
 
-    def _add_batch(self, batch: Batch, submission: Submission) -> tuple[int, list[Reject]]:
-        draft = self._draft(batch.stream, submission)
+    def settle(self) -> None:
+        """Checks what was added since the last time: afterwards ``drafts`` and ``entries`` are whole."""
+        waiting, self._waiting = self._waiting, {}
+        for batches in waiting.values():
+            for laid in lay_together(batches):
+                self._add_laid(laid)
+
+    def _add_laid(self, laid: Laid) -> None:
+        batch = laid.batch
+        draft = self._draft(batch.stream, self.entries[int(laid.owners[0])].submission)
         if isinstance(draft, str):
-            return 0, [reject_row(batch, row, draft) for row in range(batch.rows)]
+            self._refuse(laid, range(batch.rows), [reject_row(batch, row, draft) for row in range(batch.rows)])
+            return
         if draft.name != batch.stream:
             self._on_alias(batch.stream, draft.name)
             batch = replace(batch, stream=draft.name)
         aligned = align(batch, draft.schema, self._limits, self._tags(draft.name))
-        refused = list(aligned.rejects)
-        data, hashes, over = self._within_series_limit(batch, aligned, draft)
-        refused += over
+        place = np.arange(batch.rows) if aligned.kept is None else aligned.kept
+        if aligned.rejects:
+            self._refuse(laid, np.setdiff1d(np.arange(batch.rows), place).tolist(), aligned.rejects)
+        data, hashes = aligned.data, series_hashes(aligned.data, aligned.schema.tags)
+        over = self._over_series_limit(hashes, draft)
+        if over is not None:
+            limit = self._limits.series_max
+            reason = f"stream {draft.name!r} has {limit} different sets of tag values already, the limit [limits] series_max"
+            self._refuse(laid, place[over].tolist(), [reject_row(batch, int(row), reason) for row in place[over]])
+            data, hashes, place = data.filter(pa.array(~over)), hashes[~over], place[~over]
         if data.num_rows:
             draft.schema = aligned.schema
             self.drafts[fold(batch.stream)] = draft
-            draft.parts.append(Part(len(self.entries), data, hashes))
-        return data.num_rows, refused
+            draft.parts.append(Part(data, hashes, laid.owners[place]))
+            for owner, count in shares(laid.owners[place]):
+                self.entries[owner].records += count
+
+    def _refuse(self, laid: Laid, rows: Iterable[int], rejects: Iterable[Reject]) -> None:
+        for row, reject in zip(rows, rejects, strict=True):
+            self.entries[int(laid.owners[row])].rejects.append(reject)
 
     def _draft(self, name: str, submission: Submission) -> Draft | str:
         """The draft of a stream, or why there can't be one."""
@@ -140,30 +175,32 @@ class Group:
         from_file = submission.source.split(":", 1)[0] in FILE_SOURCES and submission.format is not Format.LP
         return None if from_file else ALL_TAGS
 
-    def _within_series_limit(self, batch: Batch, aligned: Aligned, draft: Draft) -> tuple[pa.RecordBatch, U64, list[Reject]]:
-        data = aligned.data
-        hashes = series_hashes(data, aligned.schema.tags)
+    def _over_series_limit(self, hashes: U64, draft: Draft) -> Mask | None:
+        """Rows of series that would be one too many; None when there are none. Notes the others as new series of the draft."""
         known = draft.book.series if draft.book is not None else SeriesTable.empty()
         new = known.unknown(hashes) & draft.new_series.unknown(hashes)
         if not new.any():
-            return data, hashes, []
+            return None
         fresh, first_seen = np.unique(hashes[new], return_index=True)
-        room = self._limits.series_max - len(known) - len(draft.new_series)
+        room = max(0, self._limits.series_max - len(known) - len(draft.new_series))
+        over = None
         if len(fresh) > room:
-            allowed = fresh[np.argsort(first_seen)][: max(room, 0)]
-            over = new & ~np.isin(hashes, allowed)
-            reason = f"stream {draft.name!r} has {self._limits.series_max} different sets of tag values already, the limit [limits] series_max"
-            place = np.arange(batch.rows) if aligned.kept is None else aligned.kept
-            rejects = [reject_row(batch, int(row), reason) for row in place[over]]
-            data, hashes, fresh = data.filter(pa.array(~over)), hashes[~over], np.sort(allowed)
-        else:
-            rejects = []
-        draft.new_series.advance(fresh, np.zeros(len(fresh), dtype=np.int64))
-        return data, hashes, rejects
+            fresh = fresh[np.argsort(first_seen)][:room]
+            over = new & ~np.isin(hashes, fresh)
+        draft.new_series.advance(fresh, np.full(len(fresh), LOWEST))
+        return over
+
+
+def shares(owners: I64) -> list[tuple[int, int]]:
+    """(owner, how many of the rows are theirs), in order; an owner's rows stand together."""
+    if not len(owners):
+        return []
+    ends = np.flatnonzero(np.append(owners[1:] != owners[:-1], True)) + 1
+    return list(zip(owners[ends - 1].tolist(), np.diff(ends, prepend=0).tolist(), strict=True))
 
 
 def join_parts(draft: Draft) -> list[tuple[pa.RecordBatch, U64]]:
-    """The rows of a stream in the order of arrival, in its newest schema: few batches instead of many small parts."""
+    """The rows of a stream in the order of arrival, in its newest schema and in memory of their own, as few batches."""
     assert draft.schema is not None
     joined: list[tuple[pa.RecordBatch, U64]] = []
     waiting: list[Part] = []
@@ -172,14 +209,17 @@ def join_parts(draft: Draft) -> list[tuple[pa.RecordBatch, U64]]:
         waiting.append(part)
         rows += part.data.num_rows
         if rows >= BATCH_ROWS_MIN:
-            joined.append(_join(waiting, draft.schema))
+            joined += _join(waiting, draft.schema)
             waiting, rows = [], 0
     if waiting:
-        joined.append(_join(waiting, draft.schema))
+        joined += _join(waiting, draft.schema)
     return joined
 
 
-def _join(parts: list[Part], schema: Schema) -> tuple[pa.RecordBatch, U64]:
-    if len(parts) == 1:
-        return fit(parts[0].data, schema), parts[0].hashes
-    return pa.concat_batches([fit(p.data, schema) for p in parts]), np.concatenate([p.hashes for p in parts])
+def _join(parts: list[Part], schema: Schema) -> list[tuple[pa.RecordBatch, U64]]:
+    data = owned([fit(p.data, schema) for p in parts])
+    hashes = np.concatenate([p.hashes for p in parts])
+    if data.num_rows <= BATCH_ROWS_MAX:
+        return [(data, hashes)]
+    starts = range(0, data.num_rows, BATCH_ROWS_MAX)
+    return [(owned([data.slice(i, BATCH_ROWS_MAX)]), hashes[i : i + BATCH_ROWS_MAX]) for i in starts]

@@ -13,13 +13,16 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from appliance.clock import Clock
 from appliance.door.commit import Committer
 from appliance.door.group import Group
-from appliance.errors import ApplianceError, OutcomeUnknown, RejectPayload, RetryLater
+from appliance.errors import OutcomeUnknown, RejectPayload, RetryLater
 from appliance.hot.state import State, StreamState
+from appliance.hot.store import Fate, fate_of
+from appliance.observe.latency import LatencyWindow
 from appliance.records import Receipt, Submission
 
 log = logging.getLogger(__name__)
@@ -27,7 +30,8 @@ T = TypeVar("T")
 GROUP_BYTES_MAX = 32 * 1024 * 1024
 """A transaction takes no more than this, so that its latency and its memory stay bounded."""
 FULL_RETRY_S = 5
-_FULL = ("disk is full", "disk quota")
+IDLE_S = 0.5
+"""How often the loop goes round when there is nothing to do, to show that it lives."""
 
 
 @dataclass(slots=True)
@@ -59,10 +63,11 @@ class Writer:
         commit_every_s: float,
         on_fatal: Callable[[BaseException], None],
         on_commit: Callable[[Mapping[str, int], int], None],
-        on_done: Callable[[Waiting], None],
+        on_done: Callable[[Waiting, Receipt | None], None],
     ) -> None:
-        """``on_commit`` gets records by stream and the time of the commit in ns; ``on_done`` each submission that left the queue;
-        ``on_fatal`` an error after which nothing may be written: the process should end and recover. All run in the writer's thread."""
+        """``on_commit`` gets records by stream and the time of the commit in ns; ``on_done`` each submission that left the queue, with its
+        receipt or None when it was not taken; ``on_fatal`` an error after which nothing may be written: the process should end and
+        recover. All run in the writer's thread, but for submissions that come after the end."""
         self._committer = committer
         self._clock = clock
         self._every_s = commit_every_s
@@ -72,43 +77,69 @@ class Writer:
         self._queue: deque[Waiting | Task] = deque()
         self._wake = threading.Condition()
         self._closing = False
-        self._failed: BaseException | None = None
+        self.failed: BaseException | None = None
+        """The error after which nothing is written any more."""
         self.state: State = committer.first_state()
         self.progress_ns = clock.monotonic_ns()
         """When the loop last went round: what the watchdog is fed from."""
         self.commits = 0
+        self.commit_latency = LatencyWindow()
+        """How long the transactions took."""
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
+        """From now on what is queued is done."""
         self._thread.start()
 
     def put(self, waiting: Waiting) -> None:
         """Queues a submission; the caller has checked the limits."""
-        self._put(waiting)
+        if not self._put(waiting):
+            self._on_done(waiting, None)
+            waiting.future.set_exception(_stopping())
 
     def call(self, run: Callable[[Committer], T]) -> Future[T]:
-        """Runs something with the write connection between two groups; its changes are published after it."""
-        future: Future[T] = Future()
-        self._put(Task(run, future))
-        return future
+        """Runs something with the write connection between two groups; its changes are published after it.
+
+        What it raises is the future's, unless it leaves unknown what is on disk.
+        """
+        task = Task(run, Future())
+        task.future.set_running_or_notify_cancel()
+        if not self._put(task):
+            task.future.set_exception(_stopping())
+        return task.future
 
     def close(self, timeout_s: float = 60.0) -> None:
-        """Commits what is waiting and ends the thread; later work is refused."""
+        """Commits what is waiting and ends the thread; later work is refused. Raises ``RetryLater`` when it has not ended in time."""
         with self._wake:
             self._closing = True
             self._wake.notify_all()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+            if self._thread.is_alive():
+                raise RetryLater(f"the writer is still at work after {timeout_s:g} s; the disk may hang")
+        self._refuse(self._take_all(), _stopping)
 
-    def _put(self, item: Waiting | Task) -> None:
+    def _put(self, item: Waiting | Task) -> bool:
         with self._wake:
-            if self._closing or self._failed is not None:
-                item.future.set_exception(RetryLater("the appliance is stopping; try again when it has started", after_s=2))
-                if isinstance(item, Waiting):
-                    self._on_done(item)
-                return
+            if self._closing or self.failed is not None:
+                return False
+            if not self._queue:
+                self._wake.notify_all()
             self._queue.append(item)
-            self._wake.notify_all()
+            return True
+
+    def _take_all(self) -> list[Waiting | Task]:
+        with self._wake:
+            left = list(self._queue)
+            self._queue.clear()
+            return left
+
+    def _refuse(self, items: list[Waiting | Task], error: Callable[[], Exception]) -> None:
+        for item in items:
+            if not item.future.done():
+                if isinstance(item, Waiting):
+                    self._on_done(item, None)
+                item.future.set_exception(error())
 
     def _run(self) -> None:
         last_ns = 0
@@ -125,6 +156,7 @@ class Writer:
                     self._do(items[0])
                 else:
                     self._commit([i for i in items if isinstance(i, Waiting)])
+                self._committer.store.checkpoint_if_due()
             except BaseException as e:  # noqa: BLE001 - whatever it is, nothing may be written after it
                 self._fail(e, items)
                 return
@@ -133,18 +165,22 @@ class Writer:
         """The next group or task; empty when the loop should only show that it lives, None at the end."""
         with self._wake:
             if not self._queue and not self._closing:
-                self._wake.wait(0.5)
+                self._wake.wait(IDLE_S)
             if not self._queue:
                 return None if self._closing else []
             if isinstance(self._queue[0], Task):
                 return [self._queue.popleft()]
             pause_s = self._every_s - (self._clock.monotonic_ns() - last_ns) / 1e9
-            while pause_s > 0 and not self._closing:
-                self._wake.wait(pause_s)
-                pause_s = self._every_s - (self._clock.monotonic_ns() - last_ns) / 1e9
+            if pause_s > 0 and not self._closing:
+                self._wake.wait(pause_s)  # nobody but ``close`` wakes it: the queue is not empty
             group: list[Waiting | Task] = []
             size = 0
-            while self._queue and isinstance(item := self._queue[0], Waiting) and (not group or size + item.bytes <= GROUP_BYTES_MAX):
+            while self._queue:
+                item = self._queue[0]
+                if isinstance(item, Task):
+                    break
+                if group and size + item.bytes > GROUP_BYTES_MAX:
+                    break
                 group.append(self._queue.popleft())
                 size += item.bytes
             return group
@@ -152,45 +188,56 @@ class Writer:
     def _do(self, task: Task) -> None:
         try:
             result = task.run(self._committer)
-        except ApplianceError as e:
-            task.future.set_exception(e)
-            return
-        except sqlite3.Error as e:
-            if not _is_full(e):
+        except Exception as e:
+            if not self._is_harmless(e):
                 raise
-            task.future.set_exception(RetryLater(f"the disk is full: {e}", after_s=FULL_RETRY_S))
+            task.future.set_exception(_worded(e))
             return
         self._publish()
         task.future.set_result(result)
 
     def _commit(self, waiting: list[Waiting]) -> None:
-        group: Group = self._committer.new_group()
+        """One transaction. When it breaks and not for the disk, each submission is committed alone: only those at fault get the error."""
+        try:
+            group, taken = self._laid(waiting)
+            start_ns = self._clock.monotonic_ns()
+            receipts, counts = self._committer.commit(group) if taken else ([], {})
+        except Exception as e:
+            if not self._is_harmless(e):
+                raise
+            if len(waiting) == 1 or isinstance(_worded(e), RetryLater):
+                self._refuse([*waiting], partial(_worded, e))
+                return
+            for item in waiting:
+                if not item.future.done():
+                    self._commit([item])
+            return
+        if not taken:
+            return
+        now_ns = self._clock.monotonic_ns()
+        self.commits += 1
+        self.commit_latency.add((now_ns - start_ns) / 1e6, at_ns=now_ns)
+        self._publish()
+        self._on_commit(counts, now_ns)
+        for item, receipt in zip(taken, receipts, strict=True):
+            self._on_done(item, receipt)
+            item.future.set_result(receipt)
+
+    def _laid(self, waiting: list[Waiting]) -> tuple[Group, list[Waiting]]:
+        group = self._committer.new_group()
         taken: list[Waiting] = []
         for item in waiting:
             try:
                 group.add(item.submission)
             except RejectPayload as e:
-                self._on_done(item)
-                item.future.set_exception(e)
+                self._refuse([item], partial(_worded, e))
             else:
                 taken.append(item)
-        if not taken:
-            return
-        try:
-            receipts, counts = self._committer.commit(group)
-        except sqlite3.OperationalError as e:
-            if not _is_full(e):
-                raise
-            for item in taken:
-                self._on_done(item)
-                item.future.set_exception(RetryLater(f"the disk is full: {e}", after_s=FULL_RETRY_S))
-            return
-        self.commits += 1
-        self._publish()
-        self._on_commit(counts, self._clock.monotonic_ns())
-        for item, receipt in zip(taken, receipts, strict=True):
-            self._on_done(item)
-            item.future.set_result(receipt)
+        return group, taken
+
+    def _is_harmless(self, error: Exception) -> bool:
+        """Whether everything, on disk and in memory, is as it was before the work that raised this."""
+        return self._committer.is_whole and not (isinstance(error, sqlite3.Error) and fate_of(error) is Fate.UNKNOWN)
 
     def _publish(self) -> None:
         changed: Mapping[str, StreamState] = self._committer.take_changes()
@@ -200,19 +247,22 @@ class Writer:
     def _fail(self, error: BaseException, items: list[Waiting | Task]) -> None:
         """An error that leaves it unknown what is on disk: nobody gets an acknowledgement, the process has to recover."""
         with self._wake:
-            self._failed = error
-            left = [*items, *self._queue]
-            self._queue.clear()
+            self.failed = error
         log.critical("the writer has stopped: %s: %s", type(error).__name__, error)
-        for item in left:
-            if not item.future.done():
-                item.future.set_exception(OutcomeUnknown("the hot store could not be written; the appliance restarts to recover", after_s=2))
-            if isinstance(item, Waiting):
-                self._on_done(item)
+        self._refuse([*items, *self._take_all()], _unknown)
         self._on_fatal(error)
 
 
-def _is_full(error: sqlite3.Error) -> bool:
-    return any(words in str(error) for words in _FULL) or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+def _worded(error: Exception) -> Exception:
+    """What the one who waits is told."""
+    if isinstance(error, sqlite3.Error) and fate_of(error) is Fate.PASSING:
+        return RetryLater(f"the hot store can't be written now: {error}", after_s=FULL_RETRY_S)
+    return error
 
 
+def _stopping() -> RetryLater:
+    return RetryLater("the appliance is stopping; try again when it has started", after_s=2)
+
+
+def _unknown() -> OutcomeUnknown:
+    return OutcomeUnknown("the hot store could not be written; the appliance restarts to recover", after_s=2)

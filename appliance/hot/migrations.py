@@ -26,7 +26,8 @@ CREATE TABLE schema (
 CREATE TABLE batch (
     id INTEGER PRIMARY KEY, stream_id INTEGER NOT NULL REFERENCES stream(id), first INTEGER NOT NULL, last INTEGER NOT NULL,
     ts_min INTEGER NOT NULL, ts_max INTEGER NOT NULL, schema_version INTEGER NOT NULL, encoding INTEGER NOT NULL,
-    boot INTEGER NOT NULL, uptime_us INTEGER NOT NULL, committed_us INTEGER NOT NULL, body BLOB NOT NULL);
+    boot INTEGER NOT NULL, uptime_us INTEGER NOT NULL, committed_us INTEGER NOT NULL, crc32 INTEGER NOT NULL,
+    body BLOB NOT NULL);
 CREATE TABLE segment (
     id INTEGER PRIMARY KEY, stream_id INTEGER NOT NULL REFERENCES stream(id), day INTEGER NOT NULL, path TEXT NOT NULL UNIQUE,
     first INTEGER NOT NULL, last INTEGER NOT NULL, rows INTEGER NOT NULL, ts_min INTEGER NOT NULL, ts_max INTEGER NOT NULL,
@@ -42,7 +43,8 @@ CREATE TABLE dead_letter (
     id INTEGER PRIMARY KEY AUTOINCREMENT, at_us INTEGER NOT NULL, source TEXT NOT NULL, stream TEXT, format TEXT NOT NULL,
     reason TEXT NOT NULL, line INTEGER NOT NULL, raw BLOB NOT NULL, replayed_us INTEGER);
 CREATE VIEW streams_readable AS
-    SELECT name, last_seq AS records, last_seq - mark AS hot, mark, identity, strftime('%Y-%m-%dT%H:%M:%SZ', last_commit_us / 1000000, 'unixepoch') AS last_commit FROM stream;
+    SELECT name, last_seq AS records, last_seq - mark AS hot, mark, identity,
+           strftime('%Y-%m-%dT%H:%M:%SZ', last_commit_us / 1000000, 'unixepoch') AS last_commit FROM stream;
 CREATE VIEW segments_readable AS
     SELECT s.name AS stream, date(g.day * 86400, 'unixepoch') AS day, g.state, g.rows, g.bytes, g.first, g.last, g.path, g.reason
     FROM segment g JOIN stream s ON s.id = g.stream_id;

@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
+
+import pyarrow as pa
 
 from appliance.errors import StoreDamaged, StoreTooNew
 from appliance.hot.encoding import decode
 from appliance.hot.state import Chunk, State, StreamState
-from appliance.hot.store import FILE_NAME, FORMAT_VERSION, columns_of, identity_of
+from appliance.hot.store import FILE_NAME, FORMAT_VERSION, columns_of, identity_of, unusable
 from appliance.manifest import Dirty, Segment
 from appliance.records import EVERYTHING, FileProgress, Schema, TimeRange
 
@@ -39,6 +42,7 @@ class HotReader:
         Raises ``StoreDamaged`` when there is no such file or it can't be read, ``StoreTooNew`` for a later format.
         """
         self._path = folder / FILE_NAME
+        self._db: sqlite3.Connection
         uri = f"{self._path.absolute().as_uri()}?mode=ro" + ("&immutable=1" if immutable else "")
         try:
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
@@ -46,12 +50,20 @@ class HotReader:
             self._db.execute("PRAGMA busy_timeout=5000")
             version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
         except sqlite3.DatabaseError as e:
+            self._close_early()
             raise StoreDamaged(f"can't be read: {e}", path=self._path, hint="is this the appliance's data folder?") from e
         if version > FORMAT_VERSION:
+            self._close_early()
             raise StoreTooNew(f"{self._path}: written by a later version (format {version}, this one knows {FORMAT_VERSION})")
 
     def close(self) -> None:
+        """After it nothing can be read."""
         self._db.close()
+
+    def _close_early(self) -> None:
+        db = getattr(self, "_db", None)
+        if db is not None:
+            db.close()
 
     @contextmanager
     def pinned(self) -> Iterator[None]:
@@ -70,22 +82,38 @@ class HotReader:
         """
         return list(self.iterate(state, after_seq=after_seq, before_seq=before_seq, span=span))
 
-    def iterate(
-        self, state: StreamState, *, after_seq: int, before_seq: int = 2**63 - 1, span: TimeRange = EVERYTHING
-    ) -> Iterator[Chunk]:
+    def iterate(self, state: StreamState, *, after_seq: int, before_seq: int = 2**63 - 1, span: TimeRange = EVERYTHING) -> Iterator[Chunk]:
         """``rows``, one batch at a time."""
-        found = self._db.execute(
-            "SELECT first, last, ts_min, ts_max, schema_version, encoding, body FROM batch"
-            " WHERE stream_id = ? AND last > ? AND first < ? AND ts_max >= ? AND ts_min < ? ORDER BY id",
-            (state.id, after_seq, before_seq, _low(span.since), _high(span.until)),
-        )
-        for first, last, ts_min, ts_max, version, encoding, body in found:
-            data = decode(encoding, state.schemas[version], body)
-            chunk = Chunk(first, last, data, ts_min, ts_max, data.nbytes, version).after(after_seq)
-            if chunk.last >= before_seq:
-                kept = before_seq - chunk.first
-                chunk = Chunk(chunk.first, before_seq - 1, chunk.data.slice(0, kept), ts_min, ts_max, chunk.nbytes, version)
-            yield chunk
+        with self._damage():
+            found = self._db.execute(
+                "SELECT first, last, ts_min, ts_max, schema_version, encoding, crc32, body FROM batch"
+                " WHERE stream_id = ? AND last > ? AND first < ? AND ts_max >= ? AND ts_min < ? ORDER BY id",
+                (state.id, after_seq, before_seq, _low(span.since), _high(span.until)),
+            )
+            for first, last, ts_min, ts_max, version, encoding, crc, body in found:
+                data = self._decoded(state, version, encoding, crc, body, first=first, last=last)
+                chunk = Chunk(first, last, data, ts_min, ts_max, data.nbytes, version).after(after_seq)
+                if chunk.last >= before_seq:
+                    kept = before_seq - chunk.first
+                    chunk = Chunk(chunk.first, before_seq - 1, chunk.data.slice(0, kept), ts_min, ts_max, chunk.nbytes, version)
+                yield chunk
+
+    def _decoded(self, state: StreamState, version: int, encoding: int, crc: int, body: bytes, *, first: int, last: int) -> pa.RecordBatch:
+        if crc32(body) != crc:
+            raise StoreDamaged(
+                f"the records {first} to {last} of stream {state.name!r} are not what was written",
+                path=self._path,
+                hint="restore a backup, or move the file away to start with the lake alone",
+            )
+        return decode(encoding, state.schemas[version], body)
+
+    @contextmanager
+    def _damage(self) -> Iterator[None]:
+        """A file that SQLite can't make sense of is damaged."""
+        try:
+            yield
+        except sqlite3.DatabaseError as e:
+            raise unusable(self._path, e) from e
 
     def stream_extra(self, state: StreamState) -> StreamExtra:
         """What only the writer needs of a stream."""
@@ -102,13 +130,19 @@ class HotReader:
 
     def load_state(self) -> State:
         """Every stream with schemas, manifest and dirty spans; no rows (``rows`` reads them, with ``pinned`` around both)."""
+        with self._damage():
+            return self._load_state()
+
+    def _load_state(self) -> State:
         streams: dict[str, StreamState] = {}
         for stream_id, name, key, folder, identity, mark, last_seq in self._db.execute(
             "SELECT id, name, fold, folder, identity, mark, last_seq FROM stream"
         ).fetchall():
             schemas = {
                 version: Schema(name, columns_of(columns), version)
-                for version, columns in self._db.execute("SELECT version, columns FROM schema WHERE stream_id = ? ORDER BY version", (stream_id,))
+                for version, columns in self._db.execute(
+                    "SELECT version, columns FROM schema WHERE stream_id = ? ORDER BY version", (stream_id,)
+                )
             }
             streams[key] = StreamState(
                 id=stream_id,
@@ -134,7 +168,8 @@ class HotReader:
     def replaced(self) -> list[tuple[Segment, int]]:
         """Segments that a compaction has replaced and whose files may still be there, each with the time of that in µs."""
         found = self._db.execute(
-            f"SELECT s.name, g.ended_us, {', '.join('g.' + c for c in _SEGMENT.split(', '))} FROM segment g JOIN stream s ON s.id = g.stream_id"
+            f"SELECT s.name, g.ended_us, {', '.join('g.' + c for c in _SEGMENT.split(', '))}"
+            " FROM segment g JOIN stream s ON s.id = g.stream_id"
             " WHERE g.state = 'replaced' ORDER BY g.id"
         )
         return [(Segment(row[2], row[0], *row[3:]), row[1]) for row in found]
@@ -152,6 +187,7 @@ class HotReader:
         return None if row is None else FileProgress(row[0], row[1], row[2], row[3], bool(row[4]), stream)
 
     def meta(self, key: str) -> str | None:
+        """A value of the table ``meta``; None where there is none."""
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
 

@@ -75,11 +75,7 @@ def measured(first: int, data: pa.RecordBatch, *, ts_min: int, ts_max: int, sche
 
 
 def _joinable(older: Chunk, newer: Chunk) -> bool:
-    return (
-        older.schema_version == newer.schema_version
-        and older.rows <= 2 * newer.rows
-        and older.nbytes + newer.nbytes <= CHUNK_BYTES_MAX
-    )
+    return older.schema_version == newer.schema_version and older.rows <= 2 * newer.rows and older.nbytes + newer.nbytes <= CHUNK_BYTES_MAX
 
 
 def _join(older: Chunk, newer: Chunk) -> Chunk:

@@ -22,14 +22,31 @@ from appliance.records import Schema
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
+Part = tuple[U64, I64, pa.RecordBatch]
+"""(series, sequence, record) of some rows."""
+LOWEST = np.iinfo(np.int64).min
+"""The reach of a series that has not been anywhere yet."""
 PENDING_ROWS_MIN = 4096
 """Last rows are merged when so many wait (or twice as many as there are series)."""
+_PENDING_PARTS_MAX = 16
+"""Commits of which rows are kept as they came; small, because a batch of one row takes some kilobytes."""
+_REDUCED_ROWS_MIN = 512
+"""Larger commits are cut down to their last rows at once."""
+_CACHED_CHARS_MAX = 256
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
-@lru_cache(maxsize=65_536)
 def _value_hash(tag: str, value: str) -> int:
     return int.from_bytes(blake2b(f"{tag}\0{value}".encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+_short_hash = lru_cache(maxsize=65_536)(_value_hash)
+
+
+def _hashes_of(tag: str, values: Sequence[str]) -> list[int]:
+    """Long values are hashed anew each time, so that the cache holds a bounded number of bytes."""
+    one = _short_hash if max(map(len, values), default=0) <= _CACHED_CHARS_MAX else _value_hash
+    return [one(tag, v) for v in values]
 
 
 def _mix(x: U64) -> U64:
@@ -42,17 +59,18 @@ def _mix(x: U64) -> U64:
 def series_hashes(data: pa.RecordBatch, tags: Sequence[str]) -> U64:
     """The series of each row, by column; distinct values are hashed once, a null tag counts as absent."""
     total: U64 = np.zeros(data.num_rows, dtype=np.uint64)
+    everywhere = 0
     for tag in tags:
         column = data.column(data.schema.get_field_index(tag))
-        values = column.dictionary.to_pylist()
-        hashes = np.fromiter((_value_hash(tag, v) for v in values), dtype=np.uint64, count=len(values))
-        if len(values) == 1 and column.null_count == 0:
-            total += _mix(hashes)[0]
+        hashes = _hashes_of(tag, column.dictionary.to_pylist())
+        nulls = column.null_count
+        if len(hashes) == 1 and not nulls:
+            everywhere += hashes[0]
             continue
-        lookup = np.append(_mix(hashes), np.uint64(0))
-        indices = column.indices.fill_null(len(values)) if column.null_count else column.indices
+        lookup = np.array([*hashes, 0], dtype=np.uint64)
+        indices = column.indices.fill_null(len(hashes)) if nulls else column.indices
         total += lookup[indices.to_numpy(zero_copy_only=False)]
-    return _mix(total)
+    return _mix(total + np.uint64(everywhere & 0xFFFF_FFFF_FFFF_FFFF))
 
 
 @dataclass(slots=True)
@@ -78,14 +96,13 @@ class SeriesTable:
 
     def reached(self, hashes: U64) -> I64:
         """The latest event time of each series; the lowest integer where the series is new."""
-        new = self.unknown(hashes)
-        result: I64 = np.full(len(hashes), np.iinfo(np.int64).min, dtype=np.int64)
-        known = ~new
-        result[known] = self.ts_max[np.searchsorted(self.hashes, hashes[known])]
-        return result
+        if not len(self.hashes):
+            return np.full(len(hashes), LOWEST, dtype=np.int64)
+        at = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+        return np.where(self.hashes[at] == hashes, self.ts_max[at], LOWEST)
 
     def advance(self, hashes: U64, ts: I64) -> None:
-        """Takes in records; each series moves to its latest event time."""
+        """Takes in records; each series moves to its latest event time. ``LOWEST`` makes a series known without moving it."""
         order = np.lexsort((ts, hashes))
         sorted_hashes, sorted_ts = hashes[order], ts[order]
         ends = np.append(sorted_hashes[1:] != sorted_hashes[:-1], True) if len(order) else np.empty(0, np.bool_)
@@ -94,7 +111,7 @@ class SeriesTable:
         if new.any():
             at = np.searchsorted(self.hashes, last_hash[new])
             self.hashes = np.insert(self.hashes, at, last_hash[new])
-            self.ts_max = np.insert(self.ts_max, at, np.iinfo(np.int64).min)
+            self.ts_max = np.insert(self.ts_max, at, LOWEST)
         place = np.searchsorted(self.hashes, last_hash)
         self.ts_max[place] = np.maximum(self.ts_max[place], last_ts)
 
@@ -120,19 +137,21 @@ class LastValues:
         self._hashes: U64 = np.empty(0, np.uint64)
         self._seqs: I64 = np.empty(0, np.int64)
         self._data: pa.RecordBatch = _empty(schema)
-        self._pending: list[tuple[U64, I64, pa.RecordBatch]] = []
+        self._pending: list[Part] = []
         self._pending_rows = 0
 
     def add(self, schema: Schema, hashes: U64, data: pa.RecordBatch, *, first_seq: int) -> None:
         """Takes in committed rows (columns of ``schema``, the stream's newest) with sequences from ``first_seq`` on."""
         self._schema = schema
-        ts = _ts(data)
         seqs = np.arange(first_seq, first_seq + data.num_rows, dtype=np.int64)
-        keep = last_rows(hashes, ts, seqs)
-        self._pending.append((hashes[keep], seqs[keep], data.take(pa.array(keep))))
-        self._pending_rows += len(keep)
+        part = (hashes, seqs, data)
+        self._pending.append(part if data.num_rows < _REDUCED_ROWS_MIN else _reduced(part))
+        self._pending_rows += self._pending[-1][2].num_rows
         if self._pending_rows > max(PENDING_ROWS_MIN, 2 * len(self._hashes)):
             self._settle()
+        elif len(self._pending) > _PENDING_PARTS_MAX:
+            self._pending = [_reduced(self._joined(self._pending))]
+            self._pending_rows = self._pending[0][2].num_rows
 
     def restore(self, schema: Schema, hashes: U64, seqs: I64, data: pa.RecordBatch) -> None:
         """Starts from rows that were kept earlier, one for each series."""
@@ -144,17 +163,28 @@ class LastValues:
         return self._hashes, self._seqs, self._data
 
     def _settle(self) -> None:
-        parts = [(self._hashes, self._seqs, self._data), *self._pending]
+        if not self._pending:
+            if not self._data.schema.equals(self._schema.arrow):
+                self._data = fit(self._data, self._schema)
+            return
+        hashes, seqs, data = _reduced(self._joined([(self._hashes, self._seqs, self._data), *self._pending]))
         self._pending, self._pending_rows = [], 0
-        hashes = np.concatenate([p[0] for p in parts])
-        seqs = np.concatenate([p[1] for p in parts])
-        data = pa.concat_batches([fit(p[2], self._schema) for p in parts if p[2].num_rows]) if len(hashes) else _empty(self._schema)
-        order = last_rows(hashes, _ts(data), seqs)
-        hashes, seqs, data = hashes[order], seqs[order], data.take(pa.array(order))
         ends = np.flatnonzero(np.append(hashes[1:] != hashes[:-1], True)) if len(hashes) else np.empty(0, np.intp)
         if len(ends) < len(hashes):
             data = _merge_runs(data, hashes, ends) if self._merge else data.take(pa.array(ends))
         self._hashes, self._seqs, self._data = hashes[ends], seqs[ends], data
+
+    def _joined(self, parts: Sequence[Part]) -> Part:
+        """Parts one after the other, in the newest schema."""
+        data = pa.concat_batches([_empty(self._schema), *(fit(p[2], self._schema) for p in parts if p[2].num_rows)])
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), data
+
+
+def _reduced(part: Part) -> Part:
+    """The rows of each series that share its latest event time, in order of (series, sequence)."""
+    hashes, seqs, data = part
+    keep = last_rows(hashes, _ts(data), seqs)
+    return hashes[keep], seqs[keep], data.take(pa.array(keep))
 
 
 def fit(data: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
@@ -186,7 +216,7 @@ def _merge_runs(data: pa.RecordBatch, hashes: U64, ends: npt.NDArray[np.intp]) -
 
 
 def _ts(data: pa.RecordBatch) -> I64:
-    return np.asarray(data.column(0).cast(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
+    return np.asarray(data.column(0).view(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def _empty(schema: Schema) -> pa.RecordBatch:

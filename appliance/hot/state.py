@@ -90,12 +90,16 @@ class StreamState:
         return [c.after(self.mark) for c in self.ring if c.last > self.mark and span.overlaps(c.ts_min, c.ts_max)]
 
     def identity_columns(self) -> tuple[str, ...] | None:
-        """The identity with ``ALL_TAGS`` written out, ``ts`` last; None: records of this stream are never the same."""
+        """The tags of the identity as the schema names them, ``ts`` last; None: records of this stream are never the same.
+
+        ``ALL_TAGS`` is written out; a tag that no record has had yet is not there.
+        """
         if self.identity is None:
             return None
         if self.identity == ALL_TAGS:
             return (*self.schema.tags, "ts")
-        return (*(c for c in self.identity if c != "ts"), "ts")
+        wanted = {fold(c) for c in self.identity}
+        return (*(t for t in self.schema.tags if fold(t) in wanted), "ts")
 
 
 @dataclass(frozen=True, slots=True)

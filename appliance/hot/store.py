@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from enum import Enum
 from pathlib import Path
+from zlib import crc32
 
 import pyarrow as pa
 
-from appliance.errors import StoreDamaged, StoreTooNew
+from appliance.errors import RetryLater, StoreDamaged, StoreTooNew
 from appliance.hot.encoding import encode
 from appliance.manifest import Dirty, Segment
 from appliance.records import Column, FileProgress, Kind, Reject, Schema, fold
@@ -25,16 +27,61 @@ FORMAT_VERSION = 1
 WAL_BYTES_KEPT = 16 * 1024 * 1024
 """The WAL file is cut back to this after a checkpoint (measured: 0 doubles the bytes that are written)."""
 WAL_PAGES_CHECKPOINT = 1000
+"""About so many pages after which ``checkpoint_if_due`` has something to do."""
 FILE_NAME = "hot.sqlite"
+CLEAN = "clean_shutdown"
+PAGE_BYTES = 4096
+_LETTER_BYTES = 200
+_PAGES_A_COMMIT = 4
+"""Beside the rows themselves: the pages of the streams' and other small tables."""
+
+
+class Fate(Enum):
+    """What a failed transaction means. In each case nothing of it is there, but in the last nobody knows."""
+
+    PASSING = "passing"
+    """The disk is full, or somebody else holds a lock: the same will work later."""
+    REFUSED = "refused"
+    """SQLite can't take these values, now or later; the file is as it was."""
+    UNKNOWN = "unknown"
+    """The disk failed (a sync above all) or the file is damaged: write nothing any more, end, and recover."""
+
+
+_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,  # the folder is mounted read-only; when the file was moved away the code is another
+        sqlite3.SQLITE_IOERR_WRITE,  # quota, limit of a file's size, read-only mount: a page was not written, so nothing is there
+        sqlite3.SQLITE_IOERR_SHMSIZE,  # no room for the index of the WAL
+    }
+)
+_REFUSED = frozenset(
+    {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE}
+)
+
+
+def fate_of(error: sqlite3.Error) -> Fate:
+    """By the extended error code; an error of the module itself has none and refuses the values."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    if code in _PASSING or code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Fate.PASSING
+    return Fate.REFUSED if code & 0xFF in _REFUSED else Fate.UNKNOWN
 
 
 class HotStore:
     """The write connection. One owner: the door's writer thread."""
 
     def __init__(self, folder: Path, *, durability: str) -> None:
-        """Opens or creates ``folder/hot.sqlite``. Raises ``StoreTooNew`` or ``StoreDamaged``; touches nothing then."""
+        """Opens or creates ``folder/hot.sqlite``. Raises ``StoreTooNew``, ``StoreDamaged`` or ``RetryLater``; nothing is touched then."""
         self.path = folder / FILE_NAME
+        wal = self.path.with_name(f"{FILE_NAME}-wal")
+        had_wal = wal.exists() and wal.stat().st_size > 0
         _prepare(self.path)
+        self._pages = 0
+        self._is_noted_open = False
         try:
             self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
             for pragma in (
@@ -42,14 +89,19 @@ class HotStore:
                 f"synchronous={'FULL' if durability == 'power-loss' else 'NORMAL'}",
                 "secure_delete=OFF",
                 f"journal_size_limit={WAL_BYTES_KEPT}",
-                f"wal_autocheckpoint={WAL_PAGES_CHECKPOINT}",
+                f"wal_autocheckpoint={8 * WAL_PAGES_CHECKPOINT}",
                 "busy_timeout=5000",
                 "cache_size=-4000",
                 "temp_store=MEMORY",
             ):
                 self._db.execute(f"PRAGMA {pragma}")
+            clean = self.get_meta(CLEAN)
         except sqlite3.DatabaseError as e:
-            raise _damaged(self.path, e) from e
+            raise unusable(self.path, e) from e
+        self.was_clean = clean == "1"
+        """Whether the last process ended in order."""
+        self.lost_wal = clean == "0" and not had_wal
+        """Whether the write-ahead log is gone that a process which did not end in order must have left: with it the newest commits."""
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -58,20 +110,53 @@ class HotStore:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing; durable when it has been left without an error."""
+        """All or nothing; durable when it has been left without an error. The first one notes that the file is in use."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
+            if not self._is_noted_open:
+                self.set_meta(CLEAN, "0")
             yield
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+        self._is_noted_open = True
+        self._pages += _PAGES_A_COMMIT
+
+    def note_open(self) -> None:
+        """Notes on disk that the file is in use, WAL or no WAL, so that an end out of order is noticed in any case.
+
+        On a full disk nothing happens: the first transaction that finds room does it.
+        """
+        try:
+            with self.transaction():
+                pass
+            self._checkpoint("PASSIVE")
+        except sqlite3.Error as e:
+            if fate_of(e) is not Fate.PASSING:
+                raise unusable(self.path, e) from e
+
+    def checkpoint_if_due(self) -> None:
+        """Moves the WAL into the file once it has grown, outside of any commit that somebody waits for.
+
+        SQLite would do it by itself within a commit and say nothing of a disk that fails; here that raises ``sqlite3.Error``.
+        """
+        if self._pages < WAL_PAGES_CHECKPOINT:
+            return
+        try:
+            self._checkpoint("PASSIVE")
+        except sqlite3.Error as e:
+            if fate_of(e) is not Fate.PASSING:
+                raise
+
+    def _checkpoint(self, mode: str) -> None:
+        self._pages = 0
+        self._db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
 
     def boot(self, boot_id: str) -> int:
-        """The row of this boot of the machine, made when it is new."""
-        with self.transaction():
-            self._db.execute("INSERT INTO boot (boot_id) VALUES (?) ON CONFLICT DO NOTHING", (boot_id,))
+        """The row of this boot of the machine, made when it is new; within the owner's transaction."""
+        self._db.execute("INSERT INTO boot (boot_id) VALUES (?) ON CONFLICT DO NOTHING", (boot_id,))
         return int(self._db.execute("SELECT id FROM boot WHERE boot_id = ?", (boot_id,)).fetchone()[0])
 
     def add_stream(self, *, stream_id: int, name: str, folder: str, identity: tuple[str, ...] | None, now_us: int) -> None:
@@ -98,15 +183,18 @@ class HotStore:
         now_us: int,
     ) -> int:
         """Stores rows with the sequences from ``first`` on and returns the size of their body in bytes."""
-        encoding, body = encode(schema, data)
+        encoding, message = encode(schema, data)
+        body = memoryview(message)
         last = first + data.num_rows - 1
         self._db.execute(
-            "INSERT INTO batch (stream_id, first, last, ts_min, ts_max, schema_version, encoding, boot, uptime_us, committed_us, body)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (stream_id, first, last, ts_min, ts_max, schema.version, encoding, boot, uptime_us, now_us, memoryview(body)),
+            "INSERT INTO batch"
+            " (stream_id, first, last, ts_min, ts_max, schema_version, encoding, boot, uptime_us, committed_us, crc32, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (stream_id, first, last, ts_min, ts_max, schema.version, encoding, boot, uptime_us, now_us, crc32(body), body),
         )
         self._db.execute("UPDATE stream SET last_seq = ?, last_commit_us = ? WHERE id = ?", (last, now_us, stream_id))
-        return len(memoryview(body))
+        self._pages += len(body) // PAGE_BYTES + 1
+        return len(body)
 
     def set_future(self, stream_id: int, *, future_min: int, future_max: int) -> None:
         self._db.execute("UPDATE stream SET future_min = ?, future_max = ? WHERE id = ?", (future_min, future_max, stream_id))
@@ -126,8 +214,12 @@ class HotStore:
     def add_rejects(self, rejects: Sequence[Reject], *, source: str, format_: str, now_us: int) -> None:
         self._db.executemany(
             "INSERT INTO dead_letter (at_us, source, stream, format, reason, line, raw) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(now_us, source, r.stream, format_, r.reason, r.line, r.raw) for r in rejects],
+            [
+                (now_us, _text(source), None if r.stream is None else _text(r.stream), format_, _text(r.reason), r.line, r.raw)
+                for r in rejects
+            ],
         )
+        self._pages += sum(len(r.raw) + _LETTER_BYTES for r in rejects) // PAGE_BYTES
 
     def mark_replayed(self, ids: Sequence[int], *, now_us: int) -> None:
         self._db.executemany("UPDATE dead_letter SET replayed_us = ? WHERE id = ?", [(now_us, i) for i in ids])
@@ -140,8 +232,8 @@ class HotStore:
             " records = records + excluded.records, rejected = rejected + excluded.rejected",
             (
                 progress.digest,
-                progress.stream,
-                progress.name,
+                _text(progress.stream),
+                _text(progress.name),
                 progress.bytes_total,
                 progress.position_next,
                 int(progress.done),
@@ -156,7 +248,8 @@ class HotStore:
         added = []
         for s in segments:
             cursor = self._db.execute(
-                "INSERT INTO segment (stream_id, day, path, first, last, rows, ts_min, ts_max, bytes, sha256, schema_version, level, created_us)"
+                "INSERT INTO segment"
+                " (stream_id, day, path, first, last, rows, ts_min, ts_max, bytes, sha256, schema_version, level, created_us)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     stream_id,
@@ -175,12 +268,14 @@ class HotStore:
                 ),
             )
             assert cursor.lastrowid is not None
-            added.append(_with_id(s, cursor.lastrowid))
+            added.append(replace(s, id=cursor.lastrowid))
         return added
 
     def end_segments(self, ids: Iterable[int], *, state: str, reason: str | None, now_us: int) -> None:
         """Takes segments out of the live set: ``replaced`` by a compaction, or ``damaged`` or ``missing``."""
-        self._db.executemany("UPDATE segment SET state = ?, reason = ?, ended_us = ? WHERE id = ?", [(state, reason, now_us, i) for i in ids])
+        self._db.executemany(
+            "UPDATE segment SET state = ?, reason = ?, ended_us = ? WHERE id = ?", [(state, reason, now_us, i) for i in ids]
+        )
 
     def forget_segments(self, ids: Iterable[int]) -> None:
         """Removes the entries of replaced segments whose files are gone."""
@@ -206,9 +301,16 @@ class HotStore:
             return str(e)
         return None if found == "ok" else found
 
-    def close(self) -> None:
-        """Checkpoints what is in the WAL and closes the file."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def close(self, *, clean: bool = False) -> None:
+        """Closes the file. ``clean``: notes that everything ended in order and moves the WAL into the file, unless the disk is full."""
+        if clean:
+            try:
+                with self.transaction():
+                    self.set_meta(CLEAN, "1")
+                self._checkpoint("TRUNCATE")
+            except sqlite3.Error as e:
+                if fate_of(e) is not Fate.PASSING:
+                    raise unusable(self.path, e) from e
         self._db.close()
 
 
@@ -218,11 +320,13 @@ def columns_of(text: str) -> tuple[Column, ...]:
 
 
 def identity_of(text: str | None) -> tuple[str, ...] | None:
+    """What ``stream.identity`` holds: JSON, or nothing where no two records are the same one."""
     return None if text is None else tuple(json.loads(text))
 
 
-def _with_id(segment: Segment, segment_id: int) -> Segment:
-    return replace(segment, id=segment_id)
+def _text(given: str) -> str:
+    """Names from outside may hold what is no text (a file's name of any bytes), which SQLite does not take."""
+    return given.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _prepare(path: Path) -> None:
@@ -230,25 +334,32 @@ def _prepare(path: Path) -> None:
     if path.is_symlink():
         raise StoreDamaged("is a symbolic link, which the appliance does not follow", path=path, hint="put the file itself there")
     fresh = not path.exists()
-    connection = sqlite3.connect(path, isolation_level=None)
     try:
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if version > FORMAT_VERSION:
-            raise StoreTooNew(f"{path}: written by a later version (format {version}, this one knows {FORMAT_VERSION}); install that version")
-        if version == FORMAT_VERSION:
+        if not fresh and _version(path) == FORMAT_VERSION:
             return
         from appliance.hot.migrations import migrate
 
-        if fresh:
-            connection.execute("PRAGMA page_size=4096")
-        connection.execute("PRAGMA journal_mode=WAL")
-        migrate(connection)
-        connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            if fresh:
+                connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
+            connection.execute("PRAGMA journal_mode=WAL")
+            migrate(connection)
+            connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
     except sqlite3.DatabaseError as e:
-        raise _damaged(path, e) from e
-    finally:
-        connection.close()
+        raise unusable(path, e) from e
 
 
-def _damaged(path: Path, error: sqlite3.DatabaseError) -> StoreDamaged:
+def _version(path: Path) -> int:
+    """The file's format. Read-only, since the last connection that may write would move the WAL into the file when it is closed."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > FORMAT_VERSION:
+        raise StoreTooNew(f"{path}: written by a later version (format {version}, this one knows {FORMAT_VERSION}); install that version")
+    return version
+
+
+def unusable(path: Path, error: sqlite3.Error) -> StoreDamaged | RetryLater:
+    """What to tell a person of an error of SQLite."""
+    if fate_of(error) is Fate.PASSING:
+        return RetryLater(f"{path} can't be written: {error}; make room, or end what holds it", after_s=5)
     return StoreDamaged(f"can't be used: {error}", path=path, hint="restore a backup, or move it away to start with the lake alone")

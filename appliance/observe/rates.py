@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 
 HISTORY_S = 120
 RATE_S = 10
 _NS = 1_000_000_000
+_PLACES = HISTORY_S + 1
+"""The whole seconds and the one under way."""
 
 
 class RateHistory:
-    """A count for each of the last ``HISTORY_S`` seconds and each key."""
+    """A count for each of the last ``HISTORY_S`` seconds and each key, in 2 kB a key."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, list[int]] = {}
-        self._seconds: dict[str, list[int]] = {}
+        self._kept: dict[str, tuple[array[int], array[int]]] = {}
 
     def add(self, key: str, count: int, *, at_ns: int) -> None:
         """``at_ns`` is of the monotonic clock."""
         second = at_ns // _NS
-        counts = self._counts.setdefault(key, [0] * HISTORY_S)
-        seconds = self._seconds.setdefault(key, [-1] * HISTORY_S)
-        place = second % HISTORY_S
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = self._kept[key] = (array("q", [0] * _PLACES), array("q", [-1] * _PLACES))
+        counts, seconds = kept
+        place = second % _PLACES
         if seconds[place] != second:
             counts[place], seconds[place] = 0, second
         counts[place] += count
@@ -29,10 +33,11 @@ class RateHistory:
     def history(self, key: str, *, at_ns: int) -> tuple[int, ...]:
         """The last ``HISTORY_S`` whole seconds, oldest first; the second under way is not in it."""
         now = at_ns // _NS
-        counts, seconds = self._counts.get(key), self._seconds.get(key)
-        if counts is None or seconds is None:
+        kept = self._kept.get(key)
+        if kept is None:
             return (0,) * HISTORY_S
-        return tuple(counts[s % HISTORY_S] if seconds[s % HISTORY_S] == s else 0 for s in range(now - HISTORY_S, now))
+        counts, seconds = kept
+        return tuple(counts[s % _PLACES] if seconds[s % _PLACES] == s else 0 for s in range(now - HISTORY_S, now))
 
 
 def rate_of(history: Iterable[int]) -> float:
