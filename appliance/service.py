@@ -213,7 +213,7 @@ class Service:
             case LineProtocolSource():
                 from appliance.sources.line_protocol import LineProtocolListener
 
-                inherited = [s for s in self._inherited if is_for(s, options.udp) or is_for(s, options.tcp)]
+                inherited = [s for s in self._inherited if is_for(s, options.tcp) or is_for(s, options.udp, kind=socket.SOCK_DGRAM)]
                 lines = LineProtocolListener(options, door=box.door, clock=self._clock, limits=self.config.limits, inherited=inherited)
 
                 async def start() -> None:

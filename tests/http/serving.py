@@ -81,30 +81,43 @@ class FakeQueries:
     pieces: list[bytes] = field(default_factory=lambda: [b'[{"n":', b"1}]"])
     fail: Exception | None = None
     endless: bool = False
+    break_off: Exception | None = None
+    """Raised after the pieces."""
+    notes: tuple[str, ...] = ()
     asked: list[Question] = field(default_factory=list)
     closed: threading.Event = field(default_factory=threading.Event)
 
-    async def run(self, question: Question) -> AsyncIterator[bytes]:
+    async def run(self, question: Question) -> FakeResult:
         self.asked.append(question)
         if self.fail is not None:
             raise self.fail
-        return self._pieces()
-
-    async def _pieces(self) -> AsyncIterator[bytes]:
-        try:
-            for piece in self.pieces:
-                yield piece
-            while self.endless:
-                yield b"x" * 65_536
-                await asyncio.sleep(0)
-        finally:
-            self.closed.set()
+        return FakeResult(self)
 
     def progress(self, query_id: str) -> Any | None:
         return {"id": query_id, "share": 0.5} if query_id == "known" else None
 
     def cancel(self, query_id: str) -> bool:
         return query_id == "known"
+
+
+class FakeResult:
+    """The pieces that were prepared."""
+
+    def __init__(self, queries: FakeQueries) -> None:
+        self._queries = queries
+        self.notes = queries.notes
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._queries.pieces:
+            yield piece
+        while self._queries.endless:
+            yield b"x" * 65_536
+            await asyncio.sleep(0)
+        if self._queries.break_off is not None:
+            raise self._queries.break_off
+
+    async def aclose(self) -> None:
+        self._queries.closed.set()
 
 
 class FakeIngest:

@@ -130,14 +130,20 @@ def test_a_client_that_does_not_read_its_answer_loses_it(serving: Serving, monke
     wait_for(lambda: serving.server.tcp.open == 0, what="the connection to be gone")
 
 
-def test_an_answer_that_fails_half_way_is_broken_off_not_ended(serving: Serving) -> None:
-    async def broken() -> Any:
-        yield b"[1,"
-        raise RuntimeError("the worker died")
-
-    serving.queries._pieces = broken  # type: ignore[method-assign]
+@pytest.mark.parametrize(("error", "logged"), [(RuntimeError("a defect"), True), (QueryCancelled("took too long"), False)])
+def test_an_answer_that_fails_half_way_is_broken_off_not_ended(
+    serving: Serving, caplog: pytest.LogCaptureFixture, error: Exception, logged: bool
+) -> None:
+    serving.queries.break_off = error
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         ask(serving, sql="SELECT 1")
+    assert serving.queries.closed.is_set()
+    assert bool(caplog.records) is logged
+
+
+def test_what_an_answer_lacks_stands_in_its_head(serving: Serving) -> None:
+    serving.queries.notes = ("a segment is missing: x", "…")
+    assert ask(serving, sql="SELECT 1").headers["X-Query-Notes"] == "a segment is missing: x; \\u2026"
 
 
 def test_a_running_query_can_be_looked_at_and_cancelled(serving: Serving) -> None:

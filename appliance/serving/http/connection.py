@@ -18,8 +18,11 @@ from typing import Any, Final
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from appliance.errors import ApplianceError
+
 log = logging.getLogger(__name__)
 log.setLevel(logging.ERROR)  # uvicorn warns of every request that is no HTTP: a scanner must not fill the journal; they are counted
+log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], ApplianceError)))  # told to the client, no defect
 
 HEAD_BYTES_MAX: Final = 64 * 1024
 """Bytes of request line and headers that may come after the first read (at most 256 KiB), which is taken as it is."""

@@ -1,6 +1,6 @@
 """What the HTTP interface is handed by the wiring: values, and what it may call. It holds nothing else of the service.
 
-The readers (``status``, ``series``, ``latest``, ``columns``) are called in a thread and may take their time, ``status`` by one thread at
+``status``, ``series``, ``latest``, ``columns`` and ``replay`` are called in a thread and may take their time, ``status`` by one thread at
 a time; the others are called on the event loop and must not block.
 """
 
@@ -30,13 +30,27 @@ class Intake(Protocol):
         """True while sources should not read on."""
 
 
+class Result(Protocol):
+    """The bytes of an answer, in pieces, read once."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the answer lacks, a line each; known from the start."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The pieces; may raise ``QueryCancelled`` or ``QueryRefused`` in the middle."""
+
+    async def aclose(self) -> None:
+        """Ends the query, read or not."""
+
+
 class Answers(Protocol):
     """The queries of the service; ``appliance.serving.queries`` fills it."""
 
-    async def run(self, question: Question) -> AsyncIterator[bytes]:
-        """The answer in pieces, once it is certain that there is one: what is wrong with the SQL is raised here.
+    async def run(self, question: Question) -> Result:
+        """The answer, once it is certain that there is one: what is wrong with the SQL is raised here.
 
-        Raises ``QueryRefused``, ``QueryCancelled`` or ``RetryLater``. Leaving the iterator early cancels the query.
+        Raises ``QueryRefused``, ``QueryCancelled`` or ``RetryLater``.
         """
 
     def progress(self, query_id: str) -> Any | None:

@@ -1,17 +1,13 @@
-"""What stands in a request's query string or JSON body, checked; a refusal names the parameter.
-
-Moments of time are microseconds since 1970 when they get further; they come as such, as ISO 8601, or as a span before now.
-"""
+"""What stands in a request's query string or JSON body, checked; a refusal names the parameter."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Final
 
-from appliance.clock import US_PER_S
 from appliance.errors import UsageRefused
-from appliance.units import parse_duration
+from appliance.serving import when
 
 YES: Final = frozenset({"", "1", "t", "true", "yes", "on"})
 NO: Final = frozenset({"0", "f", "false", "no", "off"})
@@ -50,7 +46,7 @@ def whole(query: Mapping[str, str], name: str, *, default: int, most: int) -> in
 def moment(value: str | int | None, name: str, *, now_us: int) -> int | None:
     """Microseconds since 1970; None and "" mean unbounded.
 
-    An integer is microseconds, a duration ("1h", "90s") that long before now, anything else ISO 8601 (without a zone: UTC).
+    A whole number is microseconds; anything else is read by ``serving.when``, in UTC where it names no zone.
     """
     if value is None or value == "":
         return None
@@ -59,13 +55,6 @@ def moment(value: str | int | None, name: str, *, now_us: int) -> int | None:
     if value.lstrip("-").isdigit() and value.isascii() and len(value) <= 18:
         return int(value)
     try:
-        return now_us - round(parse_duration(value) * US_PER_S)
-    except ValueError:
-        pass
-    try:
-        parsed = datetime.fromisoformat(value)
-    except ValueError:
-        raise UsageRefused(f"{name}={value[:40]!r} is no time: use ISO 8601, a span such as 1h, or microseconds since 1970") from None
-    aware = parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
-    since_epoch = aware - datetime(1970, 1, 1, tzinfo=UTC)
-    return since_epoch.days * 86_400 * US_PER_S + since_epoch.seconds * US_PER_S + since_epoch.microseconds
+        return when.moment(value, now_us=now_us, zone=UTC)
+    except (ValueError, OverflowError) as e:
+        raise UsageRefused(f"{name}: {e}") from None

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from appliance.errors import RejectPayload, UsageRefused
-from appliance.serving.http.answers import HttpRefused, json_answer
+from appliance.errors import UsageRefused
+from appliance.serving.http.answers import HttpRefused, header_text, json_answer
+from appliance.serving.http.context import Result
 from appliance.serving.http.desk import Desk
 from appliance.serving.http.params import moment, needed
 from appliance.serving.question import FORMATS, PATHS, SQL_BYTES_MAX, Question
@@ -30,7 +31,6 @@ MEDIA_TYPES: Final[Mapping[str, str]] = {
     "table": "text/plain; charset=utf-8",
 }
 V3_FORMATS: Final[Mapping[str, str]] = {"json": "json", "jsonl": "jsonl", "csv": "csv", "parquet": "parquet", "pretty": "table"}
-Form = TypeVar("Form", bound=msgspec.Struct)
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,8 +54,8 @@ class AskedV3(msgspec.Struct, frozen=True):
 
 
 async def run(desk: Desk, request: Request) -> Response:
-    """``POST /api/query``: the answer in the format asked for; the header ``X-Query-Id`` names it."""
-    asked = decoded(await body_of(desk, request), Asked)
+    """``POST /api/query``: the answer in the format asked for; ``X-Query-Id`` names it, ``X-Query-Notes`` says what it lacks."""
+    asked = await desk.decoded(request, Asked, bytes_max=BODY_BYTES_MAX)
     now_us = desk.clock.now_us()
     question = Question(
         sql=asked.sql,
@@ -72,7 +72,7 @@ async def run(desk: Desk, request: Request) -> Response:
 async def run_v3(desk: Desk, request: Request) -> Response:
     """``GET|POST /api/v3/query_sql`` with ``q``, ``db`` (means nothing) and ``format``: json, jsonl, csv, parquet or pretty."""
     if request.method == "POST":
-        asked = decoded(await body_of(desk, request), AskedV3)
+        asked = await desk.decoded(request, AskedV3, bytes_max=BODY_BYTES_MAX)
     else:
         query = request.query_params
         asked = AskedV3(needed(query, "q"), query.get("db", ""), query.get("format", "json"))
@@ -104,35 +104,19 @@ async def _answer(desk: Desk, question: Question) -> Response:
         raise UsageRefused(f"path {question.path[:40]!r} is unknown; use one of {', '.join(PATHS)}")
     pieces = await desk.ready().queries.run(question)
     media_type = "application/json" if question.explain else MEDIA_TYPES[question.format]
-    return StreamingResponse(_closing(pieces), media_type=media_type, headers={"X-Query-Id": question.id})
+    headers = {"X-Query-Id": question.id}
+    if pieces.notes:
+        headers["X-Query-Notes"] = header_text("; ".join(pieces.notes))
+    return StreamingResponse(_closing(pieces), media_type=media_type, headers=headers)
 
 
-async def _closing(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The pieces; when the client leaves, the iterator is closed at once, which cancels the query."""
+async def _closing(pieces: Result) -> AsyncIterator[bytes]:
+    """The pieces; when the client leaves, the result is closed at once, which cancels the query."""
     try:
         async for piece in pieces:
             yield piece
     finally:
-        close = getattr(pieces, "aclose", None)
-        if close is not None:
-            await close()
-
-
-async def body_of(desk: Desk, request: Request) -> bytes:
-    """The whole body of a request that asks something; larger ones than SQL can be are refused."""
-    reader = desk.body_of(request, bytes_max=BODY_BYTES_MAX)
-    try:
-        return await reader.read(lambda: False)
-    finally:
-        reader.release()
-
-
-def decoded(body: bytes, form: type[Form]) -> Form:
-    """A JSON body as its form. Raises ``RejectPayload`` with what doesn't fit."""
-    try:
-        return msgspec.json.decode(body, type=form)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        raise RejectPayload(f"the JSON body can't be used: {e}") from None
+        await pieces.aclose()
 
 
 def _checked_id(given: str | None) -> str:
