@@ -269,8 +269,8 @@ class FileTaker:
                     raise _Stopped
                 if not piece.last:
                     ahead = parser.submit(next, pieces, None)
-                elif changed(file, before):
-                    return self._changed(file, run)
+                elif changed(file, before) and self._has_grown(file, run):
+                    return run.taken("changed", "it was appended to while it was being read")
                 self._commit(run, piece, patience)
                 position, done = piece.position_next, piece.last
                 if done:
@@ -279,12 +279,15 @@ class FileTaker:
             self._commit(run, Piece(batches=(), rejects=(), position_next=position, last=True), patience)
         return run.taken("taken")
 
-    def _changed(self, file: IO[bytes], run: _Run) -> Taken:
-        """Somebody wrote to the file. Its last piece is not committed: where the beginning is the same it can go on from there."""
+    def _has_grown(self, file: IO[bytes], run: _Run) -> bool:
+        """Somebody wrote to the file: True when only behind what was read, False when it says what it said. Raises ``RejectPayload``.
+
+        The last piece of a file that has grown is not committed: it may end within a record.
+        """
         size = os.fstat(file.fileno()).st_size
         if run.format is Format.PARQUET or size < run.size or digest_file(file, size=run.size).whole != run.digest.partition("#")[0]:
             raise RejectPayload("it was rewritten while it was being read")
-        return run.taken("changed", "it was appended to while it was being read")
+        return size > run.size
 
     def _commit(self, run: _Run, piece: Piece, patience: _Patience) -> None:
         if run.first and run.start == 0 and len(piece.rejects) >= BAD_FILE_REJECTS_MIN and len(piece.rejects) > piece.rows:

@@ -32,6 +32,8 @@ OWNERS: dict[str, dict[str, str]] = {
         "appliance/cli/beside_tui.py": "runs the service beside the terminal UI, which needs the main thread",
         "appliance/roll/keeper.py": "the housekeeper: rolls, and waits for the process that compacts",
         "appliance/sources/drop/source.py": "looks at the inbox and takes its files, one after the other",
+        "appliance/sources/host.py": "looks at the machine once every so often",
+        "appliance/sources/mqtt.py": "gathers messages, commits them and acknowledges them",
         "appliance/sources/line_sockets/udp.py": "takes datagrams off the socket before the kernel drops them",
         "appliance/sources/line_sockets/feeder.py": "hands gathered lines to the door, waiting for each receipt",
     },

@@ -56,6 +56,11 @@ class RecordReader:
         """Nothing is left, and nothing was wrong with the content."""
         return not self._fill(1) and self._damage is None
 
+    def raise_damage(self) -> None:
+        """Raise what was wrong with the content as far as it was read."""
+        if self._damage is not None:
+            raise self._damage
+
     def use_ends(self, ends: RecordEnds) -> None:
         """Change what a record ends with, once the header has told it."""
         self._ends = ends

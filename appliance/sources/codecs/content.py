@@ -14,6 +14,8 @@ from appliance.errors import RejectPayload
 GZIP_MAGIC = b"\x1f\x8b"
 _FEED_BYTES = 256 * 1024
 """Compressed bytes handed to zlib at once."""
+_SALVAGE_BYTES = 16
+"""Compressed bytes handed over at once where a damage is near."""
 
 
 class Content(Protocol):
@@ -50,16 +52,19 @@ class GzipContent:
         self._input = b""
         self._member: zlib._Decompress | None = None
         self._members = 0
+        self._damage: ContentDamaged | None = None
 
     def read(self, size: int, /) -> bytes:
         while True:
             if self._member is None and not self._next_member():
                 return b""
             data = self._inflate(size)
-            if data:
+            if data or self._damage is not None:
                 self._given += len(data)
                 if self._given > self._bytes_max:
                     raise ContentDamaged(f"more than {self._bytes_max} bytes come out of this gzip file (file_max): the rest was not read")
+                if not data and self._damage is not None:
+                    raise self._damage
                 return data
 
     def _inflate(self, size: int) -> bytes:
@@ -69,10 +74,14 @@ class GzipContent:
             self._input = self._packed.read(_FEED_BYTES)
             if not self._input:
                 raise ContentDamaged("the gzip file ends too early")
+        if self._damage is not None:
+            raise self._damage
+        before = self._member.copy()
         try:
             data = self._member.decompress(self._input, size)
         except zlib.error as error:
-            raise ContentDamaged(f"the gzip file is damaged ({error})") from error
+            self._damage = ContentDamaged(f"the gzip file is damaged ({error})")
+            return _salvage(before, self._input, size)
         self._input = self._member.unconsumed_tail
         if self._member.eof:
             self._input = self._member.unused_data
@@ -97,3 +106,16 @@ class GzipContent:
         self._member = zlib.decompressobj(wbits=31)
         self._members += 1
         return True
+
+
+def _salvage(member: zlib._Decompress, data: bytes, size: int) -> bytes:
+    """What comes out before the byte at which a damage is noticed; zlib itself gives nothing of a call that fails."""
+    found = bytearray()
+    for at in range(0, len(data), _SALVAGE_BYTES):
+        try:
+            found += member.decompress(data[at : at + _SALVAGE_BYTES])
+        except zlib.error:
+            break
+        if len(found) >= size:
+            break
+    return bytes(found[:size])

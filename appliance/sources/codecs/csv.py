@@ -51,6 +51,7 @@ def read_csv(content: Content, target: Target, *, start: int = 0) -> Pieces:
     reader = RecordReader(content, lambda data, _final: len(data))
     beginning = reader.peek(HEADER_BYTES_MAX)
     if not beginning.strip(b"\r\n"):
+        reader.raise_damage()
         return
     layout = read_layout(beginning, whole=len(beginning) < HEADER_BYTES_MAX)
     reader.skip_to(layout.start)

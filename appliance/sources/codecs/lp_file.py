@@ -17,11 +17,11 @@ from appliance.sources.codecs.line_protocol import Precision, parse
 from appliance.sources.codecs.pieces import Piece, Pieces
 
 _SNIFF_BYTES = 64 * 1024
-_STRING_BYTES_MAX = 1024 * 1024 + _SNIFF_BYTES
+STRING_BYTES_MAX = 1024 * 1024 + _SNIFF_BYTES
 """A string that is not closed within this many bytes will not be: its line is malformed."""
 _KEY = rb"(?:[^\\,= \n]++|\\[^\n])++"
 _FIELD = rb"%b=(?:\"(?:[^\"\\]++|\\.)*+\"|[^\", \n][^, \n]*+)" % _KEY
-_LINE = rb"(?:[ \t]*+\#[^\n]*+|(?:[^\\ \n]++|\\[^\n])++[ ]++%b(?:,%b)*+[^\n]*+|[ \t\r]*+)\n" % (_FIELD, _FIELD)
+_LINE = rb"(?:[ \t]*+\#[^\n]*+|(?:[^\\ \n]++|\\[^\n])++[ ]++%b(?:,%b)*+(?:[ \t\r][^\n]*+)?|[ \t\r]*+)\n" % (_FIELD, _FIELD)
 _LINES = re.compile(rb"(?:%b)*+" % _LINE, re.DOTALL)
 
 
@@ -71,6 +71,6 @@ def lp_ends(data: bytes, final: bool) -> int:
         assert match is not None, "the pattern takes nothing, too"
         end = match.end()
         newline = data.find(b"\n", end)
-        if newline < 0 or len(data) - end < _STRING_BYTES_MAX:
+        if newline < 0 or len(data) - end < STRING_BYTES_MAX:
             return end
         end = newline + 1

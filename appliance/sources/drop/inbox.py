@@ -69,9 +69,12 @@ class Inbox:
         self._leases = False
 
     def prepare(self) -> None:
-        """Create what is missing. Raises ``OSError``."""
+        """Create what is missing, remove empty folders of earlier streams. Raises ``OSError``."""
         for folder in (self.path, self.path / WORK, self.path / DONE, self.path / FAILED):
             folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.path / WORK).iterdir():
+            with suppress(OSError):
+                folder.rmdir()
         self._leases = self._leases_work()
 
     # --- looking
@@ -171,7 +174,6 @@ class Inbox:
         with self._folder(WORK, found.folder) as work, self._folder(DONE, found.folder) as done:
             name = next(name for name in _numbered(found.name) if not _exists(name, done))
             os.rename(found.name, name, src_dir_fd=work, dst_dir_fd=done)
-        self._forget_folder(found.folder)
 
     def to_failed(self, found: Found, reason: str, *, claimed: bool) -> None:
         """Move a file (or what is none) to ``failed/`` with the reason beside it. Raises ``OSError``."""
@@ -183,13 +185,6 @@ class Inbox:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             with os.fdopen(os.open(_with_ending(name, REASON), flags, 0o644, dir_fd=failed), "wb") as file:
                 file.write(reason.encode("utf-8", "backslashreplace"))
-        self._forget_folder(found.folder)
-
-    def _forget_folder(self, folder: str) -> None:
-        """Remove a stream's folder in ``.work/`` when it is empty."""
-        if folder:
-            with suppress(OSError), self._folder(WORK) as work:
-                os.rmdir(folder, dir_fd=work)
 
     @contextmanager
     def _folder(self, *parts: str) -> Iterator[int]:
