@@ -10,6 +10,7 @@ values of the tag; as many ranks as fit are packed into one word, so that ten ta
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -87,13 +88,14 @@ class Ranks:
 def split_days(ts: np.ndarray, words: Words) -> Iterator[tuple[int, np.ndarray]]:
     """Each UTC day of ``ts`` (int64 microseconds), rising, with the rows of it in the order of ``words``.
 
-    The sort is stable: rows that agree in all words keep the order that they came in, which is that of their sequences.
+    There is at least one row. The sort is stable: rows that agree in all words keep the order that they came in, which is
+    that of their sequences.
     """
     days = ts // US_PER_DAY
     order = np.lexsort((*reversed(words), days))
     sorted_days = days[order]
-    starts = np.flatnonzero(np.r_[True, sorted_days[1:] != sorted_days[:-1]]) if len(order) else np.empty(0, np.int64)
-    for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+    edges: np.ndarray = np.flatnonzero(np.r_[True, sorted_days[1:] != sorted_days[:-1], True])
+    for start, stop in pairwise(edges):
         yield int(sorted_days[start]), order[start:stop]
 
 
