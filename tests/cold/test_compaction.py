@@ -21,7 +21,7 @@ from appliance.cold.segments import check_segment, read_facts
 from appliance.errors import StoreDamaged
 from appliance.manifest import Segment
 from appliance.records import Column, Kind, Schema
-from tests.cold.making import BUSY, ALL_TAGS, MIDNIGHT, Lake, Row, by_seq, files_below, fold_by_hand, read_rows
+from tests.cold.making import ALL_TAGS, BUSY, MIDNIGHT, Lake, Row, by_seq, files_below, fold_by_hand, read_rows
 from tests.cold.test_layout import key
 
 MIB = 1 << 20

@@ -22,7 +22,7 @@ from appliance.cold.digest import RowDigest
 from appliance.cold.segments import check_segment, day_folder, generation_of, read_facts, segment_name
 from appliance.errors import StoreDamaged
 from appliance.records import Column, Kind, Schema
-from tests.cold.making import BUSY, ALL_TAGS, DAY, MIDNIGHT, READINGS, Lake, Row, by_seq, files_below, read_rows
+from tests.cold.making import ALL_TAGS, BUSY, DAY, MIDNIGHT, READINGS, Lake, Row, by_seq, files_below, read_rows
 
 ODD = Schema(
     "odd",

@@ -16,7 +16,7 @@ from appliance.errors import RetryLater
 from appliance.records import Column, Kind, Schema
 from appliance.roll.plan import Reason, RollStep
 from appliance.roll.roller import HotRows, Roller
-from tests.cold.making import BUSY, ALL_TAGS, DAY, MIDNIGHT, READINGS, Lake, Row, by_seq, files_below, hot_table, read_rows
+from tests.cold.making import ALL_TAGS, BUSY, DAY, MIDNIGHT, READINGS, Lake, Row, by_seq, files_below, hot_table, read_rows
 
 times = st.sampled_from([0, -1, -(US_PER_DAY), MIDNIGHT - 1, MIDNIGHT, MIDNIGHT + 1, 7_258_118_400_000_000, -(2**62), 2**62])
 rows_of = st.lists(
