@@ -195,6 +195,7 @@ def test_accept_partial_false_stores_nothing_and_tells_the_first_bad_line(servin
     answer = serving.write(body, "db=x&accept_partial=false", path=V3)
     assert answer.status == 400
     assert {k: answer.json["data"][k] for k in data} == data
+    assert answer.json["error"] == "parsing failed for write_lp endpoint"
     assert answer.json["data"]["error_message"]
     assert serving.rows("room") == []
     assert serving.letters() == []

@@ -35,9 +35,9 @@ def test_single_lines_arrive_each_once(ears: Listening, kind: str) -> None:
     with ears.udp() if kind == "udp" else ears.tcp() as sock:
         for i in range(2_000):
             sock.sendall(f"m,i={i} f={i}i {i}000\n".encode())
-        wait_for(lambda: ears.count("m") == 2_000, what="all lines")
+        wait_for(lambda: ears.status.records == 2_000, what="all lines")
     assert sorted(ears.values("m", "f")) == list(range(2_000))
-    assert (ears.status.records, ears.status.rejected, ears.status.dropped, ears.status.state) == (2_000, 0, 0, "ok")
+    assert (ears.status.rejected, ears.status.dropped, ears.status.state) == (0, 0, "ok")
 
 
 @pytest.mark.parametrize("kind", ["udp", "tcp"])

@@ -17,7 +17,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from appliance.errors import RejectPayload
+from appliance.errors import PayloadTooLarge, RejectPayload
 from appliance.records import Format, Receipt, Reject, Submission
 from appliance.serving.http.answers import HttpRefused
 from appliance.serving.http.body import gunzip, is_gzip
@@ -61,6 +61,8 @@ V3_PRECISIONS: Final[Mapping[str, Precision]] = {
     **dict.fromkeys(("millisecond", "ms"), Precision.MS),
     **dict.fromkeys(("second", "s"), Precision.S),
 }
+WHOLE_REFUSED: Final = "parsing failed for write_lp endpoint"
+"""InfluxDB 3's words for ``accept_partial=false``, by which its clients know that ``data`` has the line."""
 LIMIT_MARK: Final = "[limits]"
 """In the door's reason for a record that a configured limit keeps out."""
 
@@ -147,7 +149,7 @@ async def _take(desk: Desk, request: Request, *, precision: Precision, database:
         desk.note_database(database)
         parsed = await _parsed(desk, context, body, zipped=zipped, precision=precision)
         if all_or_nothing and parsed.rejects:
-            raise HttpRefused(400, "parsing failed for write_lp endpoint", data=_v3_line(parsed.rejects[0]))
+            raise HttpRefused(400, WHOLE_REFUSED, data=_v3_line(parsed.rejects[0]))
         unparsed = tuple(parsed.rejects)
         if not parsed.batches and not unparsed:
             return Outcome((), (), 0)
@@ -184,11 +186,13 @@ async def _parsed(desk: Desk, context: HttpContext, body: bytes, *, zipped: bool
 
 
 async def _submit(context: HttpContext, submission: Submission) -> Receipt:
-    """A commit that has begun is waited for even when the client has left or the service ends."""
+    """The receipt; what is refused whole by the door is told in the words that InfluxDB 3 has for it."""
     try:
         return await context.door.submit(submission)
     except RejectPayload as e:
-        raise HttpRefused(400, str(e), data={"error_message": str(e), "line_number": 0, "original_line": ""}) from None
+        if isinstance(e, PayloadTooLarge) or not submission.all_or_nothing:
+            raise
+        raise HttpRefused(400, WHOLE_REFUSED, data={"error_message": str(e), "line_number": 0, "original_line": ""}) from None
 
 
 def _v1_message(outcome: Outcome, *, database: str, policy: str) -> str:
