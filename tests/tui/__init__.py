@@ -1,0 +1,1 @@
+"""The terminal UI against a simulated box."""

@@ -1,0 +1,291 @@
+"""The one way from the UI to the service: a protocol of plain questions, and its client over the unix socket.
+
+Every answer is a frozen value that says what it is about; no widget ever sees a connection. The calls block and belong into a
+worker thread; they may come from several threads at once. What goes wrong is raised as an ``ApplianceError`` with one line to show.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+
+from appliance.errors import ApplianceError, NotRunning, QueryCancelled, QueryRefused
+from appliance.observe.status import Status
+
+_T = TypeVar("_T")
+_PATH_BYTES_MAX = 107
+"""What fits into ``sockaddr_un``."""
+_ERROR_CHARS_MAX = 4000
+
+
+class Series(msgspec.Struct, frozen=True):
+    """One column of a stream over time, in buckets that the service has computed; None where a bucket is empty."""
+
+    stream: str
+    column: str
+    step_us: int
+    start_us: int
+    """Event time of the first bucket; bucket ``i`` is ``[start_us + i * step_us, start_us + (i + 1) * step_us)``."""
+    min: tuple[float | None, ...]
+    max: tuple[float | None, ...]
+    mean: tuple[float | None, ...]
+
+
+class ColumnInfo(msgspec.Struct, frozen=True):
+    """A column of a stream; ``kind`` is ``tag``, ``float``, ``int``, ``bool`` or ``text``."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a query gave: an Arrow table of the first rows, and whether these are all."""
+
+    table: Any
+    complete: bool
+
+
+class Stop:
+    """Handed to a query, so that another thread can end it. Safe to call from any thread, more than once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._hooks: list[Callable[[], None]] = []
+        self._stopped = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody asked."""
+        return self._stopped
+
+    def when_stopped(self, hook: Callable[[], None]) -> None:
+        """Calls ``hook`` once, at the moment of the stop, or now if that is past."""
+        with self._lock:
+            if not self._stopped:
+                self._hooks.append(hook)
+                return
+        hook()
+
+    def stop(self) -> None:
+        """Ends what holds this."""
+        with self._lock:
+            self._stopped = True
+            hooks, self._hooks = self._hooks, []
+        for hook in hooks:
+            hook()
+
+
+class Client(Protocol):
+    """What the screens can ask. Implemented over the socket here, and on the folder alone where no service runs."""
+
+    @property
+    def where(self) -> str:
+        """What is asked, for the title bar: the socket's or the folder's path."""
+
+    def status(self) -> Status:
+        """The whole picture; raises NotRunning when nobody answers."""
+
+    def series(self, stream: str, column: str, *, since_us: int) -> Series:
+        """A numeric column in buckets from ``since_us`` to now, as far as the service has it at hand."""
+
+    def latest(self, stream: str) -> Sequence[Mapping[str, Any]]:
+        """The last value of each series, one object each, ``ts`` as ISO 8601."""
+
+    def columns(self, stream: str) -> Sequence[ColumnInfo]:
+        """The columns of a stream, tags first, without ``ts`` and ``_seq``."""
+
+    def close(self) -> None:
+        """Lets go of what it holds; asked again, it takes it anew."""
+
+    def query(self, sql: str, *, rows_max: int, stop: Stop) -> Answer:
+        """The first ``rows_max`` rows of a SELECT; raises QueryRefused, or QueryCancelled after ``stop``."""
+
+
+class SocketClient:
+    """Asks over HTTP on the unix socket of a running service.
+
+    One kept-alive connection serves the short questions, in turn; each query has a connection of its own, so that ending it ends the
+    query and nothing else waits for it. A service that went away and came back is found again by the next call.
+    """
+
+    def __init__(self, path: Path, *, timeout_s: float = 5.0) -> None:
+        self._path = path
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._kept: _UnixConnection | None = None
+
+    @property
+    def where(self) -> str:
+        return str(self._path)
+
+    def status(self) -> Status:
+        return _decode(self._get("/api/status"), Status)
+
+    def series(self, stream: str, column: str, *, since_us: int) -> Series:
+        return _decode(self._get("/api/series", {"stream": stream, "column": column, "since": since_us}), Series)
+
+    def latest(self, stream: str) -> Sequence[Mapping[str, Any]]:
+        return _decode(self._get("/api/latest", {"stream": stream}), list[dict[str, Any]])
+
+    def columns(self, stream: str) -> Sequence[ColumnInfo]:
+        return _decode(self._get("/api/streams/columns", {"stream": stream}), list[ColumnInfo])
+
+    def close(self) -> None:
+        with self._lock:
+            if self._kept is not None:
+                self._kept.close()
+                self._kept = None
+
+    def query(self, sql: str, *, rows_max: int, stop: Stop) -> Answer:
+        name = uuid.uuid4().hex
+        connection = _UnixConnection(self._path, timeout_s=None)
+        stop.when_stopped(lambda: self._end_query(name, connection))
+        try:
+            return _ask_query(connection, sql, name=name, rows_max=rows_max)
+        except (OSError, http.client.HTTPException, ValueError, QueryRefused) as error:
+            if stop.stopped:
+                raise QueryCancelled("the query was cancelled") from error
+            if isinstance(error, QueryRefused):
+                raise
+            raise self._unreachable(error) from error
+        finally:
+            connection.close()
+
+    def _end_query(self, name: str, connection: _UnixConnection) -> None:
+        """Asks the service to end it and hangs up, which says the same to a service that does not know the id."""
+        ending = _UnixConnection(self._path, timeout_s=1.0)
+        try:
+            ending.request("DELETE", f"/api/queries/{name}")
+            ending.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            pass  # the hang-up below says the same
+        finally:
+            ending.close()
+            connection.hang_up()
+
+    def _get(self, path: str, asked: Mapping[str, object] | None = None) -> bytes:
+        target = f"{path}?{urlencode(asked, errors='surrogatepass')}" if asked else path
+        with self._lock, self._unreachable_is_not_running():
+            status, body = self._exchange(target)
+        if status >= 400:
+            raise ApplianceError(_reason(status, body))
+        return body
+
+    def _exchange(self, target: str) -> tuple[int, bytes]:
+        """One question over the kept connection; a connection that the service closed while idle is replaced once."""
+        fresh = self._kept is None
+        connection = self._kept or _UnixConnection(self._path, timeout_s=self._timeout_s)
+        self._kept = None
+        try:
+            connection.request("GET", target)
+            response = connection.getresponse()
+            body = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            if fresh or isinstance(error, TimeoutError):
+                raise
+            return self._exchange(target)
+        if response.will_close:
+            connection.close()
+        else:
+            self._kept = connection
+        return response.status, body
+
+    @contextmanager
+    def _unreachable_is_not_running(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> NotRunning:
+        if isinstance(error, TimeoutError):
+            return NotRunning(f"the service at {self._path} gave no answer in {self._timeout_s:g} s")
+        if isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
+            return NotRunning(f"no service at {self._path}; start it with: appliance run")
+        return NotRunning(f"the service at {self._path} hung up: {str(error) or type(error).__name__}")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket, also one whose path is too long for its address."""
+
+    def __init__(self, path: Path, *, timeout_s: float | None) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connects to the path; a long one is reached through the descriptor of its folder."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        if len(os.fsencode(self._path)) <= _PATH_BYTES_MAX:
+            self.sock.connect(str(self._path))
+            return
+        folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY)
+        try:
+            self.sock.connect(f"/proc/self/fd/{folder}/{self._path.name}")
+        finally:
+            os.close(folder)
+
+    def hang_up(self) -> None:
+        """Ends a read that another thread waits in."""
+        sock = self.sock
+        if sock is not None:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return  # closed meanwhile: what was wanted
+
+
+def _ask_query(connection: _UnixConnection, sql: str, *, name: str, rows_max: int) -> Answer:
+    """Posts the query and reads its Arrow stream no further than needed."""
+    import pyarrow as pa  # heavy, and only this screen needs it
+
+    body = msgspec.json.encode({"sql": sql, "format": "arrow", "id": name})
+    connection.request("POST", "/api/query", body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    if response.status >= 400:
+        raise QueryRefused(_reason(response.status, response.read(1 << 20)))
+    taken: list[Any] = []
+    rows = 0
+    with pa.ipc.open_stream(pa.PythonFile(response, mode="r")) as reader:
+        while rows <= rows_max:
+            try:
+                batch = reader.read_next_batch()
+            except StopIteration:
+                break
+            taken.append(batch)
+            rows += batch.num_rows
+        table = pa.Table.from_batches(taken, schema=reader.schema)
+    return Answer(table=table.slice(0, rows_max), complete=rows <= rows_max)
+
+
+def _decode(body: bytes, kind: type[_T]) -> _T:
+    """The value in ``body``; a service of another version is told apart from one that is not there."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise ApplianceError(f"the service's answer is not understood, it may be of another version: {error}") from error
+
+
+def _reason(status: int, body: bytes) -> str:
+    """The one line of an error's body, which is an object with ``error`` or plain text."""
+    text = body[:_ERROR_CHARS_MAX].decode("utf-8", "replace").strip()
+    try:
+        told = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        told = None
+    if isinstance(told, dict):
+        text = str(next((told[key] for key in ("error", "message", "detail") if told.get(key)), text))
+    return text or f"the service answered {status} {http.client.responses.get(status, '')}".strip()

@@ -1,0 +1,93 @@
+"""What screens with a table and a chart share: filter, sort, zoom. Sort, filter and zoom stay with the screen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from textual.widgets import Input
+
+from tui.widgets.chart import Chart, View
+from tui.widgets.table import FastTable
+
+if TYPE_CHECKING:
+    from tui.screens.base import LiveScreen
+
+    _Base = LiveScreen
+else:
+    _Base = object
+
+
+class RowKeys(_Base):
+    """Mixed into a screen that has ``table`` and ``chart``."""
+
+    @property
+    def table(self) -> FastTable[Any]:
+        """The table that the keys are for."""
+        raise NotImplementedError
+
+    @property
+    def chart(self) -> Chart:
+        """The chart that the keys are for."""
+        raise NotImplementedError
+
+    def action_filter(self) -> None:
+        field = self.query_one("#filter", Input)
+        field.display = True
+        field.value = self.table.filter_text
+        field.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filters while it is typed."""
+        if event.input.id == "filter" and event.input.display:
+            event.stop()
+            self.table.set_filter(event.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter keeps the filter and goes back to the table."""
+        if event.input.id == "filter":
+            event.stop()
+            self.close_filter(keep=True)
+
+    def close_filter(self, *, keep: bool) -> None:
+        """Hides the field; without ``keep`` every row is shown again."""
+        field = self.query_one("#filter", Input)
+        field.display = False
+        if not keep:
+            self.table.set_filter("")
+        self.table.focus()
+
+    def action_back(self) -> None:
+        """Esc: closes the field, else clears the filter, else leaves the maximised panel."""
+        if self.query_one("#filter", Input).display or self.table.filter_text:
+            self.close_filter(keep=False)
+        elif self.enlarged is not None:
+            self.toggle_enlarged()
+
+    def action_next_match(self) -> None:
+        self.table.step_cursor(1)
+
+    def action_previous_match(self) -> None:
+        self.table.step_cursor(-1)
+
+    def action_sort_left(self) -> None:
+        self.table.sort_step(-1)
+
+    def action_sort_right(self) -> None:
+        self.table.sort_step(1)
+
+    def action_reverse(self) -> None:
+        self.table.sort_by(self.table.sorted_by, reverse=not self.table.reverse)
+
+    def on_chart_view_changed(self, event: Chart.ViewChanged) -> None:
+        """The titles say what time is shown."""
+        event.stop()
+        self.show_current()
+
+    def action_zoom_out(self) -> None:
+        self.chart.zoom(1)
+
+    def action_zoom_in(self) -> None:
+        self.chart.zoom(-1)
+
+    def action_zoom_reset(self) -> None:
+        self.chart.set_view(View())

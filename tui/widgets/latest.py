@@ -1,0 +1,91 @@
+"""The rows and columns of the table of last values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tui import figures
+from tui.client import ColumnInfo
+from tui.look import Look, Span
+from tui.widgets.table import TableColumn
+
+US_PER_S = 1_000_000
+_TAG_CELLS, _FIELD_CELLS = 14, 11
+_CHARS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class LatestRow:
+    """The last value of one series; ``name`` is made of its tags."""
+
+    name: str
+    ts_us: int | None
+    values: Mapping[str, Any]
+
+
+def latest_rows(objects: Sequence[Mapping[str, Any]], columns: Sequence[ColumnInfo]) -> list[LatestRow]:
+    """One row an object of the service's answer."""
+    tags = [c.name for c in columns if c.kind == "tag"]
+    return [LatestRow(" ".join(str(o.get(t)) for t in tags), _instant(o.get("ts")), o) for o in objects]
+
+
+def latest_columns(columns: Sequence[ColumnInfo], chosen: str | None) -> list[TableColumn[LatestRow]]:
+    """Age, tags, the chosen column, the other fields; the last ones go first where there is no room."""
+    tags = [c for c in columns if c.kind == "tag"]
+    fields = sorted((c for c in columns if c.kind != "tag"), key=lambda c: c.name != chosen)
+    out: list[TableColumn[LatestRow]] = [TableColumn("age", "age", 7, _age, lambda r: None if r.ts_us is None else -r.ts_us)]
+    out += [_tag(c.name, drop=place) for place, c in enumerate(tags)]
+    out += [_field(c, chosen=c.name == chosen, drop=len(tags) + place) for place, c in enumerate(fields)]
+    return out
+
+
+def value_text(value: Any, look: Look) -> str:
+    """A value as text that is safe: floats to six digits, at most some hundred characters."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return look.safe(str(value)[:_CHARS_MAX])
+
+
+def _age(row: LatestRow, _width: int, look: Look) -> Span:
+    return figures.age(None if row.ts_us is None else look.now_us - row.ts_us), look.paint.dim
+
+
+def _tag(name: str, *, drop: int) -> TableColumn[LatestRow]:
+    def cell(row: LatestRow, _width: int, look: Look) -> Span:
+        return value_text(row.values.get(name), look), look.paint.text
+
+    return TableColumn(f"tag {name}", name, _TAG_CELLS, cell, lambda r: str(r.values.get(name)), right=False, grow=10, drop=drop)
+
+
+def _field(column: ColumnInfo, *, chosen: bool, drop: int) -> TableColumn[LatestRow]:
+    name = column.name
+
+    def cell(row: LatestRow, _width: int, look: Look) -> Span:
+        return value_text(row.values.get(name), look), look.paint.bold if chosen else look.paint.dim
+
+    def order(row: LatestRow) -> Any:
+        value = row.values.get(name)
+        return str(value) if value is not None and column.kind == "text" else value
+
+    width = max(_FIELD_CELLS, min(20, len(name)))
+    return TableColumn(f"field {name}", name, width, cell, order, right=column.kind != "text", grow=2, drop=drop)
+
+
+def _instant(value: Any) -> int | None:
+    """Microseconds of an ISO time or of a number that is already; None when it is neither."""
+    if isinstance(value, int):
+        return value
+    if not isinstance(value, str):
+        return None
+    try:
+        when = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return round((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * US_PER_S)
