@@ -182,7 +182,8 @@ def _bind(address: str, kind: socket.SocketKind) -> socket.socket:
     host, port = parse_address(address)
     key = f"source.{'udp' if kind is socket.SOCK_DGRAM else 'tcp'}"
     try:
-        family, _, proto, _, where = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)[0]
+        found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)
+        family, _, proto, _, where = min(found, key=lambda f: f[0] != socket.AF_INET)
         sock = socket.socket(family, kind, proto)
     except OSError as e:
         raise ConfigRefused(f"can't listen on {address}: {e.strerror or e}", key=key) from e

@@ -253,7 +253,7 @@ def test_one_connection_too_many_is_told_so_and_the_unix_socket_is_apart(tmp_pat
 
 
 def test_the_sum_of_all_bodies_is_bounded_and_given_back(tmp_path: Path) -> None:
-    options = HttpOptions(listen="127.0.0.1:0", body_bytes_max=MIB)
+    options = HttpOptions(listen="127.0.0.1:0", body_bytes_max=500 * KIB)
     with Serving(tmp_path / "data", http_options=options, hot=HotOptions(inflight_bytes_max=600 * KIB)) as serving:
         serving.door.hold.clear()
         with serving.connect() as first, serving.connect() as second:

@@ -55,7 +55,9 @@ class App:
     def open(self, context: HttpContext) -> None:
         """From now on everything is answered."""
         ingest.clear_spool(context.spool)
-        self.desk.budget = ByteBudget(context.config.hot.inflight_bytes_max)
+        self.desk.budget = ByteBudget(
+            max(context.config.hot.inflight_bytes_max, self.desk.options.body_bytes_max)
+        )  # the largest fits alone
         self.desk.context = context
 
     def shut(self) -> None:

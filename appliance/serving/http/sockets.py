@@ -46,10 +46,14 @@ def is_for(sock: socket.socket, address: str, *, kind: socket.SocketKind = socke
 
 
 def bind_tcp(address: str) -> socket.socket:
-    """A listening TCP socket on "HOST:PORT" (port 0: any free one). Raises ``ConfigRefused`` when the address can't be had."""
+    """A listening TCP socket on "HOST:PORT" (port 0: any free one). Raises ``ConfigRefused`` when the address can't be had.
+
+    A name with several addresses (``localhost``) means its IPv4 one: clients that try the other first come to it next.
+    """
     host, port = parse_address(address)
     try:
-        family, kind, proto, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, proto, _, where = min(found, key=lambda f: f[0] != socket.AF_INET)
         sock = socket.socket(family, kind, proto)
     except OSError as e:
         raise ConfigRefused(f"can't listen on {address}: {e.strerror or e}", key="http.listen") from e

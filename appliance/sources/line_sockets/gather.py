@@ -50,9 +50,10 @@ class Gather:
         return True
 
     def reject(self, reject: Reject) -> bool:
-        """Takes a line that is already known to be bad; False when there are ``REJECTS_WAITING_MAX``."""
+        """Takes a line that is already known to be bad; False when there is no room or are ``REJECTS_WAITING_MAX``."""
         with self._changed:
-            if len(self._rejects) >= REJECTS_WAITING_MAX:
+            no_room = self.bytes + len(reject.raw) > self.bytes_max and self.bytes
+            if no_room or len(self._rejects) >= REJECTS_WAITING_MAX:
                 return False
             self._rejects.append(reject)
             self._grow(len(reject.raw))

@@ -47,10 +47,11 @@ class TcpListener:
         """Accepts nothing more and closes every connection; whole lines that were read are in the ``Gather``."""
         if self._server is not None:
             self._server.close()
-        if self._look is not None:
-            self._look.cancel()
         for connection in list(self._connections):
             connection.end("the service was stopped in the middle of this line")
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
 
     @property
     def connections(self) -> int:
@@ -77,18 +78,23 @@ class TcpListener:
         """Takes whole lines; reading pauses when the buffer is more than half full."""
         taken = self._gather.add(lines, messages=1)
         assert taken, "reading is paused long before the buffer is full"
-        if self._is_full() and self._look is None:
-            for connection in self._connections:
-                connection.transport.pause_reading()
-            self._look = asyncio.get_running_loop().call_later(LOOK_S, self._look_again)
+        self._pause_if_full()
 
     def reject(self, reason: str, raw: bytes) -> None:
+        """Takes a line that is known to be bad; one that finds no room is counted."""
         if not self._gather.reject(Reject(reason, raw)):
             self.dropped += 1
+        self._pause_if_full()
 
     def may_carry(self, own: int) -> bool:
         """Whether an unfinished line of ``own`` bytes may still grow."""
         return own <= LINE_BYTES_MAX and (self.carried <= CARRY_BYTES_MAX or own <= CARRY_BYTES_EACH)
+
+    def _pause_if_full(self) -> None:
+        if self._is_full() and self._look is None:
+            for connection in self._connections:
+                connection.transport.pause_reading()
+            self._look = asyncio.get_running_loop().call_later(LOOK_S, self._look_again)
 
     def _is_full(self) -> bool:
         return self._gather.bytes * 2 > self._gather.bytes_max
