@@ -83,6 +83,10 @@ def run_with_tui(config: Config, *, show: Callable[[], None]) -> int:
         signal.signal(number, lambda *_: service.stop())
     try:
         show()
+    except BaseException:
+        service.stop()
+        service.join()
+        raise
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: service.stop())
