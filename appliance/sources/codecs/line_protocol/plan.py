@@ -1,0 +1,93 @@
+"""What a group of lines must look like, made once for each shape: its names, the types of its columns, the bytes of its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from appliance.records import Kind
+from appliance.sources.codecs.line_protocol import grammar
+from appliance.sources.codecs.line_protocol.cells import FIRST_BYTES, WIDE, Page, Words
+from appliance.sources.codecs.line_protocol.values import Flags, Ints, Shape
+
+KINDS = (Kind.FLOAT, Kind.INT, Kind.BOOL, Kind.TEXT)
+KIND_OF: Words = np.zeros(256, dtype=np.uint64)
+"""By the last byte of a value: 1 + the index in ``KINDS``; 0 for no type."""
+for _number, _last in enumerate((b"0123456789.", b"iu", b"tTfFeE", b'"'), start=1):
+    KIND_OF[list(_last)] = _number
+
+_COMPARED_BYTES = 256 * 1024
+"""What is compared at once: stays in the processor's cache."""
+_NO_MEASUREMENT = (b"", b"#", b" ", b"\t")
+"""First bytes of lines that are comments or indented."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """The ``WIDE`` bytes of all keys that are longer than ``done``, from there on."""
+
+    done: int
+    rows: Ints
+    masks: Words
+    bytes: Words
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the lines of one shape are read."""
+
+    shape: Shape
+    kinds: Words
+    """The number in ``KIND_OF`` of each field, as a column."""
+    rows: Mapping[Kind, Ints]
+    """Which fields are of a type; types without any are left out."""
+    lengths: Ints
+    """Of the measurement and each key in bytes, as a column."""
+    compared: tuple[_Compared, ...]
+
+    def unlike(self, page: Page, starts: Ints, ends: Ints) -> Flags:
+        """The lines (columns) whose measurement and keys (rows) are not exactly this shape's."""
+        bad: Flags = (ends - starts != self.lengths).any(axis=0)
+        if bad.any():
+            starts = np.where(bad, starts[:, int(np.argmin(bad)), None], starts)  # keeps what is read within bounds
+            if bad.all():
+                return bad
+        step = max(1, _COMPARED_BYTES // (WIDE * len(self.lengths)))
+        for each in self.compared:
+            for begin in range(0, starts.shape[1], step):
+                words = page.wide(starts[each.rows, begin : begin + step] + each.done)
+                words &= each.masks
+                words ^= each.bytes
+                bad[begin : begin + step] |= np.bitwise_or.reduce(words, axis=(0, 2)) != 0
+        return bad
+
+
+@lru_cache(maxsize=256)
+def plan_of(names: tuple[bytes, ...], tags: int, kinds: bytes, name_bytes_max: int) -> Plan | None:
+    """The plan for lines with these names (measurement, ``tags`` tags, fields) and numbers of types.
+
+    None when the exact route would refuse such lines, or read them otherwise.
+    """
+    if names[0][:1] in _NO_MEASUREMENT or not all(names) or not all(kinds):
+        return None
+    stream, *keys = (name.decode() for name in names)
+    shape = Shape(stream, tuple(keys[:tags]), tuple(keys[tags:]), tuple(KINDS[kind - 1] for kind in kinds))
+    if grammar.names_refused(stream, shape.tags, shape.fields, name_bytes_max) is not None:
+        return None
+    numbers = np.frombuffer(kinds, dtype=np.uint8).astype(np.uint64)
+    rows = {kind: np.flatnonzero(numbers == number) for number, kind in enumerate(KINDS, start=1) if number in kinds}
+    longest = max(map(len, names))
+    compared = tuple(_compared(names, done) for done in range(0, longest, WIDE))
+    return Plan(shape, numbers[:, None], rows, np.array([len(name) for name in names])[:, None], compared)
+
+
+def _compared(names: tuple[bytes, ...], done: int) -> _Compared:
+    rows = [row for row, name in enumerate(names) if len(name) > done]
+    text = b"".join(names[row][done : done + WIDE].ljust(WIDE, b"\0") for row in rows)
+    left = np.array([[len(names[row]) - done - word for word in range(0, WIDE, 8)] for row in rows])
+    masks = FIRST_BYTES[np.clip(left, 0, 8)]
+    words: Words = np.frombuffer(text, dtype="<u8").reshape(len(rows), 1, WIDE // 8)
+    return _Compared(done, np.array(rows), masks[:, None, :], words)
