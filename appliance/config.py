@@ -35,7 +35,6 @@ from appliance.options import (
     OptionRefused,
     Options,
     QueryOptions,
-    RetentionOptions,
     RollOptions,
     SourceOptions,
     StreamOptions,
@@ -60,7 +59,6 @@ __all__ = [
     "NodeOptions",
     "Options",
     "QueryOptions",
-    "RetentionOptions",
     "RollOptions",
     "SourceOptions",
     "StreamOptions",
@@ -97,7 +95,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     limits: LimitOptions = LimitOptions()
     roll: RollOptions = RollOptions()
     compact: CompactOptions = CompactOptions()
-    retention: RetentionOptions = RetentionOptions()
     http: HttpOptions = HttpOptions()
     query: QueryOptions = QueryOptions()
     sources: tuple[SourceOptions, ...] = DEFAULT_SOURCES

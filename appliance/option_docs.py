@@ -67,8 +67,6 @@ def example_config() -> str:
 
 _EXAMPLES: Mapping[tuple[str, str], str] = {
     ("[node]", "name"): '"press-line-3"',
-    ("[retention]", "keep"): '"400d"',
-    ("[retention]", "disk_max"): '"20GiB"',
     ("[[source]]", "url"): '"mqtt://localhost:1883"',
     ("[[source]]", "topics"): '["plant/+/telemetry"]',
     ("[[source]]", "client_id"): '"appliance-press-line-3"',
@@ -77,7 +75,6 @@ _EXAMPLES: Mapping[tuple[str, str], str] = {
     ("[[source]]", "stream"): '"telemetry"',
     ("[stream.NAME]", "tags"): '["device"]',
     ("[stream.NAME]", "identity"): '["device", "ts"]',
-    ("[stream.NAME]", "keep"): '"90d"',
 }
 """Shown in the example where the default is nothing."""
 

@@ -58,7 +58,7 @@ class NodeOptions(Options, frozen=True, kw_only=True):
     name: str = msgspec.field(default_factory=_node_name)
     """Stands in every segment's metadata and as tag `host` of the host source. Default: the machine's host name."""
     timezone: str = "UTC"
-    """Zone in which people see times (UI, reports), by its IANA name. What is stored is UTC."""
+    """Zone of the times that people write without one (`--since "2026-11-22 06:00"`), by its IANA name. What is stored is UTC."""
 
     def __post_init__(self) -> None:
         _plain_text("name", self.name, bytes_max=255)
@@ -84,7 +84,7 @@ class LimitOptions(Options, frozen=True, kw_only=True):
 
     streams_max: Count = 1_000
     """Streams; a record that would make one more goes to the dead letters."""
-    columns_max: Count = 1_000
+    columns_max: Annotated[int, Meta(gt=0, le=1_900)] = 1_000  # a table of SQLite, which the last values are kept in, has up to 2,000
     """Columns of one stream."""
     series_max: Count = 100_000
     """Different combinations of tag values of one stream."""
@@ -116,15 +116,6 @@ class CompactOptions(Options, frozen=True, kw_only=True):
     """Memory of the process that compacts; at least 32MiB."""
     replaced_keep_s: Duration = 600.0
     """Time for which replaced segments stay on disk for queries that still read them."""
-
-
-class RetentionOptions(Options, frozen=True, kw_only=True):
-    """How long records are kept; nothing stated keeps them for ever."""
-
-    keep_s: Duration | None = None
-    """Age at which records may go; a stream's own `keep` goes before it."""
-    disk_bytes_max: Size | None = None
-    """Size of the data folder above which the oldest records may go."""
 
 
 class HttpOptions(Options, frozen=True, kw_only=True):
@@ -253,8 +244,6 @@ class StreamOptions(Options, frozen=True, kw_only=True):
     identity: tuple[str, ...] | Literal["none"] | None = None
     """Columns by which two records are the same one, `ts` among them; "none": never the same.
     Default: all tags and `ts` where the protocol has tags, "none" for files."""
-    keep_s: Duration | None = None
-    """Age at which its records may go. Default: `retention.keep`."""
 
     def __post_init__(self) -> None:
         _check_columns("tags", self.tags, reserved={"ts", "_seq"})
@@ -270,7 +259,6 @@ TABLES: Final[Mapping[str, type[Options]]] = {
     "limits": LimitOptions,
     "roll": RollOptions,
     "compact": CompactOptions,
-    "retention": RetentionOptions,
     "http": HttpOptions,
     "query": QueryOptions,
 }

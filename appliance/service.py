@@ -247,7 +247,7 @@ class Service:
             return
         changed = [
             name
-            for name in ("node", "hot", "limits", "roll", "compact", "retention", "http", "query", "sources", "streams")
+            for name in ("node", "hot", "limits", "roll", "compact", "http", "query", "sources", "streams")
             if getattr(found, name) != getattr(self.config, name)
         ]
         if changed:

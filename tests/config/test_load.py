@@ -43,10 +43,6 @@ durability = "power-loss"      # or "crash"
 every = "5min"
 rows_max = 500_000
 
-[retention]
-keep = "400d"
-disk_max = "20GiB"
-
 [http]
 listen = "127.0.0.1:8086"
 body_max = "32MiB"
@@ -75,7 +71,6 @@ topics = [
 [stream.readings]
 tags = ["device"]
 identity = ["device", "ts"]
-keep = "90d"
 """
 
 
@@ -98,9 +93,8 @@ def test_a_whole_config_is_read(tmp_path: Path) -> None:
     assert (config.node.name, config.node.timezone) == ("press-line-3", "Europe/Berlin")
     assert (config.hot.ring_bytes_max, config.hot.commit_every_s, config.hot.durability) == (64 * 1024**2, 0.02, "power-loss")
     assert (config.roll.every_s, config.roll.rows_max) == (300.0, 500_000)
-    assert (config.retention.keep_s, config.retention.disk_bytes_max) == (400 * 86_400.0, 20 * 1024**3)
     assert config.sources[3] == MqttSource(url="mqtt://localhost:1883", topics=("plant/+/telemetry", "greenhouse/#"))
-    assert config.streams == {"readings": StreamOptions(tags=("device",), identity=("device", "ts"), keep_s=90 * 86_400.0)}
+    assert config.streams == {"readings": StreamOptions(tags=("device",), identity=("device", "ts"))}
 
 
 def test_every_value_knows_its_line_and_the_rest_are_defaults(tmp_path: Path) -> None:
@@ -115,7 +109,7 @@ def test_every_value_knows_its_line_and_the_rest_are_defaults(tmp_path: Path) ->
                 assert name not in {"hot.ring_max", "stream.readings.keep"}
             case line:
                 assert lines[int(line) - 1].startswith(f"{key} ="), name
-    assert config.origins["source[3].topics"] == f"{tmp_path}/appliance.toml:38"
+    assert config.origins["source[3].topics"] == f"{tmp_path}/appliance.toml:34"
     assert config.origins["hot.inflight_max"] == "default"
 
 
@@ -124,7 +118,7 @@ def test_each_option_has_an_origin_and_is_shown(tmp_path: Path) -> None:
     shown = {name: value for name, value, _ in shown_options(config)}
     assert set(shown) == set(config.origins)
     assert shown["hot.ring_max"] == '"64MiB"'
-    assert shown["retention.keep"] == '"400d"'
+    assert shown["roll.every"] == '"5min"'
     assert shown["source[3].client_id"] == "unset"
 
 
