@@ -53,7 +53,7 @@ def ingest(config: Config, files: tuple[str, ...], stream: str | None, notation:
             try:
                 with _opened(name, config.data_dir) as file:
                     found = take(file, _name(name), stream, notation, again)
-            except (RejectPayload, RetryLater, OSError) as error:
+            except (ApplianceError, OSError) as error:
                 failed += 1
                 click.echo(f"{visible(name)}: {visible(_reason(error))}", err=True)
             else:

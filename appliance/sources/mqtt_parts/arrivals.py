@@ -34,8 +34,9 @@ class Arrivals:
         """``synced``: what was noted survives a power cut, too. Raises ``StoreDamaged`` when the file can't be used."""
         self._synced = synced
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = -1
         try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             if os.fstat(descriptor).st_size != _BYTES:
                 os.ftruncate(descriptor, 0)
                 os.posix_fallocate(descriptor, 0, _BYTES)
@@ -44,7 +45,8 @@ class Arrivals:
         except OSError as error:
             raise StoreDamaged(str(error.strerror), path=path, hint="make room, or remove it") from error
         finally:
-            os.close(descriptor)
+            if descriptor >= 0:
+                os.close(descriptor)
         self._dirty = False
 
     def find(self, mid: int, key: bytes) -> int | None:
