@@ -27,7 +27,8 @@ class Action:
     foot: int = 0
     """Place in the line of keys, most wanted first; 0 is not in it."""
     priority: bool = False
-    """Also while a text field has the focus."""
+    """Done before the key reaches the focused widget, so that what is typed next already goes where the action leads. A text field
+    keeps the keys that it takes as text."""
     palette: bool = True
     """Whether it makes sense to choose it from the palette."""
 
@@ -44,9 +45,18 @@ EVERYWHERE = Group(
     "Everywhere",
     (
         Action("help", ("question_mark", "f1"), "? F1", "help", "this page: keys and what the words mean", foot=1),
-        Action("command_palette", ("colon", "ctrl+p"), ": ctrl+p", "palette", "find an action, a screen, a stream", foot=9, palette=False),
+        Action(
+            "command_palette",
+            ("colon", "ctrl+p"),
+            ": ctrl+p",
+            "palette",
+            "find an action, a screen, a stream",
+            foot=9,
+            priority=True,
+            palette=False,
+        ),
         Action("screen_number", (), "1…9", "screens", "go to a screen by its number", palette=False),
-        Action("sql", ("s",), "s", "SQL", "ask in SQL over everything, hot and cold", foot=5),
+        Action("sql", ("s",), "s", "SQL", "ask in SQL over everything, hot and cold", foot=5, priority=True),
         Action("freeze", ("space",), "space", "freeze", "hold the picture still; ingest goes on, a banner counts it", foot=6),
         Action("faster", ("plus", "equals_sign"), "+", "faster", "more refreshes a second"),
         Action("slower", ("minus",), "-", "slower", "fewer refreshes, less traffic over SSH"),
@@ -75,7 +85,7 @@ OPEN = Group("", (Action("focused.choose", (), "Enter", "open", "", foot=2, pale
 ROWS = Group(
     "Rows",
     (
-        Action("filter", ("slash",), "/", "filter", "show only names that hold these letters; Esc clears it", foot=3),
+        Action("filter", ("slash",), "/", "filter", "show only names that hold these letters; Esc clears it", foot=3, priority=True),
         Action("next_match", ("n",), "n N", "next match", "the next row that is shown, the one before; round the ends", palette=False),
         Action("previous_match", ("N",), "", "previous match", "", palette=False),
         Action("sort_left", ("less_than_sign",), "<", "sort by the left", "sort by the column to the left", foot=4),

@@ -193,6 +193,7 @@ class ApplianceApp(App[None]):
     def _screen_of(self, entry: ScreenEntry) -> LiveScreen:
         if entry.name not in self._screens:
             self._screens[entry.name] = entry.make()
+            self.install_screen(self._screens[entry.name], entry.name)  # or it would be gone when another one is shown
         return self._screens[entry.name]
 
     async def perform(self, action: str) -> None:
@@ -203,9 +204,13 @@ class ApplianceApp(App[None]):
                 await self.run_action(action, default_namespace=node)
                 return
 
-    def action_show(self, name: str) -> None:
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual calls it so
+        """Over a dialog only leaving is possible; its own keys are the dialog's."""
+        return action in ("leave", "notify") or not self.screen.is_modal
+
+    async def action_show(self, name: str) -> None:
         if name == "sql":
-            self.action_sql()
+            await self.action_sql()
             return
         self.unfreeze()
         target = self._screen_of(next(e for e in SCREENS if e.name == name))
@@ -214,11 +219,12 @@ class ApplianceApp(App[None]):
                 self.pop_screen()
             self.switch_screen(target)
 
-    def action_sql(self) -> None:
+    async def action_sql(self) -> None:
         self.unfreeze()
         target = self._screen_of(next(e for e in SCREENS if e.name == "sql"))
         if target not in self.screen_stack:
-            self.push_screen(target)
+            await self.push_screen(target)
+            target.arrive()
 
     def open_stream(self, name: str) -> None:
         """Looks into one stream."""

@@ -111,6 +111,9 @@ class LiveScreen(Screen[None]):
         """Draws the lines around anew for the width."""
         self.call_after_refresh(self.show_current)
 
+    def arrive(self) -> None:
+        """Is in front from now on: puts the focus where the next key belongs."""
+
     def question(self) -> Question | None:
         """What this screen needs besides the status, as a function to be called in a worker; None asks nothing."""
         return None

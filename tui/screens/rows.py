@@ -32,9 +32,12 @@ class RowKeys(_Base):
 
     def action_filter(self) -> None:
         field = self.query_one("#filter", Input)
+        if field.has_focus:
+            field.insert_text_at_cursor("/")  # Textual does not know that a field takes this key as text
+            return
         field.display = True
         field.value = self.table.filter_text
-        field.focus()
+        self.set_focus(field)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filters while it is typed."""
@@ -54,7 +57,7 @@ class RowKeys(_Base):
         field.display = False
         if not keep:
             self.table.set_filter("")
-        self.table.focus()
+        self.set_focus(self.table)
 
     def action_back(self) -> None:
         """Esc: closes the field, else clears the filter, else leaves the maximised panel."""

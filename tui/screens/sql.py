@@ -83,7 +83,10 @@ class SqlScreen(LiveScreen):
         streams = list(self.ui.palette_streams())
         if streams and not field.text:
             field.text = _EXAMPLE.format(bare(streams[0]))
-            field.move_cursor(field.document.end)
+            field.select_all()
+
+    def arrive(self) -> None:
+        self.set_focus(self.query_one(SqlField))
 
     def show_snapshot(self, _snapshot: Snapshot, look: Look) -> None:
         """Only the time a query takes goes on; the answer stands still."""
