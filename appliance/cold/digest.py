@@ -72,7 +72,7 @@ def _parts(array: Any, row: int) -> Iterator[tuple[str, memoryview]]:
     if pa.types.is_dictionary(kind):
         yield "values", _bytes(_hashes_of_entries(array))
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        plain = array.fill_null("").cast(pa.large_string())
+        plain = _filled(array, "").cast(pa.large_string())
         offsets = np.frombuffer(plain.buffers()[1], np.int64)[plain.offset : plain.offset + len(plain) + 1]
         yield "lengths", _bytes(np.diff(offsets))
         if plain.buffers()[2] is not None:
@@ -82,15 +82,19 @@ def _parts(array: Any, row: int) -> Iterator[tuple[str, memoryview]]:
             array = array.cast(pa.int64())
         elif pa.types.is_boolean(kind):
             array = array.cast(pa.uint8())
-        yield "values", _bytes(array.fill_null(0).to_numpy(zero_copy_only=False))
+        yield "values", _bytes(_filled(array, 0).to_numpy(zero_copy_only=False))
 
 
 def _hashes_of_entries(array: Any) -> np.ndarray:
     """For each row the checksum and the length of its dictionary entry; 0 for null."""
     entries = [(zlib.crc32(text) << 32) | len(text) for text in (str(v).encode() for v in array.dictionary.to_pylist())]
     table = np.array([0, *entries], np.uint64)
-    codes = array.indices.cast(pa.int64()).fill_null(-1).to_numpy()
+    codes = _filled(array.indices, -1).to_numpy()
     return np.asarray(table[codes + 1])
+
+
+def _filled(array: Any, value: object) -> Any:
+    return array.fill_null(value) if array.null_count else array
 
 
 def _bytes(values: np.ndarray) -> memoryview:

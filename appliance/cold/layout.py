@@ -62,7 +62,7 @@ class Ranks:
         return cls({name: merge_values(found) for name, found in seen.items()})
 
     def codes(self, column: Any, name: str) -> np.ndarray:
-        """For each row 1 + the rank of its value, 0 for null (null sorts first)."""
+        """For each row 1 + the rank of its value, 0 for null (null sorts first); int32."""
         parts = [_codes(chunk, self.values[name]) for chunk in _chunks(column)]
         return np.concatenate(parts) if len(parts) != 1 else parts[0]
 
@@ -115,7 +115,7 @@ def tag_array(codes: np.ndarray, values: pa.Array) -> pa.DictionaryArray:
 def merge_values(parts: Sequence[pa.Array]) -> pa.Array:
     """The distinct values of all parts, sorted as bytes, without null."""
     if not parts:
-        return pa.array([], pa.string())
+        return pa.nulls(0, pa.string())
     values = pc.drop_null(pc.unique(pa.chunked_array(parts, pa.string())))
     return values.take(pc.array_sort_indices(values))
 
@@ -133,9 +133,10 @@ def _used(chunk: Any) -> pa.Array:
 
 
 def _codes(chunk: Any, values: pa.Array) -> np.ndarray:
-    ranks = pc.index_in(chunk.dictionary, value_set=values).fill_null(-1).to_numpy().astype(np.int64)
-    table = np.r_[np.int64(0), ranks + 1]
-    return np.asarray(table[chunk.indices.cast(pa.int64()).fill_null(-1).to_numpy() + 1])
+    ranks = pc.index_in(chunk.dictionary, value_set=values).fill_null(-1).to_numpy()
+    table = np.concatenate([[0], ranks + 1]).astype(np.int32)
+    indices = chunk.indices.fill_null(-1) if chunk.null_count else chunk.indices
+    return np.asarray(table[indices.to_numpy() + 1])
 
 
 def _plain_words(column: Any) -> Words:

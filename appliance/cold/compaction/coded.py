@@ -33,7 +33,7 @@ class Coding:
     @classmethod
     def of(cls, schema: Schema, inputs: Sequence[Input]) -> Coding:
         """Reads the tags of all inputs, and nothing else of them."""
-        values: dict[str, pa.Array] = {t: pa.array([], pa.string()) for t in schema.tags}
+        values: dict[str, pa.Array] = {t: pa.nulls(0, pa.string()) for t in schema.tags}
         for path, facts in inputs:
             for name, found in _tag_values(path, facts).items():
                 tag = schema.by_fold[fold(name)].name
@@ -64,8 +64,8 @@ class Coding:
         for field in self.arrow:
             index = held.get(fold(field.name))
             if field.type == CODE_TYPE:
-                codes = np.zeros(batch.num_rows, np.int64) if index is None else self.ranks.codes(batch.column(index), field.name)
-                columns.append(pa.array(codes.astype(np.int32)))
+                codes = np.zeros(batch.num_rows, np.int32) if index is None else self.ranks.codes(batch.column(index), field.name)
+                columns.append(pa.array(codes))
             elif index is None:
                 columns.append(pa.nulls(batch.num_rows, field.type))
             else:
