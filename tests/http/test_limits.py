@@ -13,9 +13,10 @@ import pytest
 from appliance.config import HotOptions, HttpOptions
 from appliance.errors import PayloadTooLarge, RejectPayload, RetryLater
 from appliance.serving.http import body as body_module
+from appliance.serving.http import connection as connection_module
 from appliance.serving.http.body import ByteBudget, gunzip
 from tests.http.serving import DEADLINE_S, Serving, read_answer
-from tests.running import wait_for
+from tests.running import pause, wait_for
 
 GOOD = b"room,sensor=a temperature=21.5 1700000000000000000\n"
 KIB, MIB = 1024, 1024 * 1024
@@ -130,6 +131,24 @@ def test_a_connection_goes_on_after_a_refused_body(tmp_path: Path) -> None:
             assert read_answer(sock).status == 413
         sock.sendall(head(len(GOOD)) + GOOD)
         assert read_answer(sock).status == 204
+
+
+def send_for_ever(sock: socket.socket, piece: bytes) -> None:
+    for _ in range(10_000):
+        sock.sendall(piece)
+        pause()
+
+
+@pytest.mark.parametrize(("limit", "value"), [("REST_BYTES_MAX", 100_000), ("REST_S_MAX", 0.2)])
+def test_the_rest_of_a_refused_body_is_read_only_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: float) -> None:
+    monkeypatch.setattr(connection_module, limit, value)
+    with Serving(tmp_path / "data", http_options=small(read_timeout_s=10)) as serving, serving.connect() as sock:
+        sock.sendall(head(1 << 30))
+        assert read_answer(sock).status == 413
+        with pytest.raises(OSError, match=r"reset|pipe"):
+            send_for_ever(sock, b"x" * 100_000 if limit == "REST_BYTES_MAX" else b"x")
+        wait_for(lambda: serving.server.tcp.open == 0, what="the connection to be gone")
+        assert is_alive(serving)
 
 
 def test_chunked_bodies_are_read_and_limited(tmp_path: Path) -> None:
