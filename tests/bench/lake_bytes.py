@@ -42,11 +42,11 @@ class Stream:
 
     root: Path
     name: str = "cpu"
+    schema: Schema = field(default_factory=lambda: Schema("cpu", ()))
     mark: int = 0
     segments: tuple[Segment, ...] = ()
     dirty: dict[int, Dirty] = field(default_factory=dict)
     waiting: dict[Day, Waiting] = field(default_factory=dict)
-    schema: Schema | None = None
     roller: Roller | None = None
     ids: int = 0
     rolled_bytes: int = 0
@@ -78,7 +78,6 @@ class Stream:
             self._carry_out(plans[0])
 
     def _carry_out(self, plan: CompactionPlan) -> None:
-        assert self.schema is not None
         task = CompactionTask(plan, self.schema, (*self.schema.tags, "ts"), "cpu")
         (outcome,) = compact(
             [task], root=self.root, node="bench", clock=SystemClock(), memory_max_bytes=OPTIONS.memory_max, step=lambda _name: self._weigh()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import resource
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,17 @@ def fold_by_hand(rows: Iterable[Row], identity: Sequence[str]) -> list[dict[str,
         record = found.setdefault(tuple(row.get(c) for c in identity), dict(row))
         record.update({k: v for k, v in row.items() if v is not None})
     return list(found.values())
+
+
+@contextmanager
+def small_files(bytes_max: int) -> Iterator[None]:
+    """No file of this process, or of one that it starts, can grow beyond that: what a full disk looks like, without one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_max, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -18,7 +18,7 @@ from appliance.cold.compaction.job import Done, Event, Job, Writing
 from appliance.cold.compaction.process import regroup, run_job
 from appliance.cold.layout import sort_columns
 from appliance.cold.segments import check_segment, read_facts
-from appliance.errors import StoreDamaged
+from appliance.errors import RetryLater, StoreDamaged
 from appliance.manifest import Segment
 from appliance.records import Column, Kind, Schema
 from tests.cold.making import ALL_TAGS, BUSY, MIDNIGHT, Lake, Row, by_seq, files_below, fold_by_hand, read_rows
@@ -174,6 +174,16 @@ def test_files_from_before_the_identity_was_changed_are_sorted_anew(tmp_path: Pa
     lake.roll(random_rows(300, seed=1))
     check(lake, run(lake, job_of(lake, dedup=True)), dedup=True)
     assert not (tmp_path / "spill").exists() or not list((tmp_path / "spill").iterdir())
+
+
+def test_rows_that_neither_memory_nor_disk_can_sort_say_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appliance.cold.compaction.sort._MEMORY_MIN", 1 << 20)
+    lake = Lake(tmp_path, identity=("note", "ts"))
+    lake.roll([{"ts": MIDNIGHT + i, "note": f"{i:0400d}"} for i in range(10_000)])
+    before = files_below(tmp_path)
+    with pytest.raises(RetryLater, match="no room to sort"):
+        run(lake, job_of(lake, memory_bytes=1))
+    assert files_below(tmp_path) == before
 
 
 def test_a_large_day_is_divided_and_the_parts_do_not_overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

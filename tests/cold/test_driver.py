@@ -19,7 +19,7 @@ from appliance.cold.compaction.driver import CompactionFailure, CompactionResult
 from appliance.cold.compaction.plan import CompactionPlan, Reason
 from appliance.cold.lake import clean
 from tests.clock import FakeClock
-from tests.cold.making import Lake, by_seq, files_below, read_rows
+from tests.cold.making import Lake, by_seq, files_below, read_rows, small_files
 from tests.cold.test_compaction import random_rows
 
 MIB = 1 << 20
@@ -133,6 +133,16 @@ def test_a_disk_with_little_room_is_left_to_ingest(tmp_path: Path) -> None:
     (outcome,) = run(lake, tasks_of(lake), disk_free_min_bytes=1 << 60)
     assert isinstance(outcome, CompactionFailure)
     assert outcome.trouble is Trouble.NO_ROOM
+
+
+def test_a_disk_that_fills_on_the_way_says_so_and_keeps_the_inputs(tmp_path: Path) -> None:
+    lake = lake_with_days(tmp_path, rows=3_000)
+    before = files_below(tmp_path)
+    with small_files(8 * 1024):
+        (outcome,) = run(lake, tasks_of(lake))
+    assert isinstance(outcome, CompactionFailure)
+    assert outcome.trouble is Trouble.NO_ROOM
+    assert files_below(tmp_path) == before
 
 
 def test_a_defect_is_told_in_the_process_s_last_words(tmp_path: Path) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ import pytest
 from appliance.cold.files import Publisher, remove
 from appliance.cold.lake import clean
 from appliance.errors import RetryLater, StoreDamaged
-from tests.cold.making import files_below
+from tests.cold.making import files_below, small_files
 
 STEPS = ["segment.written", "segment.synced", "segment.renamed", "segment.folder_synced"]
 
@@ -113,8 +111,8 @@ def test_a_path_outside_of_the_folder_is_refused(tmp_path: Path, path: str) -> N
         remove(tmp_path, [path])
 
 
-def test_a_disk_without_room_says_later_and_keeps_nothing(tmp_path: Path, small_files: None) -> None:
-    with pytest.raises(RetryLater, match="no room"):
+def test_a_disk_without_room_says_later_and_keeps_nothing(tmp_path: Path) -> None:
+    with small_files(64 * 1024), pytest.raises(RetryLater, match="no room"):
         Publisher(tmp_path, owner="roll").publish("lake/s", fill(b"x" * 100_000))
     assert files_below(tmp_path) == []
 
@@ -148,15 +146,6 @@ def synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(os, "fsync", fsync)
     return found
-
-
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """No file of this process can grow beyond 64 KiB."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 _KILLED_AT_STEP = """

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.cold.lake import Replaced, check, clean, deletable, delete, disk_bytes, files, plan_check, set_aside
 from appliance.errors import StoreDamaged
 from appliance.manifest import Segment
-from tests.cold.making import MIDNIGHT, Lake, files_below
+from tests.cold.making import BUSY, MIDNIGHT, Lake, files_below
 
 S = 1_000_000
 
@@ -110,6 +110,7 @@ def test_after_a_clean_stop_nothing_is_hashed_and_else_the_newest_up_to_the_budg
     assert [s.id for s in plan.quick] == [5, 4, 3, 2, 1]
 
 
+@settings(deadline=None, suppress_health_check=BUSY)
 @given(
     replaced=st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 100)),
     leases=st.sets(st.sampled_from("abcdefgh")),

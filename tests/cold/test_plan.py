@@ -14,7 +14,8 @@ from appliance.cold.compaction import plan as planning
 from appliance.cold.compaction.plan import CompactionPlan, Day, Reason, Waiting, is_open, observe, pick_tier, plan_compaction
 from appliance.manifest import Dirty, Segment
 from appliance.options import CompactOptions
-from tests.cold.making import BUSY
+from appliance.records import Column, Kind, Schema
+from tests.cold.making import BUSY, READINGS
 
 DAY = 20_000
 START_S = DAY * 86_400
@@ -27,6 +28,7 @@ class Stream:
     """A stream whose compactions are carried out on paper; times in seconds from the midnight of ``DAY``."""
 
     name: str = "s"
+    schema: Schema = READINGS
     mark: int = 0
     segments: tuple[Segment, ...] = ()
     dirty: Mapping[int, Dirty] = field(default_factory=dict)
@@ -213,6 +215,18 @@ def test_more_segments_than_can_be_open_at_once_are_merged_step_by_step() -> Non
     assert len(stream.segments) == 1
 
 
+def test_of_a_wide_stream_fewer_segments_are_merged_at_once() -> None:
+    wide = Schema("s", tuple(Column(f"c{i}", Kind.FLOAT) for i in range(300)))
+    stream = Stream(schema=wide)
+    for i in range(9):
+        stream.roll(i * HOUR)
+    stream.look(30 * HOUR)
+    done = stream.settle(31 * HOUR)
+    assert max(len(p.inputs) for p in done) == planning.inputs_max(wide) == 3
+    assert done[-1].level == 2
+    assert len(stream.segments) == 1
+
+
 def test_a_day_too_large_to_rewrite_keeps_its_large_segments() -> None:
     stream = Stream()
     for i in range(20):
@@ -308,6 +322,7 @@ def check_sound(stream: Stream, plans: tuple[CompactionPlan, ...]) -> None:
             assert len(plan.inputs) > 1
 
 
+@settings(deadline=None, suppress_health_check=BUSY)
 @given(sizes=st.lists(st.tuples(st.integers(1, 3_000_000), st.integers(1, 10**7)), max_size=60), files_max=st.integers(4, 40))
 def test_a_tier_takes_the_smallest_and_makes_them_fewer(sizes: list[tuple[int, int]], files_max: int) -> None:
     segments = [Segment(i, "s", 0, f"{i}", i, i, rows, 0, 0, size, "", 1, 0) for i, (rows, size) in enumerate(sizes)]

@@ -16,7 +16,7 @@ from appliance.errors import RetryLater
 from appliance.records import Column, Kind, Schema
 from appliance.roll.plan import Reason, RollStep
 from appliance.roll.roller import HotRows, Roller
-from tests.cold.making import ALL_TAGS, BUSY, DAY, MIDNIGHT, READINGS, Lake, Row, by_seq, files_below, hot_table, read_rows
+from tests.cold.making import ALL_TAGS, BUSY, DAY, MIDNIGHT, READINGS, Lake, Row, by_seq, files_below, hot_table, read_rows, small_files
 
 times = st.sampled_from([0, -1, -(US_PER_DAY), MIDNIGHT - 1, MIDNIGHT, MIDNIGHT + 1, 7_258_118_400_000_000, -(2**62), 2**62])
 rows_of = st.lists(
@@ -99,6 +99,16 @@ def test_a_roll_that_fails_half_way_removes_the_days_already_written(tmp_path: P
     assert files_below(tmp_path) == []
     monkeypatch.undo()
     assert len(lake.roll(rows)) == 5, "and the same again works"
+
+
+@pytest.mark.parametrize("bytes_max", [10, 3_000, 30_000])
+def test_a_full_disk_says_later_and_takes_nothing_from_the_hot_rows(tmp_path: Path, bytes_max: int) -> None:
+    lake = Lake(tmp_path)
+    rows = [{"ts": MIDNIGHT + i, "value": (i * 0.1) ** 0.5, "note": f"{i * 7919 % 10_007:x}"} for i in range(20_000)]
+    with small_files(bytes_max), pytest.raises(RetryLater, match="no room"):
+        lake.build(rows)
+    assert files_below(tmp_path) == []
+    assert lake.roll(rows)[0].rows == 20_000
 
 
 def test_a_result_that_can_t_be_committed_is_discarded(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ inputs). Small numbers travel, sort and compare faster than text, and no value i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Coding:
                 values[tag] = merge_values([values[tag], found])
         return cls(schema, Ranks(values))
 
-    def read(self, path: Path, facts: FileFacts, *, rows: int) -> Iterator[pa.Table]:
+    def read(self, path: Path, facts: FileFacts, *, rows: int) -> Generator[pa.Table, None, None]:
         """An input's rows as coded tables of at most ``rows``, whatever version of the schema it was written with."""
         for batch in read_segment(path, tags=facts.schema.tags, rows=rows):
             yield self._encode(batch)

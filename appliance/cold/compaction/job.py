@@ -72,7 +72,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed", kw_only=True):
     damaged: str | None = None
     """Path of the input that is not what the manifest says."""
     no_room: bool = False
-    """The disk is full: later it may work."""
+    """The disk (or the memory to sort in) is full: later it may work."""
 
 
 Event = Writing | Stepped | Progress | Done | Failed

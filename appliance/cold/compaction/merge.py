@@ -6,7 +6,7 @@ held: nothing that is read later lies below it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +25,7 @@ def merge(inputs: Sequence[Input], coding: Coding, order: Sequence[str], *, memo
     cursors = []
     for path, facts in inputs:
         rows = min(_SLICE_ROWS_MAX, facts.rows_within(share))
-        cursors.append(_Cursor(coding.read(path, facts, rows=rows), coding, order, rows=rows))
+        cursors.append(_Cursor(coding.read(path, facts, rows=rows), facts.rows, coding, order, rows=rows))
     while cursors:
         for cursor in cursors:
             cursor.fill()
@@ -39,8 +39,11 @@ def merge(inputs: Sequence[Input], coding: Coding, order: Sequence[str], *, memo
 class _Cursor:
     """What is held of one input: its next rows, and their words."""
 
-    def __init__(self, tables: Iterator[pa.Table], coding: Coding, order: Sequence[str], *, rows: int) -> None:
-        self.ended = False
+    def __init__(
+        self, tables: Generator[pa.Table, None, None], rows_total: int, coding: Coding, order: Sequence[str], *, rows: int
+    ) -> None:
+        self.ended = rows_total == 0
+        self._unread = rows_total
         self._tables = tables
         self._coding = coding
         self._order = order
@@ -58,12 +61,13 @@ class _Cursor:
         return tuple(int(w[-1]) for w in self._words)
 
     def fill(self) -> None:
-        """Read on until half a slice is held, or to the end."""
+        """Read on until half a slice is held, or to the end; a file is closed with its last row, since open ones take memory."""
         while not self.ended and self.rows * 2 < self._rows_wanted:
-            table = next(self._tables, None)
-            if table is None:
+            table = next(self._tables)
+            self._unread -= table.num_rows
+            if not self._unread:
                 self.ended = True
-                return
+                self._tables.close()
             words = self._coding.words(table, self._order)
             if self.rows:
                 table = pa.concat_tables([self._table, table])

@@ -17,6 +17,7 @@ from appliance.clock import US_PER_DAY, US_PER_S, day_of
 from appliance.cold.segments import day_folder
 from appliance.manifest import Dirty, Segment
 from appliance.options import CompactOptions
+from appliance.records import Schema
 
 ROLLED, MERGED, FINAL = 0, 1, 2
 """The levels of a segment."""
@@ -34,7 +35,9 @@ LATE_S = 86_400.0
 WHOLE_ROWS_MAX = 50_000_000
 """A day with more is never rewritten whole: its segments are large already, and a rewriting would take minutes."""
 INPUTS_MAX = 32
-"""More are merged step by step: each open file takes memory of its own."""
+"""More are merged step by step: each open file takes memory of its own ..."""
+OPEN_COLUMNS_MAX = 1_000
+"""... which is some 40 kB a column, so of wide streams fewer are merged at once."""
 TIER_MIN = 4
 """With fewer segments a day than this, merges would rewrite the same records over and over."""
 PLANS_MAX = 64
@@ -57,6 +60,8 @@ class LakeStream(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def schema(self) -> Schema: ...
     @property
     def mark(self) -> int: ...
     @property
@@ -148,16 +153,17 @@ def plan_compaction(
     return tuple(sorted(plans, key=lambda p: (-len(p.inputs), p.stream, p.day))[:PLANS_MAX])
 
 
-def pick_tier(segments: Iterable[Segment], *, files_max: int) -> tuple[Segment, ...]:
+def pick_tier(segments: Iterable[Segment], *, files_max: int, inputs_max: int = INPUTS_MAX) -> tuple[Segment, ...]:
     """The smallest segments, as long as each is no larger than those before it together; empty when merging them gains nothing.
 
-    At least a third of ``files_max`` are picked, so that a merge is worth its process, at most 32. Full-sized segments are left alone.
+    At least a third of ``files_max`` are picked, so that a merge is worth its process, at most ``inputs_max``. Full-sized
+    segments are left alone.
     """
     small = sorted((s for s in segments if s.rows <= SEGMENT_ROWS_MAX // 2), key=lambda s: (s.bytes, s.id))
     picked: list[Segment] = []
     together = 0
     for segment in small:
-        if len(picked) == INPUTS_MAX or (len(picked) >= max(2, files_max // 3) and segment.bytes > together):
+        if len(picked) == inputs_max or (len(picked) >= max(2, files_max // 3) and segment.bytes > together):
             break
         picked.append(segment)
         together += segment.bytes
@@ -170,6 +176,11 @@ def segments_of_twins(segments: Iterable[Segment], dirty: Dirty) -> tuple[Segmen
     return tuple(s for s in segments if s.ts_max >= dirty.ts_min and s.ts_min <= dirty.ts_max)
 
 
+def inputs_max(schema: Schema) -> int:
+    """How many segments of a stream are merged at once, by its width."""
+    return max(2, min(INPUTS_MAX, OPEN_COLUMNS_MAX // (len(schema.columns) + 2)))
+
+
 def is_open(day: int, *, now_us: int) -> bool:
     """Whether records of that day may still be expected: not over for long, and not in the far future either."""
     return (day + 1) * US_PER_DAY + round(CLOSED_AFTER_S * US_PER_S) > now_us and day <= day_of(now_us) + 1
@@ -178,19 +189,20 @@ def is_open(day: int, *, now_us: int) -> bool:
 def _plan_day(
     stream: LakeStream, day: int, segments: tuple[Segment, ...], wait: Waiting, *, files_max: int, now_us: int, now_ns: int
 ) -> CompactionPlan | None:
-    twins = _twins(stream, day)
     loose = tuple(s for s in segments if s.level < FINAL)
-    tier = pick_tier(loose, files_max=files_max) if len(loose) > files_max else ()
-    rewriting = _plan_rewriting(stream, day, segments, twins, wait, now_us=now_us, now_ns=now_ns)
-    if rewriting and len(rewriting.inputs) <= max(INPUTS_MAX, len(segments) - len(tier)):
+    rewriting = _plan_rewriting(stream, day, segments, wait, now_us=now_us, now_ns=now_ns)
+    at_once = inputs_max(stream.schema)
+    if rewriting and len(rewriting.inputs) <= at_once:
         return rewriting
-    return CompactionPlan(stream.name, day, tier, MERGED, False, stream.mark, Reason.FILES) if tier else None
+    tier = pick_tier(loose, files_max=files_max, inputs_max=at_once) if rewriting or len(loose) > files_max else ()
+    return CompactionPlan(stream.name, day, tier, MERGED, False, stream.mark, Reason.FILES) if tier else rewriting
 
 
 def _plan_rewriting(
-    stream: LakeStream, day: int, segments: tuple[Segment, ...], twins: Dirty | None, wait: Waiting, *, now_us: int, now_ns: int
+    stream: LakeStream, day: int, segments: tuple[Segment, ...], wait: Waiting, *, now_us: int, now_ns: int
 ) -> CompactionPlan | None:
     """Twins made one, or a day that is over brought into its final form; None: not needed, or not yet."""
+    twins = _twins(stream, day)
     loose = tuple(s for s in segments if s.level < FINAL)
     late = len(loose) < len(segments)
     if is_open(day, now_us=now_us) or sum(s.rows for s in segments) > WHOLE_ROWS_MAX:

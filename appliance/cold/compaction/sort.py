@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from appliance.cold.compaction.coded import Coding, Input
+from appliance.errors import RetryLater
 
 _SLICE_BYTES = 8 << 20
 _OUT_ROWS = 65_536
@@ -21,7 +22,10 @@ _MEMORY_MIN = 96 << 20
 
 
 def sort(inputs: Sequence[Input], coding: Coding, order: Sequence[str], *, memory_bytes: int, spill: Path) -> Iterator[pa.Table]:
-    """Coded tables with all rows of all inputs, by ``order`` (nulls first) and then ``_seq``; ``spill`` is a folder of its own."""
+    """Coded tables with all rows of all inputs, by ``order`` (nulls first) and then ``_seq``; ``spill`` is a folder of its own.
+
+    Raises RetryLater when memory and the disk together are too small.
+    """
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{max(_MEMORY_MIN, memory_bytes) >> 20}MiB",
         "temp_directory": str(spill),
@@ -32,8 +36,11 @@ def sort(inputs: Sequence[Input], coding: Coding, order: Sequence[str], *, memor
         rows = pa.RecordBatchReader.from_batches(coding.arrow, _batches(inputs, coding))
         by = ", ".join(f"{_quoted(c)} NULLS FIRST" for c in (*order, "_seq"))
         source: Any = connection.from_arrow(rows)
-        for batch in source.order(by).to_arrow_reader(_OUT_ROWS):
-            yield pa.Table.from_batches([batch]).cast(coding.arrow)
+        try:
+            for batch in source.order(by).to_arrow_reader(_OUT_ROWS):
+                yield pa.Table.from_batches([batch]).cast(coding.arrow)
+        except (duckdb.Error, OSError) as error:
+            raise RetryLater(f"no room to sort in: {error}", after_s=60) from error
 
 
 def _batches(inputs: Sequence[Input], coding: Coding) -> Iterator[pa.RecordBatch]:
