@@ -66,7 +66,7 @@ class Running:
             if not http
             else f'{http}listen = "127.0.0.1:{self.port}"\n{config}'
         )
-        self.config_file.write_text(text + sources)
+        self.config_file.write_text(sources + text if sources.startswith("source =") else text + sources)
         self.log = folder.parent / f"{folder.name}.log"
 
     def start(self, *extra: str, wait: bool = True) -> Running:
