@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from appliance.sources.codecs.line_protocol import Parsed, Precision, body, parse
+from appliance.errors import PayloadTooLarge
+from appliance.sources.codecs.line_protocol import Parsed, Precision, body, bounds, parse
 from appliance.sources.codecs.line_protocol.exact import ExactReader
 from tests.bench import lp_codec, tsbs
 from tests.codecs.lp_lines import NOW_US, records
@@ -129,6 +130,27 @@ def test_hostile_bodies_cost_work_in_proportion_to_their_size(line: bytes, monke
     parsed = read(text)
     assert len(parsed.rejects) + len(records(parsed)) > 0
     assert read_bytes < 8 * len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (b"".join(b"m%d f=1\n" % n for n in range(200)), "100 measurements"),
+        (b"".join(b"m f%d=1\n" % n for n in range(100)), "5000 cells"),
+        (b"".join(b"m f%d=1,g=2\n" % n for n in range(400)), "2000 columns"),
+        (b'm f=1\nm f="x"\n' * 200, "100 changes"),
+        (b'm f=1,%b\nm f="x"\n' % b",".join(b"g%d=1" % n for n in range(40)) * 40, "2000 columns in batches"),
+        (b"rubbish\n" * 200, "100 lines that can't be taken"),
+    ],
+)
+def test_a_body_that_makes_too_much_of_itself_is_refused_whole_and_says_that_smaller_ones_are_taken(
+    text: bytes, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, bound in {"REFUSED_LINES_MAX": 100, "SHAPE_COLUMNS_MAX": 2000, "CELLS_MAX": 5000, "BATCHES_MAX": 100}.items():
+        monkeypatch.setattr(bounds, name, bound)
+    with pytest.raises(PayloadTooLarge, match=f"the body holds more than {what}.*; send it in smaller pieces"):
+        read(text)
+    assert read(text[: len(text) // 8]).lines > 0
 
 
 def test_two_threads_read_the_same_as_one() -> None:

@@ -2,7 +2,8 @@
 
 In: a body of lines, whole, as HTTP, a socket or a file brought it. Out: ``Parsed``: one batch for each measurement (more only when a
 column changes its type within the body), and a reject for each line that can't be taken. A pure function of the body, the
-precision, the time and the limits; it keeps nothing, and never raises for what a line holds. Any number of threads may call it.
+precision, the time and the limits; it keeps nothing. It never raises for what a line holds, only ``PayloadTooLarge`` for a body
+beyond ``bounds``. Any number of threads may call it.
 
 Two routes. *Fast*: whole blocks by column, for lines that are like many others and hold no escapes. *Exact*: one line at a time,
 for all the rest; it defines the meaning, and the tests hold the fast route to it.

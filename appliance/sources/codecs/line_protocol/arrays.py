@@ -14,9 +14,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 
-def numbers_array(values: npt.NDArray[Any], arrow_type: Any) -> Any:
-    """``values`` (contiguous, as wide as ``arrow_type``) without a copy and without nulls."""
-    return pa.Array.from_buffers(arrow_type, len(values), [None, pa.py_buffer(values)])
+def numbers_array(values: npt.NDArray[Any], arrow_type: Any, *, present: npt.NDArray[np.int64] | None = None) -> Any:
+    """``values`` (contiguous, as wide as ``arrow_type``) without a copy; null but at the indices ``present``, without nulls if None."""
+    validity = None
+    if present is not None and len(present) < len(values):
+        flags = np.zeros(len(values), dtype=np.bool_)
+        flags[present] = True
+        validity = pa.py_buffer(np.packbits(flags, bitorder="little"))
+    return pa.Array.from_buffers(arrow_type, len(values), [validity, pa.py_buffer(values)])
 
 
 def bools_array(values: npt.NDArray[np.bool_]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from appliance.sources.codecs.line_protocol import bounds
 from appliance.sources.codecs.line_protocol.cells import Page
 from appliance.sources.codecs.line_protocol.exact import ExactReader
 from appliance.sources.codecs.line_protocol.fast import read_lines
@@ -30,7 +31,7 @@ def parse(
     name_bytes_max: int = 1024,
     raw_bytes_max: int = 64 * 1024,
 ) -> Parsed:
-    """All records and all refusals of ``body``; never raises for what is in it.
+    """All records and all refusals of ``body``; raises ``PayloadTooLarge`` for one that goes beyond ``bounds``, and else never.
 
     ``now_us`` dates the lines without a timestamp, truncated to ``precision``. The limits are in bytes, as they stand in the body;
     a refused line's ``raw`` is cut at ``raw_bytes_max``, and its reason says so.
@@ -64,7 +65,9 @@ def _parse(body: bytes, rules: Rules, *, fast: bool) -> Parsed:
             parts += taken
         else:
             at, line = _read_exactly(body, at, block_end, line, exact)
-    parts += exact.parts()
+        parts += exact.hand_over()
+        columns = sum(len(part.arrays) + bounds.SHAPE_COSTS_COLUMNS for part in parts)
+        bounds.check(columns, bounds.SHAPE_COLUMNS_MAX, "columns of different shapes of lines")
     return Parsed(to_batches(parts, body), tuple(sorted(exact.rejects, key=lambda reject: reject.line)), line)
 
 

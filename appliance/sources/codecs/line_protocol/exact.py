@@ -14,7 +14,7 @@ import numpy as np
 
 from appliance.errors import RejectRecord
 from appliance.records import ARROW_OF, TS_TYPE, Kind, Reject
-from appliance.sources.codecs.line_protocol import grammar
+from appliance.sources.codecs.line_protocol import bounds, grammar
 from appliance.sources.codecs.line_protocol.arrays import bools_array, numbers_array, texts_array
 from appliance.sources.codecs.line_protocol.grammar import Malformed, Unclosed, Unfit
 from appliance.sources.codecs.line_protocol.values import Part, Rules, Shape
@@ -58,6 +58,7 @@ class ExactReader:
         self._body = body
         self._rules = rules
         self._rows: dict[_Key, list[Row]] = {}
+        self._columns = 0
         self._again_bytes_left = _AGAIN_TIMES_MAX * len(body)
         self._no_quote_from = len(body)
 
@@ -85,9 +86,10 @@ class ExactReader:
             self._refuse(error, line, start, end)
         return next_start
 
-    def parts(self) -> list[Part]:
-        """What was read, by shape."""
-        return [_part(Shape(*key), sorted(rows)) for key, rows in self._rows.items()]
+    def hand_over(self) -> list[Part]:
+        """What was read since the last time, by shape."""
+        rows_of, self._rows = self._rows, {}
+        return [_part(Shape(*key), sorted(rows)) for key, rows in rows_of.items()]
 
     def _keep(self, line: int, start: int, first: int, end: int) -> None:
         """Reads the record between ``first`` and ``end``. Raises the reason of its refusal."""
@@ -108,7 +110,13 @@ class ExactReader:
         if reason is not None:
             raise Unfit(reason)
         row = Row(line, start, end, ts, head.values, tuple(values.values()))
-        self._rows.setdefault((head.stream, head.tags, names, tuple(kinds.values())), []).append(row)
+        shape = (head.stream, head.tags, names, tuple(kinds.values()))
+        rows = self._rows.get(shape)
+        if rows is None:
+            rows = self._rows[shape] = []
+            self._columns += len(head.tags) + len(names) + bounds.SHAPE_COSTS_COLUMNS
+            bounds.check(self._columns, bounds.SHAPE_COLUMNS_MAX, "columns of different shapes of lines")
+        rows.append(row)
 
     def _keep_open(self, line: int, start: int, first: int, end: int) -> bool:
         """As ``_keep``, for a record of several physical lines. False: it is not well formed as a whole."""
@@ -151,6 +159,7 @@ class ExactReader:
         size_max = self._rules.raw_bytes_max
         cut = f" (the first {size_max} of {end - start} bytes are kept)" if end - start > size_max else ""
         raw = self._body[start : min(end, start + size_max)]
+        bounds.check(len(self.rejects) + 1, bounds.REFUSED_LINES_MAX, "lines that can't be taken")
         self.rejects.append(Reject(f"{error}{cut}", raw, line + 1, _stream_of(raw, self._rules)))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from appliance.records import ARROW_OF, Batch, Kind, fold, widest
+from appliance.sources.codecs.line_protocol import bounds
 from appliance.sources.codecs.line_protocol.arrays import numbers_array
 from appliance.sources.codecs.line_protocol.values import BodyLines, Ints, Part
 
@@ -59,30 +60,75 @@ def to_batches(parts: Iterable[Part], body: bytes) -> tuple[Batch, ...]:
     streams: dict[str, list[Part]] = {}
     for part in sorted(parts, key=lambda part: int(part.lines[0])):
         streams.setdefault(fold(part.shape.stream), []).append(part)
-    return tuple(batch for same in streams.values() for batch in _stream_batches(same, body))
+    bounds.check(len(streams), bounds.BATCHES_MAX, "measurements")
+    batches: list[Batch] = []
+    cells = 0
+    for same in streams.values():
+        if len(same) == 1:
+            batches.append(_only_batch(same[0], body))
+            continue
+        slots = _slots(same)
+        cells += len(slots) * sum(len(part.lines) for part in same)
+        bounds.check(cells, bounds.CELLS_MAX, "cells, most of them empty")
+        batches += _merged_batches(same, slots, body)
+        bounds.check(len(batches), bounds.BATCHES_MAX, "measurements and changes of type")
+    return tuple(batches)
 
 
-def _stream_batches(parts: Sequence[Part], body: bytes) -> list[Batch]:
-    if len(parts) == 1:
-        part = parts[0]
-        data = pa.RecordBatch.from_arrays([part.ts, *part.arrays], names=["ts", *part.shape.tags, *part.shape.fields])
-        return [Batch(part.shape.stream, part.shape.tags, data, BodyLines(body, part.lines, part.starts, part.ends))]
+def _only_batch(part: Part, body: bytes) -> Batch:
+    data = pa.RecordBatch.from_arrays([part.ts, *part.arrays], names=["ts", *part.shape.tags, *part.shape.fields])
+    return Batch(part.shape.stream, part.shape.tags, data, BodyLines(body, part.lines, part.starts, part.ends))
+
+
+def _merged_batches(parts: Sequence[Part], slots: Sequence[_Slot], body: bytes) -> list[Batch]:
     lines = np.concatenate([part.lines for part in parts])
     order = None if (lines[1:] > lines[:-1]).all() else np.argsort(lines)
-    sizes = [len(part.lines) for part in parts]
-    slots = _slots(parts)
+    row_of = np.arange(len(lines))
+    if order is not None:
+        row_of[order] = np.arange(len(lines))
+    rows = _Rows(np.split(row_of, np.cumsum([len(part.lines) for part in parts])[:-1]), len(lines))
+    columns = ((slot.name, kind, rows.column(slot, kind)) for slot in slots for kind in _target_kinds(slot.kinds))
     whole = _Run(
         parts[0].shape.stream,
         _ordered(pa.concat_arrays([part.ts for part in parts]), order),
-        sorted(
-            ((slot.name, kind, _ordered(_whole(slot, kind, sizes), order)) for slot in slots for kind in _target_kinds(slot.kinds)),
-            key=lambda column: column[1] is not Kind.TAG,
-        ),
+        sorted(columns, key=lambda column: column[1] is not Kind.TAG),
         BodyLines(body, *(_ordered_ints([getattr(part, name) for part in parts], order) for name in ("lines", "starts", "ends"))),
     )
-    clashing = (slot for slot in slots if widest(slot.kinds) is None)
-    cuts = sorted({0, len(lines)}.union(*(_type_changes(slot, sizes, order) for slot in clashing)))
+    cuts = sorted({0, len(lines)}.union(*(rows.type_changes(slot) for slot in slots if widest(slot.kinds) is None)))
+    bounds.check(len(cuts), bounds.BATCHES_MAX, "changes of a column between types that do not fit")
+    bounds.check(len(cuts) * len(slots), bounds.SHAPE_COLUMNS_MAX, "columns in batches that changes of type make")
     return [whole.batch(start, stop) for start, stop in pairwise(cuts)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Where the records of each part come to lie."""
+
+    of_part: Sequence[Ints]
+    number: int
+
+    def column(self, slot: _Slot, kind: Kind) -> Any:
+        """The column over all rows; null where a part lacks it or has it in a type that does not fit ``kind``."""
+        held = {part: (came, array) for part, (came, array) in slot.arrays.items() if _CLASS[came] == _CLASS[kind]}
+        target = ARROW_OF[kind]
+        pieces = [array if came is kind else array.cast(target, safe=False) for came, array in held.values()]
+        chunks = pa.chunked_array(pieces, type=target)
+        whole = (chunks.unify_dictionaries() if kind is Kind.TAG else chunks).combine_chunks()
+        rows = np.concatenate([self.of_part[part] for part in held])
+        if len(rows) == self.number and (rows[1:] > rows[:-1]).all():
+            return whole
+        source = np.zeros(self.number, dtype=np.int64)
+        source[rows] = np.arange(len(rows))
+        return whole.take(numbers_array(source, pa.int64(), present=rows))
+
+    def type_changes(self, slot: _Slot) -> list[int]:
+        """The rows from which on a column of clashing types has another type than before."""
+        types = np.zeros(self.number, dtype=np.int8)
+        for part, (came, _) in slot.arrays.items():
+            types[self.of_part[part]] = _CLASS[came]
+        has = np.flatnonzero(types)
+        changes: list[int] = (has[1:][np.diff(types[has]) != 0]).tolist()
+        return changes
 
 
 def _slots(parts: Sequence[Part]) -> list[_Slot]:
@@ -102,20 +148,6 @@ def _target_kinds(kinds: Sequence[Kind]) -> list[Kind]:
     return [kind for kind in kinds if kind is not Kind.INT or Kind.FLOAT not in kinds]
 
 
-def _whole(slot: _Slot, kind: Kind, sizes: Sequence[int]) -> Any:
-    """The column over all parts; null where a part lacks it or has it in a type that does not fit ``kind``."""
-    target = ARROW_OF[kind]
-    pieces = []
-    for number, size in enumerate(sizes):
-        came, array = slot.arrays.get(number, (None, None))
-        if came is not None and array is not None and _CLASS[came] == _CLASS[kind]:
-            pieces.append(array if came is kind else array.cast(target, safe=False))
-        else:
-            pieces.append(pa.nulls(size, target))
-    chunks = pa.chunked_array(pieces, type=target)
-    return (chunks.unify_dictionaries() if kind is Kind.TAG else chunks).combine_chunks()
-
-
 def _ordered(array: Any, order: Ints | None) -> Any:
     return array if order is None else array.take(numbers_array(order, pa.int64()))
 
@@ -123,14 +155,3 @@ def _ordered(array: Any, order: Ints | None) -> Any:
 def _ordered_ints(arrays: Sequence[Ints], order: Ints | None) -> Ints:
     whole = np.concatenate(arrays)
     return whole if order is None else whole[order]
-
-
-def _type_changes(slot: _Slot, sizes: Sequence[int], order: Ints | None) -> list[int]:
-    """The rows from which on a column of clashing types has another type than before."""
-    came = [_CLASS[slot.arrays[number][0]] if number in slot.arrays else 0 for number in range(len(sizes))]
-    types = np.repeat(came, sizes)
-    if order is not None:
-        types = types[order]
-    has = np.flatnonzero(types)
-    changes: list[int] = (has[1:][np.diff(types[has]) != 0]).tolist()
-    return changes
