@@ -31,6 +31,10 @@ WAL_PAGES_CHECKPOINT = 1000
 FILE_NAME = "hot.sqlite"
 CLEAN = "clean_shutdown"
 PAGE_BYTES = 4096
+_MAGIC = b"SQLite format 3\0"
+_HEADER_BYTES = 100
+_VERSION_AT = slice(60, 64)
+"""Where the header has ``user_version`` (https://www.sqlite.org/fileformat.html, 1.3.16)."""
 _LETTER_BYTES = 200
 _PAGES_A_COMMIT = 4
 """Beside the rows themselves: the pages of the streams' and other small tables."""
@@ -77,8 +81,7 @@ class HotStore:
     def __init__(self, folder: Path, *, durability: str) -> None:
         """Opens or creates ``folder/hot.sqlite``. Raises ``StoreTooNew``, ``StoreDamaged`` or ``RetryLater``; nothing is touched then."""
         self.path = folder / FILE_NAME
-        wal = self.path.with_name(f"{FILE_NAME}-wal")
-        had_wal = wal.exists() and wal.stat().st_size > 0
+        had_wal = _has_wal(self.path)
         _prepare(self.path)
         self._pages = 0
         self._is_noted_open = False
@@ -350,12 +353,21 @@ def _prepare(path: Path) -> None:
 
 
 def _version(path: Path) -> int:
-    """The file's format. Read-only, since the last connection that may write would move the WAL into the file when it is closed."""
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    """The file's format; 0 of one that is not SQLite's. Looking touches nothing: no connection that could move a WAL into the file."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    version = int.from_bytes(header[_VERSION_AT], "big") if header.startswith(_MAGIC) else 0
+    if _has_wal(path):
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > FORMAT_VERSION:
         raise StoreTooNew(f"{path}: written by a later version (format {version}, this one knows {FORMAT_VERSION}); install that version")
     return version
+
+
+def _has_wal(path: Path) -> bool:
+    wal = path.with_name(f"{path.name}-wal")
+    return wal.exists() and wal.stat().st_size > 0
 
 
 def unusable(path: Path, error: sqlite3.Error) -> StoreDamaged | RetryLater:

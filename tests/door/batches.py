@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pyarrow as pa
@@ -15,8 +16,8 @@ from appliance.config import Config, load_config
 from appliance.records import TAG_TYPE, TS_TYPE, Batch, FileProgress, Format, Receipt, Reject, Submission
 from tests.clock import NOON_US
 
-LIMITS_OFF_DISK = "[limits]\ndisk_free_min = 1\n"
-"""Tests run on whatever disk there is."""
+FOR_TESTS = '[limits]\ndisk_free_min = 1\n[hot]\ncommit_every = "1ms"\n'
+"""Tests run on whatever disk there is, and don't wait for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,11 @@ def submission(
 
 
 def config(folder: Path, text: str = "") -> Config:
-    """The defaults with ``text`` (TOML) over them, and no limit for the disk unless ``text`` sets limits."""
-    file = folder.with_name(folder.name + ".toml")
-    file.write_text(text if "[limits]" in text else LIMITS_OFF_DISK + text)
-    return load_config(data_dir=folder, file=file)
+    """``text`` is TOML; without any, ``FOR_TESTS``."""
+    with NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(text or FOR_TESTS)
+        file.flush()
+        return load_config(data_dir=folder, file=Path(file.name))
 
 
 def open_box(folder: Path, text: str = "", *, clock: Clock | None = None, **more: Any) -> Box:

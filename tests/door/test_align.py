@@ -162,7 +162,9 @@ def test_what_is_refused_leaves_no_column_and_widens_none() -> None:
     found = align(batch("s", [at(0), at(1)], n=pa.array([math.nan, None]), new=[None, math.inf], extra=[None, 1.0]), known, LIMITS)
     assert found.data.num_rows == 0
     assert found.schema == known
-    found = align(batch("s", [at(0), at(1), None], n=pa.array([math.nan, None, None]), new=[None, 1.0, 1.0], extra=[1.0, None, 1.0]), known, LIMITS)
+    found = align(
+        batch("s", [at(0), at(1), None], n=pa.array([math.nan, None, None]), new=[None, 1.0, 1.0], extra=[1.0, None, 1.0]), known, LIMITS
+    )
     assert [(c.name, c.kind) for c in found.schema.columns] == [("n", Kind.INT), ("new", Kind.FLOAT)]
     check(found, [{"n": None, "new": 1.0}], refused={0: "'n' is not a finite number", 2: "the time is missing"}, kept=[1])
 
@@ -209,7 +211,8 @@ def test_a_long_value_of_other_rows_in_the_same_dictionary_harms_nobody() -> Non
 
 @pytest.mark.parametrize("name", ["_seq", "TS", "_SEQ"])
 def test_the_appliances_own_names_are_refused(name: str) -> None:
-    found = align(batch("s", [at(0), at(1)], x=[1, 2], **{name: [1, None]}), None, LIMITS)
+    fields: dict[str, Any] = {"x": [1, 2], name: [1, None]}
+    found = align(batch("s", [at(0), at(1)], **fields), None, LIMITS)
     check(found, [{"x": 2}], refused={0: f"field name {name!r} is the appliance's own"}, kept=[1])
 
 
@@ -224,12 +227,14 @@ def test_the_appliances_own_names_are_refused(name: str) -> None:
     ],
 )
 def test_names_that_no_column_can_have_are_refused(name: str, reason: str) -> None:
-    check(align(batch("s", [at(0), at(1)], x=[1, 2], **{name: [1, None]}), None, LIMITS), [{"x": 2}], refused={0: reason}, kept=[1])
+    fields: dict[str, Any] = {"x": [1, 2], name: [1, None]}
+    check(align(batch("s", [at(0), at(1)], **fields), None, LIMITS), [{"x": 2}], refused={0: reason}, kept=[1])
 
 
 @pytest.mark.parametrize("name", ['"quoted"', "select", "with space", "..", "a/b", "naïve", "x" * 1024, "日本"])
 def test_any_other_name_is_taken(name: str) -> None:
-    check(align(batch("s", [at(0)], **{name: [1]}), None, LIMITS), [{name: 1}])
+    fields: dict[str, Any] = {name: [1]}
+    check(align(batch("s", [at(0)], **fields), None, LIMITS), [{name: 1}])
 
 
 def test_a_stream_has_a_limit_of_columns() -> None:
@@ -265,7 +270,9 @@ def test_a_declaration_that_comes_too_late_changes_nothing() -> None:
 
 
 def test_fields_may_come_as_dictionaries() -> None:
-    found = align(batch("s", [at(0), at(1)], n=pa.array([5, 5]).dictionary_encode(), t=pa.array(["a", "b"]).dictionary_encode()), None, LIMITS)
+    found = align(
+        batch("s", [at(0), at(1)], n=pa.array([5, 5]).dictionary_encode(), t=pa.array(["a", "b"]).dictionary_encode()), None, LIMITS
+    )
     check(found, [{"n": 5, "t": "a"}, {"n": 5, "t": "b"}])
 
 

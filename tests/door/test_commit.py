@@ -17,7 +17,7 @@ from tests.clock import FakeClock
 from tests.door.batches import at, batch, ring_rows, rows_of, send, submission
 from tests.door.conftest import Opens
 
-LIMITS = "[limits]\ndisk_free_min = 1\n"
+LIMITS = "[hot]\ncommit_every = '1ms'\n[limits]\ndisk_free_min = 1\n"
 
 
 def together(box: Box, *submissions: Submission) -> list[Receipt | BaseException]:
@@ -221,7 +221,9 @@ def test_any_other_name_is_a_stream(opens: Opens, name: str) -> None:
 def test_names_from_a_file_system_may_be_no_text(opens: Opens) -> None:
     box = opens()
     progress = FileProgress("d" * 64, "b\udcff.csv", 10, 10, True, "s")
-    receipt = send(box, batch("s", [at(0)], x=[1]), source="drop:b\udcff.csv", rejects=(Reject("r\udcff", b"", 1, "s\udcff"),), progress=progress)
+    receipt = send(
+        box, batch("s", [at(0)], x=[1]), source="drop:b\udcff.csv", rejects=(Reject("r\udcff", b"", 1, "s\udcff"),), progress=progress
+    )
     assert receipt.records == 1
     assert letters(box)[0][:4] == ("drop:b\\udcff.csv", "s\\udcff", "lp", "r\\udcff")
     assert read(box, "SELECT name FROM file") == [("b\\udcff.csv",)]
@@ -230,7 +232,9 @@ def test_names_from_a_file_system_may_be_no_text(opens: Opens) -> None:
 def test_there_is_a_limit_of_streams(opens: Opens) -> None:
     box = opens(LIMITS + "streams_max = 2\n")
     send(box, batch("a", [at(0)], x=[1]))
-    first, second = together(box, submission(batch("b", [at(0)], x=[1])), submission(batch("c", [at(0)], x=[1]), batch("a", [at(1)], x=[2])))
+    first, second = together(
+        box, submission(batch("b", [at(0)], x=[1])), submission(batch("c", [at(0)], x=[1]), batch("a", [at(1)], x=[2]))
+    )
     assert isinstance(first, Receipt)
     assert isinstance(second, Receipt)
     assert (first.records, second.records) == (1, 1)
@@ -273,14 +277,16 @@ def test_records_from_the_future_count_as_series_too(opens: Opens) -> None:
 def test_a_million_tag_values_stay_within_the_limit(opens: Opens) -> None:
     box = opens(LIMITS + "series_max = 1000\n")
     rows = 20_000
-    for start in range(0, 1_000_000, rows * 10):
+    for start in range(0, 1_000_000, 400_000):
         values = pa.array([f"v{i}" for i in range(start, start + rows)]).dictionary_encode()
-        data = pa.RecordBatch.from_arrays([pa.array([at(0)] * rows, pa.timestamp("us")), values, pa.array([1] * rows)], names=["ts", "t", "x"])
+        data = pa.RecordBatch.from_arrays(
+            [pa.array([at(0)] * rows, pa.timestamp("us")), values, pa.array([1] * rows)], names=["ts", "t", "x"]
+        )
         send(box, Batch("a", ("t",), data))
     book = box.committer.books["a"]
     assert len(book.series) == 1000
     assert len(book.last.rows()[0]) == 1000
-    assert read(box, "SELECT count(*) FROM dead_letter") == [(99_000,)]
+    assert read(box, "SELECT count(*) FROM dead_letter") == [(59_000,)]
 
 
 def test_a_files_progress_is_committed_with_its_records(opens: Opens) -> None:
