@@ -7,7 +7,7 @@ so that it can be replayed alone. The event time is the first of ``TIME_NAMES`` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -31,7 +31,7 @@ from appliance.sources.codecs.casting import (
 )
 from appliance.sources.codecs.content import Content
 from appliance.sources.codecs.csv_layout import HEADER_BYTES_MAX, Layout, csv_ends, read_layout, record_pattern
-from appliance.sources.codecs.csv_rows import BlockRecords, CsvOrigin
+from appliance.sources.codecs.csv_rows import BlockRecords, CsvOrigin, is_utf8
 from appliance.sources.codecs.pieces import Piece, Pieces, Target, arrival_times
 from appliance.sources.codecs.times import TIME_NAMES, to_us
 
@@ -40,6 +40,7 @@ EXACT_BYTES = 32 * 1024
 """A part of a block that does not fit its types is halved until it is this small, then read as text."""
 _READ_AS = {Kind.TAG: TAG_TYPE, Kind.FLOAT: pa.float64(), Kind.INT: pa.int64(), Kind.BOOL: pa.bool_(), Kind.TEXT: pa.string()}
 _INT_LIMIT = 2.0**63
+COUNTED_ALIKE = "the records of a block are counted alike by PyArrow and by our own pattern"
 
 
 def read_csv(content: Content, target: Target, *, start: int = 0) -> Pieces:
@@ -88,11 +89,10 @@ class _CsvParser:
         """At once where that goes, else in halves, so that only few records need the exact way."""
         records = BlockRecords(self._layout.header, Block(data=data, line=line, end=len(data)), self._pattern)
         if b"\0" not in data:
-            try:
-                yield self._from_typed(records, self._read(data, self._types()))
-                return
-            except (pa.ArrowInvalid, UnicodeDecodeError):
-                pass
+            for skipping in (False, True) if is_utf8(data) else (False,):
+                with suppress(pa.ArrowInvalid, UnicodeDecodeError):
+                    yield self._from_typed(records, skipping=skipping)
+                    return
         half = self._ends(data[: len(data) // 2], False) if len(data) > EXACT_BYTES else 0
         if half == 0:
             yield self._from_text(records)
@@ -102,9 +102,16 @@ class _CsvParser:
 
     # --- the usual way: every cell has the type of its column
 
-    def _from_typed(self, records: BlockRecords, table: pa.Table) -> Parsed:
+    def _from_typed(self, records: BlockRecords, *, skipping: bool) -> Parsed:
+        """Raises ``ArrowInvalid`` where a cell does not fit; ``skipping`` leaves out rows of a wrong length, which costs a thread."""
+        misshapen: dict[int, str] = {}
+        invalid = _skip_into(misshapen, None) if skipping else None
+        table = self._read(records.block.data, self._types(), invalid=invalid)
+        rows = [record for record in range(len(records.spans)) if record not in misshapen] if misshapen else None
+        rejects = self._rejects(CsvOrigin(records, None), misshapen)
         if table.num_rows == 0:
-            return None, ()
+            return None, rejects
+        assert rows is None or table.num_rows == len(rows), COUNTED_ALIKE
         sieve = Sieve(table.num_rows)
         columns: dict[str, Any] = {}
         for name in self._names:
@@ -118,7 +125,7 @@ class _CsvParser:
             if kind is Kind.FLOAT:
                 mark_not_finite(name, column, sieve)
             columns[name] = empty_to_null(column) if kind in (Kind.TAG, Kind.TEXT) else column
-        return self._finish(columns, sieve, CsvOrigin(records, None))
+        return self._finish(columns, sieve, CsvOrigin(records, rows), rejects)
 
     # --- the exact way: rows that are no records, cells that don't fit
 
@@ -126,20 +133,13 @@ class _CsvParser:
         unreadable = records.not_text()
         good = [record for record in range(len(records.spans)) if record not in unreadable]
         misshapen: dict[int, str] = {}
-
-        def skip(row: Any) -> str:
-            misshapen[good[row.number - 1]] = f"{row.actual_columns} columns where the header has {row.expected_columns}"
-            return "skip"
-
-        table = self._read(records.join(good), dict.fromkeys(self._names, pa.string()), invalid=skip)
+        table = self._read(records.join(good), dict.fromkeys(self._names, pa.string()), invalid=_skip_into(misshapen, good))
         rows = [record for record in good if record not in misshapen]
-        assert table.num_rows == len(rows), "the records of a block are counted alike by both readers"
-        refused = sorted({**unreadable, **misshapen}.items())
-        rejects = tuple(self._reject(CsvOrigin(records, None), record, reason) for record, reason in refused)
+        assert table.num_rows == len(rows), COUNTED_ALIKE
+        rejects = self._rejects(CsvOrigin(records, None), {**unreadable, **misshapen})
         if not rows:
             return None, rejects
-        batch, more = self._finish(*self._cast(table), CsvOrigin(records, rows))
-        return batch, tuple(sorted((*rejects, *more), key=lambda reject: reject.line))
+        return self._finish(*self._cast(table), CsvOrigin(records, rows), rejects)
 
     def _cast(self, table: pa.Table) -> tuple[dict[str, Any], Sieve]:
         sieve = Sieve(table.num_rows)
@@ -158,19 +158,19 @@ class _CsvParser:
 
     # --- both ways
 
-    def _finish(self, columns: dict[str, Any], sieve: Sieve, origin: CsvOrigin) -> Parsed:
+    def _finish(self, columns: dict[str, Any], sieve: Sieve, origin: CsvOrigin, refused: tuple[Reject, ...]) -> Parsed:
         """Event times, the refused rows out, types and order of a batch."""
         times = self._event_times(columns.pop(self._time) if self._time else None, sieve)
         tags = tuple(name for name in columns if self._kinds[name] is Kind.TAG)
         order = [*tags, *(name for name in columns if name not in tags)]
         data = pa.record_batch([times, *(to_arrow(columns[name], self._kinds[name]) for name in order)], names=["ts", *order])
-        rejects = tuple(self._reject(origin, row, reason) for row, reason in sorted(sieve.bad.items()))
+        rejects = (*refused, *self._rejects(origin, sieve.bad))
         kept = sieve.kept()
         if kept is not None:
             data = data.take(kept)
             origin = CsvOrigin(origin.records, [origin.record(row) for row in kept.to_pylist()])
         batch = Batch(stream=self._target.stream, tags=tags, data=data, origin=origin) if data.num_rows else None
-        return batch, rejects
+        return batch, tuple(sorted(rejects, key=lambda reject: reject.line))
 
     def _event_times(self, column: Any, sieve: Sieve) -> pa.Array:
         arrivals = arrival_times(sieve.rows, self._target.clock.now_us())
@@ -182,27 +182,31 @@ class _CsvParser:
         sieve.mark(pc.and_(pc.is_valid(cells), pc.is_null(times)), lambda row: f"column {name}: {shown(cells[row].as_py())} is no time")
         return pc.coalesce(times, arrivals) if times.null_count else times
 
-    def _reject(self, origin: CsvOrigin, row: int, reason: str) -> Reject:
-        return Reject(reason=reason, raw=origin.raw(row), line=origin.line(row), stream=self._target.stream)
+    def _rejects(self, origin: CsvOrigin, bad: dict[int, str]) -> tuple[Reject, ...]:
+        stream = self._target.stream
+        return tuple(
+            Reject(reason=reason, raw=origin.raw(row), line=origin.line(row), stream=stream) for row, reason in sorted(bad.items())
+        )
 
     # --- kinds of the columns
 
     def _settle(self, first: bytes) -> None:
         """Decide from the first block what each column is; a column without a value there is decided when one comes."""
+        inferred = True
         try:
             if b"\0" in first:
                 raise pa.ArrowInvalid("zero bytes are for the exact way")
             seen = self._read(first, {name: _READ_AS[kind] for name in self._names if (kind := self._target.kind_of(name)) is not None})
         except (pa.ArrowInvalid, UnicodeDecodeError):
-            seen = self._read_leniently(first)
+            seen, inferred = self._read_leniently(first), False
         self._time, self._time_as = self._settle_time(seen, first)
         for name in self._names:
-            kind = self._target.kind_of(name)
-            if kind is None:
-                kind = _kind_of(seen[name])
-                if kind is Kind.TEXT or (kind is Kind.FLOAT and _has_beyond_64_bits(seen[name])):
-                    kind = kind_of_text(_one(self._read_leniently(first, only=name)[name]))
-            if kind is not None and name != self._time:
+            if name == self._time:
+                continue
+            kind = self._target.kind_of(name) or (_kind_of(seen[name]) if inferred else kind_of_text(_one(seen[name])))
+            if inferred and kind is Kind.FLOAT and self._target.kind_of(name) is None and _has_beyond_64_bits(seen[name]):
+                kind = kind_of_text(_one(self._read_leniently(first, only=name)[name]))
+            if kind is not None:
                 self._kinds[name] = kind
 
     def _settle_time(self, seen: pa.Table, first: bytes) -> tuple[str | None, pa.DataType]:
@@ -263,6 +267,19 @@ class _CsvParser:
                 false_values=list(FALSE_WORDS),
             ),
         )
+
+
+def _skip_into(misshapen: dict[int, str], records: Sequence[int] | None) -> Callable[[Any], str]:
+    """A handler that notes each row of a wrong length; ``records``: what the rows are by number, None: themselves."""
+
+    def skip(row: Any) -> str:
+        place = row.number - 1
+        misshapen[place if records is None else records[place]] = (
+            f"{row.actual_columns} columns where the header has {row.expected_columns}"
+        )
+        return "skip"
+
+    return skip
 
 
 def _one(column: Any) -> Any:

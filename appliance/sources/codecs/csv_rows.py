@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from appliance.sources.codecs.blocks import Block
 
@@ -83,6 +84,10 @@ class CsvOrigin:
 
 def record_spans(data: bytes, pattern: re.Pattern[bytes]) -> list[Span]:
     """Begin and end of each record; empty lines are none."""
+    if b'"' not in data and data.count(b"\r") == data.count(b"\r\n"):
+        lines = data.split(b"\n")
+        ends = accumulate(len(line) + 1 for line in lines)
+        return [(end - len(line) - 1, min(end, len(data))) for line, end in zip(lines, ends, strict=True) if line and line != b"\r"]
     return [match.span() for match in pattern.finditer(data) if match.group().strip(b"\r\n")]
 
 

@@ -269,10 +269,10 @@ def _flat(table: pa.Table) -> dict[str, Any]:
 
 
 def _lines_with_text(data: bytes) -> int:
-    """How many lines are not blank."""
-    if data[:1] in b"\r\n \t" or any(blank in data for blank in (b"\n\n", b"\n\r", b"\n ", b"\n\t")):
-        return len(lines_of(data, 1))
-    return data.count(b"\n") + (not data.endswith(b"\n"))
+    """How many lines are not blank; counted at once where each begins with an object."""
+    lines = data.count(b"\n") + (not data.endswith(b"\n"))
+    begun = data.count(b"\n{") + data.startswith(b"{")
+    return lines if lines == begun else len(lines_of(data, 1))
 
 
 def _has_empty_row(columns: Iterable[Any]) -> bool:
