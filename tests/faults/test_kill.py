@@ -72,9 +72,7 @@ def test_what_was_acknowledged_survives_kills_at_random_moments(tmp_path: Path) 
         service.start()
         load = Load(service.port, ledger).start()
         target = rng.randrange(1, LOADED_ROWS_MAX)
-        wait_for(
-            lambda load=load, target=target: load.acknowledged >= target, what=f"{target} acknowledgements; seed {seed}; {service.said()}"
-        )
+        wait_for(partial(load.has, target), what=f"{target} acknowledgements; seed {seed}; {service.said()}")
         service.kill()
         load.stop()
     service.start()

@@ -183,7 +183,7 @@ def test_the_lake_says_the_same_to_duckdb_polars_and_pandas_as_to_the_appliance(
     service.stop()
     glob = str(tmp_path / "data" / "lake" / "room" / "**" / "*.parquet")
     counts = {
-        "duckdb": duckdb.sql(f"SELECT count(*), sum(temperature) FROM '{glob}'").fetchall()[0],
+        "duckdb": duckdb.execute(f"SELECT count(*), sum(temperature) FROM '{glob}'").fetchall()[0],
         "polars": pl.scan_parquet(files).select(pl.len(), pl.col("temperature").sum()).collect().row(0),
         "pandas": (lambda t: (len(t), t["temperature"].sum()))(pd.concat(pd.read_parquet(f, partitioning=None) for f in files)),
     }
