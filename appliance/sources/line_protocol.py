@@ -19,13 +19,12 @@ from appliance.observe.status import SourceStatus
 from appliance.options import LimitOptions, LineProtocolSource
 from appliance.sources.line_sockets.feeder import Door, Feeder
 from appliance.sources.line_sockets.gather import Gather
-from appliance.sources.line_sockets.tcp import TcpListener
+from appliance.sources.line_sockets.tcp import BACKLOG, TcpListener
 from appliance.sources.line_sockets.udp import UdpReader
 from appliance.units import parse_address
 
 GATHER_BYTES_MAX: Final = 16 * 1024 * 1024
 """Lines of one socket that wait for the door."""
-BACKLOG: Final = 128
 STOP_S_MAX: Final = 10.0
 
 

@@ -40,6 +40,8 @@ class ListenerState:
 
     connections_max: int
     head_timeout_s: float
+    descriptor_max: int
+    """A connection with this descriptor or a higher one is closed at once: the rest is for the store."""
     open: int = 0
     refused: int = 0
     """Connections turned away because there were too many."""
@@ -69,11 +71,12 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         listener = self._listener
         listener.open += 1
-        if listener.open > listener.connections_max:
-            listener.refused += 1
-            self._turn_away(transport)
-            return
         sock = transport.get_extra_info("socket")
+        is_scarce = sock.fileno() >= listener.descriptor_max
+        if is_scarce or listener.open > listener.connections_max:
+            listener.refused += 1
+            self._turn_away(transport, at_once=is_scarce)
+            return
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         super().connection_made(transport)
@@ -169,9 +172,12 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.write(_plain(status, message))
         self.transport.close()
 
-    def _turn_away(self, transport: asyncio.Transport) -> None:
+    def _turn_away(self, transport: asyncio.Transport, *, at_once: bool) -> None:
         self._turned_away = True
         self.transport = transport
+        if at_once:
+            transport.abort()
+            return
         transport.write(_plain(503, "too many connections", retry_after_s=1))
         if transport.can_write_eof():
             transport.write_eof()

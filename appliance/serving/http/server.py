@@ -18,8 +18,10 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from appliance.clock import US_PER_S, Clock
+from appliance.observe.descriptors import client_descriptor_max
 from appliance.options import HttpOptions
 from appliance.serving.http.connection import GuardedProtocol, ListenerState
+from appliance.serving.http.sockets import BACKLOG
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,8 @@ KEEP_ALIVE_S: Final = 75
 HEAD_TIMEOUT_S_MAX: Final = 30.0
 LOCAL_CONNECTIONS_MAX: Final = 64
 """On the unix socket, apart from those on TCP, so that no crowd there keeps the operator out."""
+ACCEPTED_AT_ONCE: Final = 8
+"""Connections accepted before the first of them is looked at: fewer than the descriptors that are kept back."""
 DATE_EVERY_S: Final = 1.0
 
 
@@ -54,8 +58,9 @@ class HttpServer:
         self._paths: list[Path] = []
         self._date_task: asyncio.Task[None] | None = None
         head_timeout_s = min(options.read_timeout_s, HEAD_TIMEOUT_S_MAX)
-        self.tcp = ListenerState(connections_max=options.connections_max, head_timeout_s=head_timeout_s)
-        self.local = ListenerState(connections_max=LOCAL_CONNECTIONS_MAX, head_timeout_s=head_timeout_s)
+        descriptor_max = client_descriptor_max()
+        self.tcp = ListenerState(options.connections_max, head_timeout_s, descriptor_max)
+        self.local = ListenerState(LOCAL_CONNECTIONS_MAX, head_timeout_s, descriptor_max)
 
     async def start(self, sockets: Sequence[socket.socket], *, remove_at_end: Sequence[Path] = ()) -> None:
         """Serves on ``sockets`` (bound and listening, TCP or unix) from now on, and closes them in ``stop``.
@@ -68,7 +73,9 @@ class HttpServer:
             self._set_date()
             self._date_task = loop.create_task(self._keep_date(), name="http-date")
         for sock in sockets:
-            self._servers.append(await loop.create_server(self._factory(loop, is_local=sock.family == socket.AF_UNIX), sock=sock))
+            factory = self._factory(loop, is_local=sock.family == socket.AF_UNIX)
+            self._servers.append(await loop.create_server(factory, sock=sock, backlog=ACCEPTED_AT_ONCE))
+            sock.listen(BACKLOG)  # asyncio has set it to what it accepts at once
 
     async def stop(self, *, grace_s: float = 10.0) -> None:
         """Accepts nothing more, waits for the answers under way, and cancels what is not done after ``grace_s``."""

@@ -10,6 +10,7 @@ import asyncio
 import socket
 from typing import Final
 
+from appliance.observe.descriptors import client_descriptor_max
 from appliance.records import Reject
 from appliance.sources.line_sockets.gather import Gather
 
@@ -20,6 +21,9 @@ CARRY_BYTES_EACH: Final = 32 * 1024
 KEPT_BYTES_MAX: Final = 64 * 1024
 """What a dead letter keeps of a line that is too long."""
 CONNECTIONS_MAX: Final = 256
+BACKLOG: Final = 128
+ACCEPTED_AT_ONCE: Final = 8
+"""Connections accepted before the first of them is looked at."""
 LOOK_S: Final = 0.005
 """How often a paused listener looks whether there is room again."""
 
@@ -32,6 +36,7 @@ class TcpListener:
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
         self._look: asyncio.TimerHandle | None = None
+        self._descriptor_max = client_descriptor_max()
         self.carried = 0
         """Bytes of unfinished lines."""
         self.refused = 0
@@ -41,7 +46,8 @@ class TcpListener:
 
     async def start(self, sock: socket.socket) -> None:
         """Accepts on a bound socket from now on."""
-        self._server = await asyncio.get_running_loop().create_server(lambda: _Connection(self), sock=sock)
+        self._server = await asyncio.get_running_loop().create_server(lambda: _Connection(self), sock=sock, backlog=ACCEPTED_AT_ONCE)
+        sock.listen(BACKLOG)  # asyncio has set it to what it accepts at once
 
     async def stop(self) -> None:
         """Accepts nothing more and closes every connection; whole lines that were read are in the ``Gather``."""
@@ -63,7 +69,8 @@ class TcpListener:
 
     def joined(self, connection: _Connection) -> bool:
         """Whether there is room for one more."""
-        if len(self._connections) >= CONNECTIONS_MAX:
+        is_scarce = connection.transport.get_extra_info("socket").fileno() >= self._descriptor_max
+        if is_scarce or len(self._connections) >= CONNECTIONS_MAX:
             self.refused += 1
             return False
         self._connections.add(connection)
