@@ -22,10 +22,8 @@ Words = npt.NDArray[np.uint64]
 Bytes = npt.NDArray[np.uint8]
 Bad = Flags | None
 
-WIDE = 32
-"""Bytes that are fetched at once where many are compared: a fetch costs the same for 1 as for 32."""
 PAD = 32
-"""Zero bytes before and after the text: words are read from 24 bytes before a cell on, and ``WIDE`` bytes from its last one on."""
+"""Zero bytes before and after the text: words are read from 24 bytes before a cell on."""
 _ALL = (1 << 64) - 1
 FIRST_BYTES: Words = np.array([(1 << (8 * n)) - 1 for n in range(9)], dtype=np.uint64)
 """``word & FIRST_BYTES[n]``: its first n bytes (little-endian)."""
@@ -38,12 +36,13 @@ _INLINE_MAX = 12
 """Bytes of a string that Arrow's string views hold in the view itself."""
 
 
-def _word(text: bytes) -> int:
+def word(text: bytes) -> int:
+    """Up to eight bytes as they stand in a word of a page, zeros after them."""
     return int.from_bytes(text, "little")
 
 
-_TRUE = tuple(map(_word, (b"t", b"T", b"true", b"True", b"TRUE")))
-_FALSE = tuple(map(_word, (b"f", b"F", b"false", b"False", b"FALSE")))
+_TRUE = tuple(map(word, (b"t", b"T", b"true", b"True", b"TRUE")))
+_FALSE = tuple(map(word, (b"f", b"F", b"false", b"False", b"FALSE")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +67,6 @@ class Page:
             data[PAD + size] = 0x0A
         words: Words = np.ndarray((len(data) - 7,), dtype="<u8", buffer=data.data, strides=(1,))
         return Page(data, words, PAD - start)
-
-    def wide(self, starts: Ints) -> Words:
-        """The ``WIDE`` bytes from each of ``starts`` on, as four words along a new last axis."""
-        records = np.ndarray((len(self.data) - WIDE + 1,), dtype=f"V{WIDE}", buffer=self.data.data, strides=(1,))
-        return records[starts].view("<u8").reshape(*starts.shape, WIDE // 8)
 
 
 def first_bytes(words: Words, count: Ints) -> Words:
@@ -153,7 +147,7 @@ def read_bools(page: Page, starts: Ints, ends: Ints) -> tuple[Flags, Bad]:
     """The ten words for true and false."""
     length = ends - starts
     words = first_bytes(page.words[starts], length)
-    true, false = (np.logical_or.reduce([words == word for word in side]) for side in (_TRUE, _FALSE))
+    true, false = (np.logical_or.reduce([words == each for each in side]) for side in (_TRUE, _FALSE))
     bad: Flags = ~(true | false) | (length > 8)
     return true, bad if bad.any() else None
 

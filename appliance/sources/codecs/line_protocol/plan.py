@@ -10,7 +10,7 @@ import numpy as np
 
 from appliance.records import Kind
 from appliance.sources.codecs.line_protocol import grammar
-from appliance.sources.codecs.line_protocol.cells import FIRST_BYTES, WIDE, Page, Words
+from appliance.sources.codecs.line_protocol.cells import FIRST_BYTES, Page, Words, word
 from appliance.sources.codecs.line_protocol.values import Flags, Ints, Shape
 
 KINDS = (Kind.FLOAT, Kind.INT, Kind.BOOL, Kind.TEXT)
@@ -26,16 +26,6 @@ _NO_MEASUREMENT = (b"", b"#", b" ", b"\t")
 
 
 @dataclass(frozen=True, slots=True)
-class _Compared:
-    """The ``WIDE`` bytes of all keys that are longer than ``done``, from there on."""
-
-    done: int
-    rows: Ints
-    masks: Words
-    bytes: Words
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """How the lines of one shape are read."""
 
@@ -46,22 +36,28 @@ class Plan:
     """Which fields are of a type; types without any are left out."""
     lengths: Ints
     """Of the measurement and each key in bytes, as a column."""
-    compared: tuple[_Compared, ...]
+    word_key: Ints
+    """Of each word that is compared: its key's row, …"""
+    word_offset: Ints
+    """… where in the key it begins (a column), …"""
+    word_mask: Words
+    """… which of its bytes belong to the key (a column), …"""
+    word_bytes: Words
+    """… and what they must be (a column)."""
 
     def unlike(self, page: Page, starts: Ints, ends: Ints) -> Flags:
         """The lines (columns) whose measurement and keys (rows) are not exactly this shape's."""
         bad: Flags = (ends - starts != self.lengths).any(axis=0)
+        if bad.all():
+            return bad
         if bad.any():
             starts = np.where(bad, starts[:, int(np.argmin(bad)), None], starts)  # keeps what is read within bounds
-            if bad.all():
-                return bad
-        step = max(1, _COMPARED_BYTES // (WIDE * len(self.lengths)))
-        for each in self.compared:
-            for begin in range(0, starts.shape[1], step):
-                words = page.wide(starts[each.rows, begin : begin + step] + each.done)
-                words &= each.masks
-                words ^= each.bytes
-                bad[begin : begin + step] |= np.bitwise_or.reduce(words, axis=(0, 2)) != 0
+        step = max(1, _COMPARED_BYTES // (8 * len(self.word_key)))
+        for begin in range(0, starts.shape[1], step):
+            words = page.words[starts[self.word_key, begin : begin + step] + self.word_offset]
+            words &= self.word_mask
+            words ^= self.word_bytes
+            bad[begin : begin + step] |= np.bitwise_or.reduce(words, axis=0) != 0
         return bad
 
 
@@ -79,15 +75,15 @@ def plan_of(names: tuple[bytes, ...], tags: int, kinds: bytes, name_bytes_max: i
         return None
     numbers = np.frombuffer(kinds, dtype=np.uint8).astype(np.uint64)
     rows = {kind: np.flatnonzero(numbers == number) for number, kind in enumerate(KINDS, start=1) if number in kinds}
-    longest = max(map(len, names))
-    compared = tuple(_compared(names, done) for done in range(0, longest, WIDE))
-    return Plan(shape, numbers[:, None], rows, np.array([len(name) for name in names])[:, None], compared)
-
-
-def _compared(names: tuple[bytes, ...], done: int) -> _Compared:
-    rows = [row for row, name in enumerate(names) if len(name) > done]
-    text = b"".join(names[row][done : done + WIDE].ljust(WIDE, b"\0") for row in rows)
-    left = np.array([[len(names[row]) - done - word for word in range(0, WIDE, 8)] for row in rows])
-    masks = FIRST_BYTES[np.clip(left, 0, 8)]
-    words: Words = np.frombuffer(text, dtype="<u8").reshape(len(rows), 1, WIDE // 8)
-    return _Compared(done, np.array(rows), masks[:, None, :], words)
+    words = [(key, offset) for key, name in enumerate(names) for offset in range(0, len(name), 8)]
+    wanted = [names[key][offset : offset + 8] for key, offset in words]
+    return Plan(
+        shape,
+        numbers[:, None],
+        rows,
+        np.array([len(name) for name in names])[:, None],
+        np.array([key for key, _ in words]),
+        np.array([offset for _, offset in words])[:, None],
+        FIRST_BYTES[[len(text) for text in wanted]][:, None],
+        np.array([word(text) for text in wanted], dtype=np.uint64)[:, None],
+    )
