@@ -100,9 +100,12 @@ def ask_service(question: Question, data_dir: Path, write: Write, progress: Prog
         connection.request("POST", "/api/query", body=json.dumps(asked).encode(), headers={"Content-Type": "application/json"})
         while not select.select([connection.sock], [], [], TICK_S)[0]:
             progress.show(_status(data_dir, question.id))
-        body = _body(connection, question, data_dir, write if not question.explain else None)
+        pieces = _pieces(connection, question, data_dir)
         if question.explain:
-            _write_explain(json.loads(body), write, as_json=as_json)
+            _write_explain(json.loads(b"".join(pieces)), write, as_json=as_json)
+        else:
+            for piece in pieces:
+                write(piece)
     except KeyboardInterrupt:
         _cancel(data_dir, question.id)
         raise
@@ -206,22 +209,26 @@ def _sink(output: Path | None, *, on_terminal: bool) -> Iterator[Write]:
             place.unlink(missing_ok=True)
 
 
-def _body(connection: UnixConnection, question: Question, data_dir: Path, write: Write | None) -> bytes:
-    """Hands the answer's bytes to ``write``, or returns them where there is none."""
+def _pieces(connection: UnixConnection, question: Question, data_dir: Path) -> Iterator[bytes]:
+    """The answer's bytes as they come. Raises the service's refusal, or ``QueryRefused`` where the answer breaks off."""
     try:
         answer = connection.getresponse()
         if answer.status != 200:
             raise refusal(answer.status, answer.read(), answer.headers.get("Retry-After"))
-        kept = []
-        while piece := answer.read(READ_BYTES):
-            if write is None:
-                kept.append(piece)
-            else:
-                write(piece)
+        piece = answer.read(READ_BYTES)
     except (HTTPException, ConnectionError) as e:
-        said = (_status(data_dir, question.id) or {}).get("error")
-        raise QueryRefused(said or f"the answer broke off ({type(e).__name__}); the service's log says why") from e
-    return b"".join(kept)
+        raise _broken(question, data_dir, e) from e
+    while piece:
+        yield piece
+        try:
+            piece = answer.read(READ_BYTES)
+        except (HTTPException, ConnectionError) as e:
+            raise _broken(question, data_dir, e) from e
+
+
+def _broken(question: Question, data_dir: Path, error: Exception) -> QueryRefused:
+    said = (_status(data_dir, question.id) or {}).get("error")
+    return QueryRefused(said or f"the answer broke off ({type(error).__name__}); the service's log says why")
 
 
 def _status(data_dir: Path, query_id: str) -> dict[str, Any] | None:

@@ -86,11 +86,12 @@ class Planner:
     def __init__(self) -> None:
         self.connection = duckdb.connect(":memory:", config={**_ALWAYS, "threads": 1, "memory_limit": "64MiB"})
         self.connection.execute("SET TimeZone = 'UTC'")
-        known = {row[0] for row in self.connection.execute("SELECT name FROM duckdb_optimizers()").fetchall()}
-        self.connection.execute(f"SET disabled_optimizers = {literal(','.join(sorted(known - pruning.OPTIMIZERS)))}")
+        self._optimizers = frozenset(row[0] for row in self.connection.execute("SELECT name FROM duckdb_optimizers()").fetchall())
+        self.connection.execute("SET allowed_configs = ['disabled_optimizers']")
         self.connection.execute("SET temp_directory = ''")
         self.connection.execute("SET enable_external_access = false")
         self.connection.execute("SET lock_configuration = true")
+        self._use(pruning.OPTIMIZERS)
         _add_now(self.connection)
         self._tables: dict[str, TableInfo] = {}
 
@@ -98,6 +99,22 @@ class Planner:
         """What ``sql`` can touch of each table. Raises ``ValueError`` where that can't be found out."""
         self._prepare(tables)
         freeze_now(self.connection, sql, now_us=now_us)
+        try:
+            return self._needs(sql)
+        except pruning.NotWritten as e:
+            error = e
+        try:
+            for optimizers in pruning.ATTEMPTS[1:]:
+                self._use(optimizers)
+                try:
+                    return self._needs(sql)
+                except pruning.NotWritten as e:
+                    error = e
+        finally:
+            self._use(pruning.OPTIMIZERS)
+        raise error
+
+    def _needs(self, sql: str) -> Mapping[str, pruning.Need]:
         row = self.connection.execute("SELECT json_serialize_plan(?::VARCHAR, optimize := true)", [sql]).fetchone()
         assert row is not None
         try:
@@ -105,6 +122,9 @@ class Planner:
         except (msgspec.DecodeError, RecursionError) as e:
             raise ValueError(f"the plan can't be decoded: {e}") from e
         return pruning.needs(plan)
+
+    def _use(self, optimizers: frozenset[str]) -> None:
+        self.connection.execute(f"SET disabled_optimizers = {literal(','.join(sorted(self._optimizers - optimizers)))}")
 
     def _prepare(self, tables: Iterable[TableInfo]) -> None:
         """Empty tables of these columns; those of earlier queries are kept as long as they are the same."""

@@ -1,4 +1,5 @@
-"""A data folder that no service holds, read as it lies: SQL, last values, status. Nothing in it is changed, nor made.
+"""A data folder that no service holds, read as it lies: SQL, last values, status. Nothing in it is changed (SQLite may make its
+index of the WAL beside it, ``hot.sqlite-shm``).
 
 Manifest and hot batches are read in one transaction of SQLite. A WAL database on a disk that can't be written to opens only as
 ``immutable``, and then SQLite ignores the WAL, with the newest records in it: so where a WAL is there and can't be

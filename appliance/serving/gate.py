@@ -54,7 +54,7 @@ def admit(parser: duckdb.DuckDBPyConnection, sql: str) -> Statement:
         head = _EXPLAIN.match(text)
         if head is None:
             raise QueryRefused("this form of EXPLAIN can't be read; write EXPLAIN [ANALYZE] SELECT …")
-        explain = f"EXPLAIN{(head['analyze'] or '').upper()}{head['options'] or ''}"
+        explain = f"EXPLAIN{' ANALYZE' if head['analyze'] else ''}{head['options'] or ''}"
         text, kind = _single(parser, text[head.end() :])
     if kind == duckdb.StatementType.MULTI:
         raise QueryRefused("a PIVOT needs its values written out: PIVOT … ON column IN ('a', 'b') USING …")

@@ -99,13 +99,15 @@ class WorkerProcess:
 
     async def close(self) -> None:
         """Lets the process go, and makes it go when it doesn't; removes what it has spilled."""
-        self._sock.close()
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)  # whoever waits for the worker hears of it; a closed socket would never tell
         try:
             async with asyncio.timeout(LEAVE_MAX_S):
                 await self._process.wait()
         except TimeoutError:
             self.kill()
             await self._process.wait()
+        self._sock.close()
         await asyncio.to_thread(shutil.rmtree, self._temp, ignore_errors=True)
 
 

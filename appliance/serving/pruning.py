@@ -33,7 +33,10 @@ OPTIMIZERS: Final = frozenset(
     }
 )
 """The steps of DuckDB's optimizer that the plan needs. The others stay off: some would use that the tables are empty, some scan
-a table twice, and two make plans that can't be written as JSON."""
+a table twice."""
+ATTEMPTS: Final = (OPTIMIZERS, OPTIMIZERS | {"build_side_probe_side"}, OPTIMIZERS - {"unused_columns"})
+"""Tried in this order: DuckDB 2.0 can't write each plan as JSON (a materialized WITH needs the second, a cross join with rows of
+a function must do without it). The last one finds the times, but wants every column."""
 TS_INDEX: Final = 0
 """``ts`` is the first column of each stream's table."""
 _INT64_MAX = 2**63 - 1
@@ -48,13 +51,20 @@ class Need:
     columns: frozenset[str]
 
 
+class NotWritten(ValueError):
+    """DuckDB could not write its plan as JSON; with other steps of the optimizer it may."""
+
+
 def needs(plan: Any) -> Mapping[str, Need]:
     """Table -> what is needed of it, from the decoded answer of ``json_serialize_plan``; a table that is not there is not read.
 
-    Raises ``ValueError`` for a plan that can't be understood.
+    Raises ``ValueError`` for a plan that can't be understood, ``NotWritten`` where another attempt may give one.
     """
-    if not isinstance(plan, dict) or plan.get("error") is not False:
-        raise ValueError(str(plan.get("error_message", "no plan")) if isinstance(plan, dict) else "no plan")
+    if not isinstance(plan, dict) or "error" not in plan:
+        raise ValueError("there is no plan")
+    if plan["error"] is not False:
+        text = str(plan.get("error_message", "no plan"))
+        raise NotWritten(text) if plan.get("error_type") == "internal" else ValueError(text)
     found: dict[str, Need] = {}
     try:
         for scan in _scans(plan["plans"]):
@@ -144,7 +154,7 @@ def _compared(comparison: str, value: int | None) -> TimeRange:
         case "COMPARE_GREATERTHANOREQUALTO":
             return TimeRange(since=value)
         case "COMPARE_LESSTHAN":
-            return TimeRange(until=value)
+            return TimeRange(until=value) if value < _INT64_MAX else EVERYTHING
         case "COMPARE_LESSTHANOREQUALTO":
             return TimeRange(until=after) if value < _INT64_MAX else EVERYTHING
         case _:

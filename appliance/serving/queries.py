@@ -126,7 +126,6 @@ class Queries:
         query = _Query(question, StateSource(self._store), self._clock.monotonic_ns())
         self._running[question.id] = query
         self._finished.pop(question.id, None)
-        query.timers.append(asyncio.get_running_loop().call_later(self._options.time_max_s, self._time_is_up, query))
         try:
             await self._start(query)
         except BaseException as e:
@@ -172,6 +171,7 @@ class Queries:
         self._check(query)
         query.waited_ms = (self._clock.monotonic_ns() - start_ns) / 1e6
         query.state = "running"
+        query.timers.append(asyncio.get_running_loop().call_later(self._options.time_max_s, self._time_is_up, query))
         query.source = StateSource(self._store)
         message = await self._next(query, Ask(query.question, self._clock.now_us()))
         assert isinstance(message, Started), "a result starts with Started"

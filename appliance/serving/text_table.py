@@ -33,7 +33,9 @@ class TableEncoder:
     ) -> None:
         """``null`` stands where a value is missing, passed through ``dim``."""
         self._schema = schema
-        self._values = Values(database, schema, *(f"CAST({csv_value(quoted(f.name), f.type)} AS VARCHAR) AS {quoted(f.name)}" for f in schema))
+        self._values = Values(
+            database, schema, *(f"CAST({csv_value(quoted(f.name), f.type)} AS VARCHAR) AS {quoted(f.name)}" for f in schema)
+        )
         self._write = write
         self._rows_max = rows_max
         self._dim = dim
