@@ -18,6 +18,8 @@ import pytest
 from appliance.clock import SystemClock
 from appliance.errors import ConfigRefused
 from appliance.options import DropSource
+from appliance.records import Receipt, Submission
+from appliance.sources.codecs import blocks
 from appliance.sources.drop import DropFolder
 from appliance.sources.drop.inbox import Found, Inbox
 from appliance.sources.drop.settle import Settling
@@ -60,6 +62,27 @@ def test_a_file_that_has_grown_since_brings_only_its_new_lines(tmp_path: Path) -
             box.arrives("log.csv" if rows == 3 else f"log.{1 if rows == 5 else 2}.csv")
             assert len(box.rows("log")) == rows
         assert box.values("v", "log") == list(range(9))
+
+
+def test_a_file_that_grows_while_it_is_taken_brings_the_rest_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that opens the file for each line: between two of them it looks finished."""
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1024)
+    with dropped(tmp_path) as box:
+        work = box.inbox / ".work" / "log.csv"
+        door = box.box.door.submit_blocking
+        lines = iter(range(2_000, 2_003))
+
+        def append(submission: Submission, timeout_s: float | None = None) -> Receipt:
+            receipt = door(submission, timeout_s)
+            if (line := next(lines, None)) is not None:
+                with work.open("ab") as file:
+                    file.write(b"%d\n" % line)
+            return receipt
+
+        monkeypatch.setattr(box.box.door, "submit_blocking", append)
+        box.put("log.csv", b"v\n" + b"".join(b"%d\n" % n for n in range(2_000)))
+        box.arrives("log.csv")
+        assert box.values("v", "log") == list(range(2_003))
 
 
 def test_a_file_is_not_taken_while_it_is_being_written(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from typing import IO
 from appliance.sources.file_names import SUFFIXES, printable
 
 WORK, DONE, FAILED = ".work", "done", "failed"
+PROBE = ".probe"
 UNFINISHED = ("~", ".tmp", ".part", ".partial", ".filepart", ".crdownload", ".swp")
 """Endings under which programs write a file that they will rename when it is whole."""
 ENTRIES_MAX = 100_000
@@ -113,7 +114,7 @@ class Inbox:
             folders = [entry.name for entry in _entries(work, hidden=True) if entry.is_dir(follow_symlinks=False)]
             for folder in ("", *folders):
                 with _opened(folder or ".", work) as inner:
-                    entries = [entry for entry in _entries(inner, hidden=True) if not entry.is_dir(follow_symlinks=False)]
+                    entries = [e for e in _entries(inner, hidden=True) if e.name != PROBE and not e.is_dir(follow_symlinks=False)]
                     found.extend(f for entry in entries if (f := _found(folder, entry)) is not None)
         return tuple(found)
 
@@ -128,7 +129,7 @@ class Inbox:
 
     def _leases_work(self) -> bool:
         """Whether this file system tells who writes: a file that nobody has open must not look as if somebody did."""
-        probe = self.path / WORK / ".probe"
+        probe = self.path / WORK / PROBE
         try:
             descriptor = os.open(probe, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
             os.close(descriptor)
