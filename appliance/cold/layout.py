@@ -23,6 +23,9 @@ from appliance.records import Kind, Schema, fold
 Words = list[np.ndarray]
 """Most significant first; each int64 and as long as the rows."""
 
+Known = dict[str, tuple[pa.Array, np.ndarray]]
+"""Column -> a dictionary, and the code of null and of each of its entries."""
+
 _WORD_MAX = 2**62
 _WORDY = (Kind.TAG, Kind.INT, Kind.FLOAT, Kind.BOOL)
 
@@ -61,9 +64,19 @@ class Ranks:
                     seen[name] += [_used(chunk) for chunk in _chunks(table.column(name))]
         return cls({name: merge_values(found) for name, found in seen.items()})
 
-    def codes(self, column: Any, name: str) -> np.ndarray:
-        """For each row 1 + the rank of its value, 0 for null (null sorts first); int32."""
-        parts = [_codes(chunk, self.values[name]) for chunk in _chunks(column)]
+    def codes(self, column: Any, name: str, known: Known | None = None) -> np.ndarray:
+        """For each row 1 + the rank of its value, 0 for null (null sorts first); int32.
+
+        ``known`` keeps what was worked out for a dictionary between calls: the batches of a row group share theirs.
+        """
+        known = {} if known is None else known
+        parts = []
+        for chunk in _chunks(column):
+            held = known.get(name)
+            if held is None or not held[0].equals(chunk.dictionary):
+                held = known[name] = (chunk.dictionary, _code_table(chunk.dictionary, self.values[name]))
+            indices = chunk.indices.fill_null(-1) if chunk.null_count else chunk.indices
+            parts.append(held[1][indices.to_numpy() + 1])
         return np.concatenate(parts) if len(parts) != 1 else parts[0]
 
     def words(self, table: Any, columns: Sequence[str], *, codes: Mapping[str, np.ndarray]) -> Words:
@@ -132,11 +145,10 @@ def _used(chunk: Any) -> pa.Array:
     return chunk.dictionary.take(pc.drop_null(pc.unique(chunk.indices)))
 
 
-def _codes(chunk: Any, values: pa.Array) -> np.ndarray:
-    ranks = pc.index_in(chunk.dictionary, value_set=values).fill_null(-1).to_numpy()
-    table = np.concatenate([[0], ranks + 1]).astype(np.int32)
-    indices = chunk.indices.fill_null(-1) if chunk.null_count else chunk.indices
-    return np.asarray(table[indices.to_numpy() + 1])
+def _code_table(dictionary: pa.Array, values: pa.Array) -> np.ndarray:
+    """The code of null, then of each entry of the dictionary."""
+    ranks = pc.index_in(dictionary, value_set=values).fill_null(-1).to_numpy()
+    return np.concatenate([[0], ranks + 1]).astype(np.int32)
 
 
 def _plain_words(column: Any) -> Words:

@@ -166,6 +166,18 @@ def test_inputs_of_older_schemas_come_out_in_the_newest(tmp_path: Path) -> None:
     assert pq.ParquetFile(tmp_path / done.outputs[0].path).schema_arrow.names == lake.schema.lake.names
 
 
+def test_an_identity_that_widened_to_float_still_finds_its_twins(tmp_path: Path) -> None:
+    lake = Lake(tmp_path, Schema("readings", (Column("count", Kind.INT), Column("note", Kind.TEXT))), identity=("count", "ts"))
+    lake.roll(
+        [{"ts": MIDNIGHT + 1, "count": 2**53 + 1, "note": "a"}, {"ts": MIDNIGHT, "count": 2**53, "note": "b"}, {"ts": MIDNIGHT, "count": 7}]
+    )
+    lake.evolve(Column("count", Kind.FLOAT), Column("note", Kind.TEXT))
+    lake.roll([{"ts": MIDNIGHT + 1, "count": float(2**53)}, {"ts": MIDNIGHT, "count": 7.0, "note": "c"}])
+    done = run(lake, job_of(lake, dedup=True))
+    rows = [(r["ts"] - MIDNIGHT, r["count"], r["note"], r["_seq"]) for r in read_rows(tmp_path, done.outputs)]
+    assert rows == [(0, 7.0, "c", 5), (0, 2.0**53, "b", 2), (1, 2.0**53, "a", 4)]
+
+
 @pytest.mark.parametrize("before", [("room", "ts"), None])
 def test_files_from_before_the_identity_was_changed_are_sorted_anew(tmp_path: Path, before: tuple[str, ...] | None) -> None:
     lake = Lake(tmp_path, identity=before)

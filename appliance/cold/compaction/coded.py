@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from appliance.cold.layout import Ranks, Words, merge_values, tag_array
+from appliance.cold.layout import Known, Ranks, Words, merge_values, tag_array
 from appliance.cold.segments import FileFacts, read_segment
 from appliance.records import ARROW_OF, Kind, Schema, fold
 
@@ -42,8 +42,9 @@ class Coding:
 
     def read(self, path: Path, facts: FileFacts, *, rows: int) -> Generator[pa.Table, None, None]:
         """An input's rows as coded tables of at most ``rows``, whatever version of the schema it was written with."""
+        known: Known = {}
         for batch in read_segment(path, tags=facts.schema.tags, rows=rows):
-            yield self._encode(batch)
+            yield self._encode(batch, known)
 
     def decode(self, table: pa.Table) -> pa.Table:
         """Ready for ``write_segment``: tags as dictionaries of only the values that occur."""
@@ -58,13 +59,13 @@ class Coding:
         codes = {t: table.column(t).to_numpy() for t in self.schema.tags if t in order}
         return [*self.ranks.words(table, order, codes=codes), table.column("_seq").to_numpy()]
 
-    def _encode(self, batch: pa.RecordBatch) -> pa.Table:
+    def _encode(self, batch: pa.RecordBatch, known: Known) -> pa.Table:
         held = {fold(n): i for i, n in enumerate(batch.schema.names)}
         columns: list[Any] = []
         for field in self.arrow:
             index = held.get(fold(field.name))
             if field.type == CODE_TYPE:
-                codes = np.zeros(batch.num_rows, np.int32) if index is None else self.ranks.codes(batch.column(index), field.name)
+                codes = np.zeros(batch.num_rows, np.int32) if index is None else self.ranks.codes(batch.column(index), field.name, known)
                 columns.append(pa.array(codes))
             elif index is None:
                 columns.append(pa.nulls(batch.num_rows, field.type))
