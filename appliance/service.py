@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -82,6 +83,7 @@ class Service:
 
     async def run(self) -> int:
         """Recovers, serves until told to stop, drains. The exit status: 0, or 1 when the hot store could not be written."""
+        _raise_descriptor_limit()
         loop = self._loop = asyncio.get_running_loop()
         app = App(options=self.config.http, clock=self._clock, version=__version__)
         server = HttpServer(app, options=self.config.http, clock=self._clock)
@@ -155,7 +157,7 @@ class Service:
             if now_ns - box.writer.progress_ns < WATCHDOG_LATE_NS:
                 self._notifier.feed(box.writer.progress_ns)
             if self._notifier.wanted:
-                self._notifier.status(status_line(board.status()))
+                self._notifier.status(status_line(await asyncio.to_thread(board.status)))
             try:
                 await asyncio.wait_for(self._stop.wait(), TICK_S)
             except TimeoutError:
@@ -262,6 +264,12 @@ async def _called(function: Callable[[], Any]) -> None:
         await function()
     else:
         await asyncio.get_running_loop().run_in_executor(None, function)
+
+
+def _raise_descriptor_limit() -> None:
+    """As many open files as this process may have: the soft limit of a login is meant for smaller programs."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def status_line(status: Status) -> str:

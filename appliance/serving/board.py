@@ -1,6 +1,6 @@
 """Fills the one picture of the box (``Status``) from where the facts are; every surface shows this and nothing else.
 
-Reads immutable state and counters; asks the disk for sizes. Safe to call from any one thread at a time; about 1 ms.
+Reads immutable state and counters; asks the disk for sizes. Safe to call from any thread; about 1 ms.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from appliance import __version__
@@ -50,13 +51,18 @@ class Board:
         self._started_us = clock.now_us()
         self._cpu: list[tuple[int, float]] = []
         self._reader = box.reader()
+        self._lock = Lock()
         self._since: dict[str, int] = {}
         self._letters: tuple[int, int, str | None] = (0, 0, None)
         self._letters_of = -1
         self._letters_us = 0
 
     def status(self) -> Status:
-        """The picture of now."""
+        """The picture of now; whoever asks meanwhile waits."""
+        with self._lock:
+            return self._status()
+
+    def _status(self) -> Status:
         box = self._box
         now_ns, now_us = self._clock.monotonic_ns(), self._clock.now_us()
         streams = tuple(self._stream(s, now_ns) for _, s in sorted(box.state.streams.items()))
