@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TextIO
 
 from textual.app import App
 from textual.binding import BindingType
+from textual.driver import Driver
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
@@ -24,6 +25,7 @@ from appliance.errors import ApplianceError, UsageRefused
 from tui import figures
 from tui.actions import EVERYWHERE, bindings
 from tui.client import Client
+from tui.driver import LossyDriver
 from tui.look import Look
 from tui.palette import ActionCommands
 from tui.screens import SCREENS, ScreenEntry
@@ -66,12 +68,13 @@ class ApplianceApp(App[None]):
         period_s: float | None = USUAL_PERIOD_S,
         symbols: Symbols | None = None,
         terminal: Terminal | None = None,
+        driver: type[Driver] | None = None,
     ) -> None:
         self.client = client
         self._clock = clock or SystemClock()
         self.symbols = symbols or choose_symbols(os.environ)
         self._colour = "NO_COLOR" not in os.environ
-        super().__init__(ansi_color=None if self._colour else True)
+        super().__init__(driver_class=driver, ansi_color=None if self._colour else True)
         self.picture: Snapshot | None = None
         """What the screens draw: the last snapshot, or that of the freeze."""
         self._newest: Snapshot | None = None
@@ -365,6 +368,6 @@ def run_app(client: Client, *, detach: bool) -> None:
         raise UsageRefused("the terminal UI needs a terminal; without one, use: appliance status")
     with Terminal(detach=detach) as terminal:
         try:
-            ApplianceApp(client, terminal=terminal).run()
+            ApplianceApp(client, terminal=terminal, driver=LossyDriver).run()
         finally:
             client.close()

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Symbols:
-    """One alphabet. ``glyphs`` holds the picture of each pattern of dots in a cell: bit ``x * dots_y + y``, ``y`` counted from below."""
+    """One alphabet, the same object wherever it is used.
+
+    ``glyphs`` holds the picture of each pattern of dots in a cell: bit ``x * dots_y + y``, ``y`` counted from below."""
 
     name: str
     dots_x: int

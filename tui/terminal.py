@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 import signal
 import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
+
+from tui.driver import is_dead
 
 
 class Terminal:
@@ -45,10 +46,7 @@ class Terminal:
 
     def is_gone(self) -> bool:
         """Whether the line is dead, also where no signal told so."""
-        poll = select.poll()
-        poll.register(sys.__stdin__.fileno() if sys.__stdin__ is not None else 0, 0)
-        events = poll.poll(0)
-        if any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in events):
+        if sys.__stdin__ is None or is_dead(sys.__stdin__.fileno()):
             self._lost = True
         return self._lost
 
@@ -70,12 +68,6 @@ def _point_to_nowhere() -> None:
     """Writing to a terminal that is gone fails; what is still said goes nowhere instead."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
-        if os.isatty(descriptor) or _is_dead(descriptor):
+        if os.isatty(descriptor) or is_dead(descriptor):
             os.dup2(nowhere, descriptor)
     os.close(nowhere)
-
-
-def _is_dead(descriptor: int) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, 0)
-    return bool(poll.poll(0))

@@ -19,25 +19,25 @@ class Trace:
         self._seconds_max = seconds_max
         self._start_s = 0
         self._values: list[int | None] = []
+        self.buckets = Buckets(0, US_PER_S, (), ())
+        """What the chart draws: the same object until there is something new."""
 
     def extend(self, as_of_us: int, history: Sequence[int]) -> None:
         """Takes a status: ``history`` holds the whole seconds that end at ``as_of_us``; what it says of known seconds is right."""
         if not history:
             return
         begin = as_of_us // US_PER_S - len(history)
-        if not self._values or begin < self._start_s or begin > self._start_s + len(self._values) + self._seconds_max:
+        at = begin - self._start_s
+        if self._values and 0 <= at <= len(self._values) and self._values[at:] == list(history):
+            return
+        if not self._values or at < 0 or at > len(self._values) + self._seconds_max:
             self._start_s, self._values = begin, list(history)
         else:
-            missing = begin - (self._start_s + len(self._values))
-            if missing > 0:
-                self._values.extend([None] * missing)
-            self._values[begin - self._start_s :] = history
+            self._values.extend([None] * (at - len(self._values)))
+            self._values[at:] = history
         excess = len(self._values) - self._seconds_max
         if excess > 0:
             del self._values[:excess]
             self._start_s += excess
-
-    @property
-    def buckets(self) -> Buckets:
-        """What the chart draws."""
-        return Buckets(start_us=self._start_s * US_PER_S, step_us=US_PER_S, low=self._values, high=self._values)
+        seconds = tuple(self._values)
+        self.buckets = Buckets(self._start_s * US_PER_S, US_PER_S, seconds, seconds)

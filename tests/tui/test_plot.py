@@ -123,11 +123,11 @@ def test_a_range_holds_its_values(low: float, extent: float) -> None:
 
 
 def test_a_sparkline_scales_to_its_own_peak_and_moves_by_whole_steps() -> None:
-    values = [0, 0, 4, 4, 8, 8, 2, 2]
+    values = (0, 0, 4, 4, 8, 8, 2, 2)
     drawn = sparkline(values, 4, end_s=100, symbols=BLOCK)
     assert drawn == " ▄█▄"
-    assert sparkline([*values[1:], 2], 4, end_s=101, symbols=BLOCK) == "▄█▄▄"
-    assert sparkline([], 5, end_s=7, symbols=BRAILLE) == " " * 5
+    assert sparkline((*values[1:], 2), 4, end_s=101, symbols=BLOCK) == "▄█▄▄"
+    assert sparkline((), 5, end_s=7, symbols=BRAILLE) == " " * 5
 
 
 def test_time_labels_stand_at_round_times_under_their_cell() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from textual.binding import BindingType
@@ -23,7 +24,7 @@ from tui.snapshot import Question, Snapshot
 from tui.trace import Trace
 from tui.widgets.chart import Chart
 from tui.widgets.facts import Facts
-from tui.widgets.latest import LatestRow, latest_columns, latest_rows
+from tui.widgets.latest import LatestRow, latest_columns, latest_rows, widen
 from tui.widgets.plot import Buckets
 from tui.widgets.table import FastTable
 
@@ -68,6 +69,7 @@ class StreamScreen(RowKeys, LiveScreen):
         self._last_us = 0
         self._history: Series | None = None
         self._why_far = ""
+        self._widths: dict[str, int] = {}
         self._history_asked: tuple[Wanted | None, int] = (None, 0)
         self._history_stop: Stop | None = None
 
@@ -91,7 +93,7 @@ class StreamScreen(RowKeys, LiveScreen):
             yield Chart(filled=True, id="rate", classes="panel")
             yield Chart(filled=False, id="field", classes="panel")
             table: FastTable[LatestRow] = FastTable(
-                latest_columns((), None), key=lambda r: r.name, empty="no value is known yet", id="latest", classes="panel"
+                latest_columns((), None, {}), key=lambda r: r.name, empty="no value is known yet", id="latest", classes="panel"
             )
             table.border_title = "Last values"
             yield table
@@ -196,7 +198,7 @@ class StreamScreen(RowKeys, LiveScreen):
         if series is None:
             chart.show_series(None, look, end_us=end_us, why_empty=self._why_far)
         else:
-            buckets = Buckets(series.start_us, max(1, series.step_us), series.min, series.max)
+            buckets = _buckets(series)
             chart.show_series(buckets, look, end_us=end_us, why_empty=self._why_far if far else "no value in this time")
         if far:
             self._ask_far(quick.column)
@@ -218,13 +220,15 @@ class StreamScreen(RowKeys, LiveScreen):
         detail, table = self._detail, self.table
         if detail is None:
             return
-        columns = latest_columns(detail.columns, detail.series.column if detail.series else None)
-        if [c.name for c in columns] != [c.name for c in table.columns]:
+        rows = latest_rows(detail.latest, detail.columns)
+        widen(self._widths, rows, detail.columns, look)
+        columns = latest_columns(detail.columns, detail.series.column if detail.series else None, self._widths)
+        if [(c.name, c.width) for c in columns] != [(c.name, c.width) for c in table.columns]:
             first = len(table.columns) == 1
             table.set_columns(columns)
             if first and columns[1:] and columns[1].name.startswith("tag "):
                 table.sort_by(columns[1].name)
-        table.show_rows(latest_rows(detail.latest, detail.columns), look)
+        table.show_rows(rows, look)
 
     def _choose_column(self, step: int) -> None:
         names = [c.name for c in self.numeric]
@@ -268,6 +272,12 @@ class StreamScreen(RowKeys, LiveScreen):
         else:
             self.ui.unfreeze()
             self.dismiss()
+
+
+@lru_cache(maxsize=4)
+def _buckets(series: Series) -> Buckets:
+    """For the chart, which draws anew when it gets another object."""
+    return Buckets(series.start_us, max(1, series.step_us), series.min, series.max)
 
 
 def _period(chart: Chart, look: Look) -> str:

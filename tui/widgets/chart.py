@@ -58,6 +58,7 @@ class Chart(LinesWidget, can_focus=True):
         self._top = 0.0
         self._range: tuple[float, float] | None = None
         self._drawn: object = None
+        self._drawn_from: Buckets | None = None
 
     @property
     def cells(self) -> int:
@@ -117,14 +118,14 @@ class Chart(LinesWidget, can_focus=True):
         look, rows = self._look, self.size.height - 1
         if look is None or rows < 1 or self.size.width <= _AXIS_CELLS + 1:
             return
+        picture = (self.window, self.size, look.paint, look.symbols.name, self._why_empty)
+        if picture == self._drawn and self._buckets is self._drawn_from:
+            return
+        self._drawn, self._drawn_from = picture, self._buckets
         extents: list[Extent | None] = []
         if self._buckets is not None:
             extents = plot.columns(self._buckets, self.window, dots_x=look.symbols.dots_x)
         found = [e for e in extents if e is not None]
-        picture = (tuple(extents), self.size, self.window, look.paint, look.symbols.name, self._why_empty)
-        if picture == self._drawn:
-            return
-        self._drawn = picture
         self.show_lines(self._graph(extents, found, look, rows) if found else self._empty(look, rows))
 
     def _graph(self, extents: list[Extent | None], found: list[Extent], look: Look, rows: int) -> list[Line]:

@@ -10,10 +10,12 @@ from typing import Any
 from tui import figures
 from tui.client import ColumnInfo
 from tui.look import Look, Span
+from tui.safe import cells
 from tui.widgets.table import TableColumn
 
 US_PER_S = 1_000_000
-_TAG_CELLS, _FIELD_CELLS = 14, 11
+_CELLS_MIN, _CELLS_MAX = {True: 4, False: 11}, {True: 24, False: 20}
+"""Of a tag (True) and of a field; in between a column is as wide as its widest value so far."""
 _CHARS_MAX = 200
 
 
@@ -32,14 +34,21 @@ def latest_rows(objects: Sequence[Mapping[str, Any]], columns: Sequence[ColumnIn
     return [LatestRow(" ".join(str(o.get(t)) for t in tags), _instant(o.get("ts")), o) for o in objects]
 
 
-def latest_columns(columns: Sequence[ColumnInfo], chosen: str | None) -> list[TableColumn[LatestRow]]:
+def latest_columns(columns: Sequence[ColumnInfo], chosen: str | None, widths: Mapping[str, int]) -> list[TableColumn[LatestRow]]:
     """Age, tags, the chosen column, the other fields; the last ones go first where there is no room."""
     tags = [c for c in columns if c.kind == "tag"]
     fields = sorted((c for c in columns if c.kind != "tag"), key=lambda c: c.name != chosen)
     out: list[TableColumn[LatestRow]] = [TableColumn("age", "age", 7, _age, lambda r: None if r.ts_us is None else -r.ts_us)]
-    out += [_tag(c.name, drop=place) for place, c in enumerate(tags)]
-    out += [_field(c, chosen=c.name == chosen, drop=len(tags) + place) for place, c in enumerate(fields)]
-    return out
+    return out + [_column(c, widths.get(c.name, 0), chosen=c.name == chosen, drop=place) for place, c in enumerate(tags + fields)]
+
+
+def widen(widths: dict[str, int], rows: Sequence[LatestRow], columns: Sequence[ColumnInfo], look: Look) -> None:
+    """Makes ``widths`` large enough for the values; they never shrink, or the table would jump about."""
+    for column in columns:
+        tag = column.kind == "tag"
+        widest = max((cells(value_text(r.values.get(column.name), look)) for r in rows), default=0)
+        fitting = max(_CELLS_MIN[tag], min(_CELLS_MAX[tag], max(widest, len(column.name) + 1)))
+        widths[column.name] = max(widths.get(column.name, 0), fitting)
 
 
 def value_text(value: Any, look: Look) -> str:
@@ -57,25 +66,19 @@ def _age(row: LatestRow, _width: int, look: Look) -> Span:
     return figures.age(None if row.ts_us is None else look.now_us - row.ts_us), look.paint.dim
 
 
-def _tag(name: str, *, drop: int) -> TableColumn[LatestRow]:
-    def cell(row: LatestRow, _width: int, look: Look) -> Span:
-        return value_text(row.values.get(name), look), look.paint.text
-
-    return TableColumn(f"tag {name}", name, _TAG_CELLS, cell, lambda r: str(r.values.get(name)), right=False, grow=10, drop=drop)
-
-
-def _field(column: ColumnInfo, *, chosen: bool, drop: int) -> TableColumn[LatestRow]:
-    name = column.name
+def _column(column: ColumnInfo, width: int, *, chosen: bool, drop: int) -> TableColumn[LatestRow]:
+    name, tag = column.name, column.kind == "tag"
 
     def cell(row: LatestRow, _width: int, look: Look) -> Span:
-        return value_text(row.values.get(name), look), look.paint.bold if chosen else look.paint.dim
+        paint = look.paint
+        return value_text(row.values.get(name), look), paint.text if tag else paint.bold if chosen else paint.dim
 
     def order(row: LatestRow) -> Any:
         value = row.values.get(name)
-        return str(value) if value is not None and column.kind == "text" else value
+        return str(value) if value is not None and column.kind in ("text", "tag") else value
 
-    width = max(_FIELD_CELLS, min(20, len(name)))
-    return TableColumn(f"field {name}", name, width, cell, order, right=column.kind != "text", grow=2, drop=drop)
+    left = column.kind in ("text", "tag")
+    return TableColumn(f"{'tag' if tag else 'field'} {name}", name, max(width, 4), cell, order, right=not left, drop=drop)
 
 
 def _instant(value: Any) -> int | None:

@@ -17,7 +17,7 @@ from tui.widgets.lines import LinesWidget
 FRAME = 2
 """Lines of a border."""
 _LABEL = 8
-_FIGURES = 17
+_FIGURES = 18
 """Cells after a gauge."""
 _SOURCE_WORDS = {"ok": "OK", "waiting": "", "paused": "WARN", "failed": "CRIT"}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from tui.figures import local
@@ -164,16 +165,20 @@ def range_of(low: float, high: float, *, before: tuple[float, float] | None) -> 
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 
 
-def sparkline(values: Sequence[int], cells: int, *, end_s: int, symbols: Symbols) -> str:
-    """One line of ``cells``: the peak of every few seconds on the absolute grid, scaled to the highest. ``end_s``: where the last ends."""
+@lru_cache(maxsize=512)
+def sparkline(values: tuple[int, ...], cells: int, *, end_s: int, symbols: Symbols) -> str:
+    """One line of ``cells``: the peak of every few seconds on the absolute grid, scaled to the highest. ``end_s``: where the last ends.
+
+    Remembered, as values come once a second and are drawn several times.
+    """
     finer = symbols.dots_x if symbols.dots_y > 2 else 1
-    step_s = max(1, -(-len(values) // max(1, cells * finer)))
-    peaks: list[int] = []
-    position = len(values) + -end_s % step_s
-    while len(peaks) < cells * finer:
-        peaks.append(max(values[max(0, position - step_s) : max(0, position)], default=0))
-        position -= step_s
-    peaks.reverse()
+    wanted = cells * finer
+    step_s = max(1, -(-len(values) // max(1, wanted)))
+    first = -end_s % step_s  # seconds of the newest group that are still to come
+    newest = values[::-1]
+    starts = range(-first, len(newest), step_s)
+    peaks = [max(newest[max(0, start) : start + step_s]) for start in starts if start + step_s > 0][:wanted]
+    peaks = [0] * (wanted - len(peaks)) + peaks[::-1]
     full = max(peaks, default=0) * 1.3 or 1.0
     if finer > 1:
         return area([Extent(0, p) for p in peaks], rows=1, top=full, symbols=symbols)[0]

@@ -51,7 +51,7 @@ def _dirty(s: StreamStatus, _width: int, look: Look) -> Span:
 STREAM_COLUMNS: tuple[TableColumn[StreamStatus], ...] = (
     TableColumn("name", "stream", 14, _name, lambda s: s.name.casefold(), right=False, grow=14),
     TableColumn("rate", "rec/s", 5, _rate, lambda s: s.rate),
-    TableColumn("history", "history", 8, _history, lambda s: s.history[-1] if s.history else 0, right=False, grow=52, drop=1),
+    TableColumn("history", "history", 8, _history, lambda s: s.history[-1] if s.history else 0, right=False, grow=32, drop=1),
     TableColumn("last", "last", 8, _last, lambda s: s.last_ts_us, drop=4),
     TableColumn("age", "age", 6, _age, lambda s: None if s.last_ts_us is None else -s.last_ts_us),
     TableColumn("hot", "hot", 5, _hot, lambda s: s.hot_rows),

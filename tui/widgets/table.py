@@ -89,6 +89,8 @@ class FastTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False):
         self._rows: list[T] = []
         self._cursor_key: str | None = None
         self._cursor = 0
+        self._moved = False
+        """Whether the cursor was ever put somewhere; until then it stays on the first row."""
         self._look: Look | None = None
         self._shown: dict[int, Line] = {}
         self._strips: dict[int, tuple[Line, Strip]] = {}
@@ -127,6 +129,7 @@ class FastTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False):
         """Shows other columns from now on; the order stays where its column is still there."""
         self.columns = tuple(columns)
         self._layout_for = (-1, [])
+        self._shown.clear()
         if self.sorted_by not in [c.name for c in columns]:
             self.sorted_by, self.reverse = self.columns[0].name, False
 
@@ -152,6 +155,7 @@ class FastTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False):
         """Puts the cursor on a row by its place, and the row into view."""
         if not self._rows:
             return
+        self._moved = True
         self._cursor = to % len(self._rows) if wrap else max(0, min(len(self._rows) - 1, to))
         self._cursor_key = self._key(self._rows[self._cursor])
         self._keep_in_view()
@@ -171,7 +175,7 @@ class FastTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False):
         known.sort(key=column.order, reverse=self.reverse)
         self._rows = known + [r for r in rows if column.order(r) is None]
         keys = [self._key(r) for r in self._rows]
-        if self._cursor_key in keys:
+        if self._moved and self._cursor_key in keys:
             self._cursor = keys.index(self._cursor_key)
         else:
             self._cursor = max(0, min(self._cursor, len(keys) - 1))
@@ -271,7 +275,9 @@ class FastTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False):
         super().notify_style_update()
 
     def render_line(self, y: int) -> Strip:
-        line = self._shown[y] = self._line_at(y)
+        line = self._shown.get(y)
+        if line is None:
+            line = self._shown[y] = self._line_at(y)
         had = self._strips.get(y)
         if had is not None and had[0] == line:
             return had[1]
@@ -280,6 +286,11 @@ class FastTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False):
         strip = strip_of(line).apply_style(self._base)
         self._strips[y] = (line, strip)
         return strip
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Other rows are in sight."""
+        self._shown.clear()
+        super().watch_scroll_y(old_value, new_value)
 
     def on_resize(self) -> None:
         """Takes the new size into account."""
