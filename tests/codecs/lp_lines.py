@@ -11,7 +11,22 @@ from appliance.sources.codecs.line_protocol import Parsed
 
 NOW_US = 1_700_000_000_123_456
 
-GOOD_VALUES = ("1", "2.5", "-3e-7", "10i", "-9i", "7u", "t", "FALSE", '"x"', '"a, b=c d"', '""', '"longer than twelve bytes"', '"é"')
+GOOD_VALUES = (
+    "1",
+    "2.5",
+    "-3e-7",
+    "10i",
+    "-9i",
+    "7u",
+    "t",
+    "FALSE",
+    '"x"',
+    '"a, b=c d"',
+    '""',
+    '"longer than twelve bytes"',
+    '"é"',
+    '"say \\"hi\\""',
+)
 BAD_VALUES = (
     *("1.", ".5", "-.5", ".", "-", "+", "+1", "-+1", "1e5", "1E-5", "1e", "1e+5", "e5", "1e5i", "1_000", "0x10", "1d", "1.5.5", "1\t", ""),
     *("inf", "-inf", "nan", "NaN", "Infinity", "1e400", "-1e400", "1e-400", "1.7976931348623157e308", "5e-324", "0.30000000000000004"),
@@ -82,7 +97,7 @@ def bodies(draw: st.DrawFn) -> bytes:
     shape = st.tuples(name, st.lists(name, max_size=3), st.lists(name, min_size=1, max_size=3), st.sampled_from([" "] * 9 + ["  "]))
     shapes = draw(st.lists(shape, min_size=1, max_size=3))
     value = draw(st.sampled_from([st.sampled_from(GOOD_VALUES), st.sampled_from(("1i", "22i", "-333i")), mostly(GOOD_VALUES, BAD_VALUES)]))
-    tag = draw(st.sampled_from([st.sampled_from(("a", "b", "host-1")), mostly(("a", "host-1"), BAD_TAGS)]))
+    tag = draw(st.sampled_from([st.sampled_from(("a", "b", "host-1", r"a\ b", r"a\,b\=c", r"\a")), mostly(("a", "host-1"), BAD_TAGS)]))
     time = draw(st.sampled_from([st.sampled_from(TIMES), mostly(TIMES, BAD_TIMES)]))
     lines = []
     for _ in range(draw(st.integers(0, 25))):

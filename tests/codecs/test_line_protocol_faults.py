@@ -60,6 +60,24 @@ def test_a_string_of_many_lines_over_the_limit_is_refused_as_one() -> None:
     assert [(reject.line, reject.reason) for reject in parsed.rejects] == [(2, "value of field 's' is longer than 100 bytes")]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'm\xff,t=a s="x\ny" z',
+        b'm\xff s="x\ny",f',
+        b'm s="x\ny",' + b"f=1," * 10_000 + b"f=1",
+        b'm s="x\ny",ts=1,f=1e999',
+        b'm s="x\ny",ts=1,f=1e999e',
+        b'm s="x\xff\ny"',
+    ],
+)
+def test_nothing_in_a_record_of_two_lines_raises(line: bytes) -> None:
+    parsed = read(b"m f=1\n" * 40 + line + b"\nm f=2\n")
+    assert numbers(parsed) == [1.0] * 40 + [2.0]
+    assert parsed.rejects[0].line == 41
+    assert b"\n".join(reject.raw for reject in parsed.rejects) == line
+
+
 def test_a_record_that_crosses_blocks_is_read_whole() -> None:
     line = b'm f=1,s="' + b"x\n" * 1000 + b'" 5\n'
     text = (b"m f=1 5\n" * 7 + line) * 20

@@ -78,7 +78,7 @@ def test_lines_that_look_alike_never_reach_the_exact_route(monkeypatch: pytest.M
     text = (
         lp_codec.mixed(600)
         + next(tsbs.blocks(hosts=50, lines=500, block=500))
-        + 20 * b'log,unit=a,host=b text="GET /, 200",code=200u,ok=t,s=1e-7\r\n'
+        + 20 * b'log,unit=a\\ b,host=b text="GET \\"/\\", 200",code=200u,ok=t,s=1e-7\r\n'
     )
     parsed = parse(text, precision=Precision.NS, now_us=NOW_US)
     assert not parsed.rejects

@@ -5,7 +5,7 @@ column changes its type within the body), and a reject for each line that can't 
 precision, the time and the limits; it keeps nothing. It never raises for what a line holds, only ``PayloadTooLarge`` for a body
 beyond ``bounds``. Any number of threads may call it.
 
-Two routes. *Fast*: whole blocks by column, for lines that are like many others and hold no escapes. *Exact*: one line at a time,
+Two routes. *Fast*: whole blocks by column, for lines that are like many others of the block. *Exact*: one line at a time,
 for all the rest; it defines the meaning, and the tests hold the fast route to it.
 
 What it decides where the protocol leaves room:

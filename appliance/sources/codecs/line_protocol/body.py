@@ -15,8 +15,6 @@ from appliance.sources.codecs.line_protocol.values import MIB, Flags, Ints, Pars
 BLOCK_BYTES = 2 * MIB
 """What is read at once: large enough that a call into NumPy costs little by line, small enough that its working memory (some
 12 times this) is nothing to a small box."""
-LINE_BYTES_MAX = BLOCK_BYTES
-"""A longer line is read exactly; the fast route's working memory would grow with it."""
 LINES_MIN = 32
 """Fewer lines than this are read exactly: the fast route's fixed cost, some 0.4 ms, is that of so many lines."""
 _BOM = b"\xef\xbb\xbf"
@@ -60,7 +58,7 @@ def _parse(body: bytes, rules: Rules, *, fast: bool) -> Parsed:
     at, line = len(_BOM) if body.startswith(_BOM) else 0, 0
     while at < len(body):
         block_end = _block_end(body, at)
-        if fast and block_end - at <= BLOCK_BYTES + LINE_BYTES_MAX and _has_lines(body, at, block_end, LINES_MIN):
+        if fast and _has_lines(body, at, block_end, LINES_MIN):
             taken, at, line = _read_block(body, at, block_end, line, exact, rules)
             parts += taken
         else:
@@ -72,7 +70,7 @@ def _parse(body: bytes, rules: Rules, *, fast: bool) -> Parsed:
 
 
 def _block_end(body: bytes, start: int) -> int:
-    """Where the block that starts at ``start`` ends: past the last newline within ``BLOCK_BYTES``, past the next one if there is none."""
+    """Where the block that starts at ``start`` ends: past the last newline within ``BLOCK_BYTES``; a longer line is a block by itself."""
     if len(body) - start <= BLOCK_BYTES:
         return len(body)
     end = body.rfind(b"\n", start, start + BLOCK_BYTES) + 1
@@ -123,7 +121,7 @@ def _read_block(body: bytes, start: int, stop: int, line: int, exact: ExactReade
             done = min(exact.take(at, line + index), len(body))
             taken[index : int(np.searchsorted(tokens.begin, done + page.shift))] = True
     blank = (tokens.end <= tokens.begin) | (page.data[tokens.begin] == HASH)
-    hard = tokens.escaped | _undecodable(body, start, stop, page, tokens)
+    hard = tokens.doubled | _undecodable(body, start, stop, page, tokens)
     parts, rest = read_lines(page, tokens, np.flatnonzero(~(taken | blank | hard)), line, rules)
     for index in np.sort(np.concatenate((rest, np.flatnonzero(hard & ~taken)))).tolist():
         exact.take(int(tokens.begin[index]) - page.shift, line + index)

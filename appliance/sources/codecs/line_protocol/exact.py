@@ -29,7 +29,7 @@ _AGAIN_TIMES_MAX = 4
 """How many times its own size of a body may be read again in vain, looking for the end of a string; else hostile ones cost squares."""
 
 _cached_head = lru_cache(maxsize=1024)(grammar.read_head)
-_cached_field_name = lru_cache(maxsize=4096)(grammar.field_name)
+_cached_key_name = lru_cache(maxsize=4096)(grammar.key_name)
 
 
 _DTYPE: Mapping[Kind, type[np.generic]] = {Kind.FLOAT: np.float64, Kind.INT: np.int64, Kind.BOOL: np.bool_}
@@ -99,7 +99,7 @@ class ExactReader:
         kinds: dict[str, Kind] = {}
         values: dict[str, Any] = {}
         for key, text, bare in found:
-            name = (_cached_field_name if len(key) <= _CACHED_BYTES_MAX else grammar.field_name)(key)
+            name = (_cached_key_name if len(key) <= _CACHED_BYTES_MAX else grammar.key_name)(key)
             if bare is None:
                 kinds[name], values[name] = Kind.TEXT, grammar.string_value(text, name, rules.value_bytes_max)
             else:
@@ -172,7 +172,12 @@ def _end_of(pattern: re.Pattern[bytes], body: bytes, start: int, end: int) -> in
 
 def _is_well_formed(body: bytes, first: int, end: int, rules: Rules) -> bool:
     """Whether fields and timestamp between ``first`` and ``end`` have the form of such, limits aside."""
-    _, found, token = _split(body, first, end)
+    try:
+        _, found, token = _split(body, first, end)
+    except Malformed:
+        return False
+    except Unfit:
+        return True
     readers: list[Callable[[], object]] = [partial(grammar.bare_value, bare, "") for _, _, bare in found if bare is not None]
     if token:
         readers.append(partial(grammar.timestamp_us, token, rules.precision))
@@ -219,7 +224,10 @@ def _split(body: bytes, first: int, end: int) -> tuple[bytes, list[_Field], byte
         at += 1
     why = _why_no_field(body[at:end], first=not found)
     if not isinstance(why, Unclosed):
-        grammar.read_head(body[first:head_end], end)  # what is wrong further left is said first
+        try:
+            grammar.read_head(body[first:head_end], end)
+        except RejectRecord as error:
+            raise Malformed(str(error)) from error  # what is wrong further left is said first
     raise why
 
 

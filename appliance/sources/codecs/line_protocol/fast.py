@@ -1,7 +1,8 @@
 """The fast route: lines of one shape are read as columns, all cells of a type at once.
 
 It takes a line only when it has proved that the exact route would read the same: same separators and keys as the first line of its
-group, whose names pass the same checks, and every cell of its column's type. All other lines are handed back. Nothing here loops
+group, whose names pass the same checks, and every cell of its column's type; a backslash, where there is one, escapes the character
+after it or stands for itself, because lines with two in a row do not come here. All other lines are handed back. Nothing here loops
 over lines; the work is in NumPy and Arrow, which release the interpreter lock.
 """
 
@@ -15,13 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from appliance.records import ARROW_OF, TS_TYPE, Kind
-from appliance.sources.codecs.line_protocol import cells
-from appliance.sources.codecs.line_protocol.arrays import bools_array, numbers_array, views_array
+from appliance.sources.codecs.line_protocol import cells, grammar
+from appliance.sources.codecs.line_protocol.arrays import bools_array, numbers_array, texts_array, views_array
 from appliance.sources.codecs.line_protocol.cells import Page, Words
 from appliance.sources.codecs.line_protocol.plan import KIND_OF, KINDS, Plan, plan_of
-from appliance.sources.codecs.line_protocol.tokens import QUOTE, SEPARATORS_MAX, Tokens, alike
+from appliance.sources.codecs.line_protocol.tokens import BACKSLASH, QUOTE, SEPARATORS_MAX, Tokens, alike
 from appliance.sources.codecs.line_protocol.values import Flags, Ints, Part, Rules, Shape
 
 GROUP_LINES_MIN = 12
@@ -74,6 +76,7 @@ class _Columns:
 
     def __init__(self, page: Page, tokens: Tokens, rules: Rules) -> None:
         self.page, self.tokens, self.rules = page, tokens, rules
+        self.escapes = bool((page.data == BACKSLASH).any())
         self.groups: list[_Group] = []
         self.times, self.tags = _Pile(), _Pile()
         self.fields = {kind: _Pile() for kind in KINDS}
@@ -213,18 +216,22 @@ def _part(columns: _Columns, group: _Group, first_line: int) -> tuple[Part | Non
     ts = values.pop() if group.times is not None else np.full(len(kept), columns.rules.missing_ts_us)
     size = len(lines)
     tag_views = (columns.tags.values[group.tags.start + i * size : group.tags.start + (i + 1) * size][keep] for i in range(len(shape.tags)))
-    arrays = [_tag_array(columns.page, views) for views in tag_views]
-    arrays += [_field_array(columns.page, kind, column) for kind, column in zip(shape.kinds, values, strict=True)]
+    arrays = [_tag_array(columns, views) for views in tag_views]
+    arrays += [_field_array(columns, kind, column) for kind, column in zip(shape.kinds, values, strict=True)]
     starts = columns.tokens.begin[kept] - shift
     return Part(shape, kept + first_line, starts, ends[keep] - shift, numbers_array(ts, TS_TYPE), tuple(arrays)), lines[bad]
 
 
-def _tag_array(page: Page, views: Words) -> Any:
-    coded = views_array(views, page.data).dictionary_encode()
-    return pa.DictionaryArray.from_arrays(coded.indices, coded.dictionary.cast(pa.string()))
+def _tag_array(columns: _Columns, views: Words) -> Any:
+    coded = views_array(views, columns.page.data).dictionary_encode()
+    values = coded.dictionary.cast(pa.string())
+    if columns.escapes and pc.any(pc.match_substring(values, "\\")).as_py():
+        values = texts_array([grammar.key_name(value.encode()) for value in values.to_pylist()])
+    return pa.DictionaryArray.from_arrays(coded.indices, values)
 
 
-def _field_array(page: Page, kind: Kind, values: npt.NDArray[Any]) -> Any:
+def _field_array(columns: _Columns, kind: Kind, values: npt.NDArray[Any]) -> Any:
     if kind is Kind.TEXT:
-        return views_array(values, page.data).cast(pa.string())
+        texts = views_array(values, columns.page.data).cast(pa.string())
+        return pc.replace_substring(texts, '\\"', '"') if columns.escapes else texts
     return bools_array(values) if kind is Kind.BOOL else numbers_array(values, ARROW_OF[kind])

@@ -85,14 +85,19 @@ def read_head(head: bytes, value_bytes_max: int) -> Head:
             raise Malformed(f"invalid tag format: {excerpt(pair)}")
         if len(value) > value_bytes_max:
             raise Unfit(f"value of tag {excerpt(key)} is longer than {value_bytes_max} bytes")
-        tags.append(utf8(_unescape(key, _KEY_ESCAPE)))
-        values.append(utf8(_unescape(value, _KEY_ESCAPE)))
-    return Head(utf8(_unescape(name, _MEASUREMENT_ESCAPE)), tuple(tags), tuple(values))
+        tags.append(key_name(key))
+        values.append(key_name(value))
+    return Head(measurement_name(name), tuple(tags), tuple(values))
 
 
-def field_name(key: bytes) -> str:
-    """A field's key, decoded."""
-    return utf8(_unescape(key, _KEY_ESCAPE))
+def measurement_name(raw: bytes) -> str:
+    """A measurement, decoded."""
+    return utf8(_unescape(raw, _MEASUREMENT_ESCAPE))
+
+
+def key_name(raw: bytes) -> str:
+    """A tag's key or value or a field's key, decoded."""
+    return utf8(_unescape(raw, _KEY_ESCAPE))
 
 
 def string_value(text: bytes, name: str, value_bytes_max: int) -> str:

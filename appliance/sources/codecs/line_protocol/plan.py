@@ -69,8 +69,9 @@ def plan_of(names: tuple[bytes, ...], tags: int, kinds: bytes, name_bytes_max: i
     """
     if names[0][:1] in _NO_MEASUREMENT or not all(names) or not all(kinds):
         return None
-    stream, *keys = (name.decode() for name in names)
-    shape = Shape(stream, tuple(keys[:tags]), tuple(keys[tags:]), tuple(KINDS[kind - 1] for kind in kinds))
+    stream = grammar.measurement_name(names[0])
+    keys = tuple(map(grammar.key_name, names[1:]))
+    shape = Shape(stream, keys[:tags], keys[tags:], tuple(KINDS[kind - 1] for kind in kinds))
     if grammar.names_refused(stream, shape.tags, shape.fields, name_bytes_max) is not None:
         return None
     numbers = np.frombuffer(kinds, dtype=np.uint8).astype(np.uint64)

@@ -22,9 +22,9 @@ SEPARATORS_MAX = 4096
 
 _STEP_BYTES = 128 * 1024
 """What is compared at once: stays in the processor's cache from one comparison to the next."""
-_ODD: Words = np.random.default_rng(1).integers(0, 1 << 63, SEPARATORS_MAX, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-"""Multipliers by place in the line, so that the order of keys counts in the hash; any odd numbers do."""
 _MIX = tuple(map(np.uint64, (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xFF51AFD7ED558CCD)))
+_ODD: Words = (np.arange(1, SEPARATORS_MAX + 1, dtype=np.uint64) * _MIX[0] ^ _MIX[1]) * _MIX[2] | np.uint64(1)
+"""Multipliers by place in the line, so that the order of keys counts in the hash; any odd numbers do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Tokens:
     """For each line, the offset of its first byte."""
     unsure: Flags
     """Lines whose quotes may not pair within the line. Others end at their newline, whatever else is wrong with them."""
-    escaped: Flags
-    """Lines that hold a backslash; their separators are not to be trusted."""
+    doubled: Flags
+    """Lines with two backslashes in a row; what they escape is not told here, so their separators are not to be trusted."""
 
     @property
     def lines(self) -> int:
@@ -70,17 +70,21 @@ def tokenise(page: Page, *, quotes: bool, returns: bool, backslashes: bool) -> T
     data = page.data
     at = _find(data, (COMMA, EQUALS, SPACE, NEWLINE, *((QUOTE,) if quotes else ())))
     char = data[at]
+    if backslashes:
+        free = (data[at - 1] != BACKSLASH) | (char == NEWLINE)
+        at, char = at[free], char[free]
     breaks = np.flatnonzero(char == NEWLINE)
     begin = np.concatenate(([PAD], at[breaks[:-1]] + 1))
     if returns:
         at[breaks] -= data[at[breaks] - 1] == CR
     first, count = _spans(breaks)
     clean = np.zeros(len(breaks), dtype=np.bool_)
-    tokens = Tokens(at, char, first, count, begin, clean, clean)
+    doubled = clean
     if backslashes:
-        escaped = clean.copy()
-        escaped[np.searchsorted(begin, np.flatnonzero(data == BACKSLASH), side="right") - 1] = True
-        tokens = Tokens(at, char, first, count, begin, clean, escaped)
+        doubled = clean.copy()
+        pairs = np.flatnonzero((data[:-1] == BACKSLASH) & (data[1:] == BACKSLASH))
+        doubled[np.searchsorted(begin, pairs, side="right") - 1] = True
+    tokens = Tokens(at, char, first, count, begin, clean, doubled)
     return _without_quoted(page, tokens) if quotes else tokens
 
 
@@ -104,9 +108,9 @@ def _spans(breaks: Ints) -> tuple[Ints, Ints]:
 def _without_quoted(page: Page, tokens: Tokens) -> Tokens:
     """The same without quotes and without what stands between them; marks the lines where that can't be told by counting.
 
-    A line is sure when it has no backslash, an even number of quotes, each odd one right after a ``=``, each even one right before
-    a separator, and all of them after the first space, which then ends the tags (a quote in a tag opens nothing). For such a line
-    the exact route sees the same strings, or refuses the line before it opens one.
+    Quotes here are those without a backslash before them. A line is sure when they are even in number, each odd one right after a
+    ``=``, each even one right before a separator, and all of them after the first space, which then ends the tags (a quote in a tag
+    opens nothing). For such a line the exact route sees the same strings, or refuses the line before it opens one.
     """
     at, char, first = tokens.at, tokens.char, tokens.first
     line_of = np.repeat(np.arange(tokens.lines), tokens.count)
@@ -121,14 +125,14 @@ def _without_quoted(page: Page, tokens: Tokens) -> Tokens:
     has = number > 0
     unsure = (number & 1) == 1
     unsure[quote_line[~well]] = True
-    unsure |= has & (tokens.escaped | np.isin(page.data[tokens.begin], (SPACE, TAB)))
+    unsure |= has & (tokens.doubled | np.isin(page.data[tokens.begin], (SPACE, TAB)))
     unsure[quote_line[rank == 0]] |= (first_spaces(tokens, line_of)[quote_line] > quotes)[rank == 0]
     level = np.cumsum(char == QUOTE)
     inside = ((level - (level[first] - (char[first] == QUOTE))[line_of]) & 1) == 1
     keep = ~(inside | (char == QUOTE)) | (char == NEWLINE)
     kept = char[keep]
     first, count = _spans(np.flatnonzero(kept == NEWLINE))
-    return Tokens(at[keep], kept, first, count, tokens.begin, unsure, tokens.escaped)
+    return Tokens(at[keep], kept, first, count, tokens.begin, unsure, tokens.doubled)
 
 
 def first_spaces(tokens: Tokens, line_of: Ints) -> Ints:
