@@ -8,12 +8,10 @@ the writer, because a later piece must not be committed before an earlier one.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
@@ -24,13 +22,16 @@ from appliance.errors import RejectPayload, RetryLater
 from appliance.options import DropSource
 from appliance.records import FileProgress, Format, Receipt, Schema, Submission, check_name
 from appliance.sources.codecs.content import GZIP_MAGIC, Content, GzipContent, PlainContent
+from appliance.sources.codecs.line_protocol import Precision
 from appliance.sources.codecs.pieces import Piece, Pieces, Target
+from appliance.sources.file_digest import Digests, changed, digest_file, unpacked
 from appliance.sources.file_names import printable, read_name, sniff_format
 
 if TYPE_CHECKING:
     from appliance.hot.state import State
 
-READ_BYTES = 1024 * 1024
+FILE_PRECISION = Precision.AUTO
+"""A file of line protocol can't say its precision: each timestamp's magnitude does."""
 BAD_FILE_REJECTS_MIN = 1_000
 """A file whose first piece has at least this many refused records, and more refused than good ones, is refused whole."""
 UPLOAD_PATIENCE_S = 10.0
@@ -119,23 +120,6 @@ class _Run:
         return Taken(outcome, reason, self.records, self.rejected, self.stream, self.format, self.size)
 
 
-@dataclass(frozen=True, slots=True)
-class _Beginning:
-    """The first bytes of a file that may have been taken before it grew."""
-
-    digest: str
-    ends_line: bool
-    """A record that was cut off in the middle would not be seen to go on."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Digests:
-    """SHA-256 of the whole content, and of some of its beginnings, longest first."""
-
-    whole: str
-    beginnings: tuple[_Beginning, ...] = ()
-
-
 class _Stopped(Exception):
     """The wait for the door was ended by the end of the process."""
 
@@ -203,7 +187,7 @@ class FileTaker:
         run.start = known.position_next if known is not None else self._start_behind(digests, stream)
         return run
 
-    def _start_behind(self, digests: _Digests, stream: str) -> int:
+    def _start_behind(self, digests: Digests, stream: str) -> int:
         """Where a file that has grown since it was taken goes on; 0 for a new one."""
         for beginning in digests.beginnings:
             known = self._box.file_progress(beginning.digest, stream)
@@ -232,8 +216,16 @@ class FileTaker:
             content = GzipContent(content, bytes_max=self._bytes_max)
         if run.format is Format.LP:
             from appliance.sources.codecs.lp_file import read_lp
+            from appliance.sources.line_replay import replayable_batches, replayable_rejects
 
-            return read_lp(content, self._clock, start=run.start)
+            return (
+                replace(
+                    piece,
+                    batches=replayable_batches(piece.batches, precision=FILE_PRECISION),
+                    rejects=replayable_rejects(piece.rejects, precision=FILE_PRECISION),
+                )
+                for piece in read_lp(content, self._clock, start=run.start, precision=FILE_PRECISION)
+            )
         target = Target(
             stream=run.stream, clock=self._clock, tags=self._box.config.stream(run.stream).tags, schema=lambda: self._schema(run.stream)
         )
@@ -336,40 +328,6 @@ class _Patience:
             raise later
         if self.stopping.wait(later.after_s):
             raise _Stopped
-
-
-def digest_file(file: IO[bytes], *, size: int, prefixes: Sequence[int] = ()) -> _Digests:
-    """Hash the first ``size`` bytes, and the beginnings of the sizes in ``prefixes``. Raises ``RejectPayload`` when it is shorter."""
-    file.seek(0)
-    whole = hashlib.sha256()
-    beginnings: list[_Beginning] = []
-    at, last = 0, b""
-    for stop in sorted({*(p for p in prefixes if 0 < p < size), size}):
-        while at < stop:
-            data = file.read(min(READ_BYTES, stop - at))
-            if not data:
-                raise RejectPayload("it became shorter while it was being read")
-            whole.update(data)
-            at += len(data)
-            last = data[-1:]
-        if stop < size:
-            beginnings.append(_Beginning(whole.hexdigest(), last == b"\n"))
-    return _Digests(whole.hexdigest(), tuple(reversed(beginnings)))
-
-
-def changed(file: IO[bytes], before: os.stat_result) -> bool:
-    """Whether an open file was written to since ``before``."""
-    now = os.fstat(file.fileno())
-    return (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns)
-
-
-def unpacked(content: Content, *, folder: Path) -> IO[bytes]:
-    """The content in a nameless temporary file, for what has to be read back and forth. Raises ``ContentDamaged``."""
-    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - lives as long as the pieces
-    while data := content.read(READ_BYTES):
-        file.write(data)
-    file.seek(0)
-    return file
 
 
 def summary(taken: Taken) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from appliance.clock import SystemClock
 from appliance.sources.codecs.content import Content, GzipContent, PlainContent
 from appliance.sources.codecs.csv import read_csv
 from appliance.sources.codecs.jsonl import read_jsonl
+from appliance.sources.codecs.line_protocol import Precision
 from appliance.sources.codecs.lp_file import read_lp
 from appliance.sources.codecs.parquet import read_parquet
 from appliance.sources.codecs.pieces import Pieces, Target
@@ -88,7 +89,9 @@ def codecs() -> Iterator[Row]:
     yield _row("JSON lines codec", _rate(lambda: _count(read_jsonl(_content(jsonl), target))), json_peer)
     yield _row("Parquet codec", _rate(lambda: _count(read_parquet(file, target, bytes_max=1 << 40))), None)
     lines = lp_bytes(csv)
-    yield _row("line protocol codec, from a file", _rate(lambda: _count(read_lp(_content(lines), target.clock))), None)
+    yield _row(
+        "line protocol codec, from a file", _rate(lambda: _count(read_lp(_content(lines), target.clock, precision=Precision.AUTO))), None
+    )
     broken = csv.splitlines(keepends=True)
     broken[1::10_000] = [b"broken\n"] * len(broken[1::10_000])
     yield _row("CSV codec, every 10,000th line broken", _rate(lambda: _count(read_csv(_content(b"".join(broken)), target))), csv_peer)

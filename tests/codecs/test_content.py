@@ -11,6 +11,7 @@ from appliance.records import Format
 from appliance.sources.codecs import blocks, lp_file
 from appliance.sources.codecs.content import ContentDamaged, GzipContent
 from appliance.sources.codecs.csv import read_csv
+from appliance.sources.codecs.line_protocol import Precision
 from appliance.sources.codecs.lp_file import lp_ends, read_lp
 from appliance.sources.file_names import printable, read_name, sniff_format
 from tests.clock import FakeClock
@@ -66,12 +67,12 @@ def test_a_line_protocol_file_counts_its_lines_through_all_blocks(monkeypatch: p
     monkeypatch.setattr(lp_file, "STRING_BYTES_MAX", 1024)
     lines = [f'm,t=a v={n}i,s="two\nlines, \\"and a quote\\"" {n}' for n in range(300)]
     lines[200] = "broken"
-    found = read(read_lp(content("\n".join(lines).encode()), FakeClock()))
+    found = read(read_lp(content("\n".join(lines).encode()), FakeClock(), precision=Precision.NS))
     assert found.values("v") == [n for n in range(300) if n != 200]
     assert found.bad_lines == [401]
     assert len(found.ends) > 3
     for position in found.ends:
-        assert len(read(read_lp(content("\n".join(lines).encode()), FakeClock(), start=position)).rows) <= 300
+        assert len(read(read_lp(content("\n".join(lines).encode()), FakeClock(), start=position, precision=Precision.NS)).rows) <= 300
 
 
 def test_a_block_of_line_protocol_never_ends_within_a_string() -> None:

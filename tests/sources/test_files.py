@@ -151,6 +151,13 @@ def test_what_the_door_refuses_keeps_its_bytes_too(files: Shelf) -> None:
     assert files.dead_letters()[0][2:] == (b'{"n":true}', "jsonl", "b")
 
 
+def test_a_line_of_a_file_keeps_its_time_when_it_is_replayed_alone(files: Shelf) -> None:
+    """Here the magnitude tells the unit; a dead letter alone is read in nanoseconds."""
+    files.take(b"m v=1 1700000000\n", name="a.lp")
+    files.take(b'm v=2 1700000001\nm v="text" 1700000002\nbroken 1700000003\n', name="b.lp")
+    assert {letter[2] for letter in files.dead_letters()} == {b'm v="text" 1700000002000000000', b"broken 1700000003000000000"}
+
+
 def test_a_file_that_is_mostly_refused_is_refused_whole(files: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("appliance.sources.files.BAD_FILE_REJECTS_MIN", 10)
     taken = files.take(b"a,b\n" + b"1;2\n" * 1_000)

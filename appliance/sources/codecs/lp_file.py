@@ -1,6 +1,6 @@
 """A file of line protocol into pieces: cut into blocks of whole lines here, read by ``line_protocol``.
 
-Each line names its stream itself. Timestamps without a stated unit are told by their magnitude.
+Each line names its stream itself.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LINE = rb"(?:[ \t]*+\#[^\n]*+|(?:[^\\ \n]++|\\[^\n])++[ ]++%b(?:,%b)*+(?:[ \t\r
 _LINES = re.compile(rb"(?:%b)*+" % _LINE, re.DOTALL)
 
 
-def read_lp(content: Content, clock: Clock, *, start: int = 0, precision: Precision = Precision.AUTO) -> Pieces:
+def read_lp(content: Content, clock: Clock, *, start: int = 0, precision: Precision) -> Pieces:
     """Pieces of a line-protocol file from offset ``start`` to its end.
 
     Raises ``RejectPayload`` when it is something else, ``ContentDamaged`` after the last whole line of a damaged one.

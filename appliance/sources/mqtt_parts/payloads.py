@@ -23,6 +23,7 @@ from appliance.sources.codecs.casting import shown
 from appliance.sources.codecs.jsonl_exact import checked, decode, flat_object
 from appliance.sources.codecs.line_protocol import Precision, parse
 from appliance.sources.codecs.times import TIME_NAMES, to_us
+from appliance.sources.line_replay import replayable_batches
 
 TOPIC = "topic"
 _NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -93,7 +94,7 @@ def read_messages(messages: Sequence[Message], *, source: str, stream: str | Non
     found = [Submission(source, Format.JSONL, tuple(batches), tuple(rejects))] if batches or rejects else []
     parsed = [parse(message.payload, precision=Precision.NS, now_us=message.arrival_us) for message in lines]
     if parsed:
-        every_batch = tuple(batch for one in parsed for batch in one.batches)
+        every_batch = replayable_batches([batch for one in parsed for batch in one.batches], precision=Precision.NS)
         found.append(Submission(source, Format.LP, every_batch, tuple(reject for one in parsed for reject in one.rejects)))
     return found
 
