@@ -123,30 +123,13 @@ COLUMNS = Group(
 SQL = Group(
     "In the SQL field",
     (
-        Action(
-            "screen.run_sql",
-            ("enter",),
-            "Enter",
-            "run",
-            "run the query: one SELECT, each stream is a table",
-            foot=2,
-            priority=True,
-            palette=False,
-        ),
-        Action(
-            "new_line",
-            ("ctrl+j", "alt+enter", "shift+enter"),
-            "ctrl+j",
-            "new line",
-            "a new line in the query",
-            foot=3,
-            priority=True,
-            palette=False,
-        ),
-        Action("screen.earlier_sql", ("ctrl+up",), "ctrl+↑", "earlier", "the query before this one", priority=True, palette=False),
-        Action("screen.later_sql", ("ctrl+down",), "ctrl+↓", "later", "the query after this one", priority=True, palette=False),
+        Action("run_sql", (), "Enter", "run", "run the query: one SELECT, each stream is a table", foot=2, palette=False),
+        Action("new_line", (), "ctrl+j", "new line", "a new line in the query", foot=3, palette=False),
+        Action("screen.earlier_sql", ("ctrl+up",), "ctrl+↑", "earlier", "the query before this one", palette=False),
+        Action("screen.later_sql", ("ctrl+down",), "ctrl+↓", "later", "the query after this one", palette=False),
     ),
 )
+"""The first two keys are the field's own: it takes them in the order of typing."""
 CANCEL = Group(
     "The query",
     (Action("back", ("escape",), "Esc", "cancel, back", "cancel the running query; with none running, go back", foot=4, palette=False),),

@@ -38,6 +38,7 @@ from tui.theme import PALETTES, Paint, paint_of, themes, variables
 PERIODS_S = (10.0, 5.0, 2.0, 1.0, 0.5, 0.25, 0.1)
 USUAL_PERIOD_S = 0.25
 _STALE_US = 2_000_000
+_FOLDER_EVERY_NS = 2_000_000_000
 
 
 class ApplianceApp(App[None]):
@@ -75,13 +76,14 @@ class ApplianceApp(App[None]):
         self.symbols = symbols or choose_symbols(os.environ)
         self._colour = "NO_COLOR" not in os.environ
         super().__init__(driver_class=driver, ansi_color=None if self._colour else True)
-        self.picture: Snapshot | None = None
+        self.picture = Snapshot(None)
         """What the screens draw: the last snapshot, or that of the freeze."""
-        self._newest: Snapshot | None = None
+        self._newest = self.picture
         self._frozen_us: int | None = None
         self._period_s = period_s
         self._timer: Timer | None = None
         self._asking = False
+        self._asked_ns = 0
         self._screens: dict[str, LiveScreen] = {}
         self._terminal = terminal
         for theme in themes():
@@ -93,10 +95,10 @@ class ApplianceApp(App[None]):
     @property
     def look(self) -> Look:
         """How to draw at this moment."""
-        status = self.picture.status if self.picture else None
+        status = self.picture.status
         now = self._frozen_us or self._clock.now_us()
         as_of = status.as_of_us if status else now
-        stale = now - as_of > _STALE_US + int((self._period_s or 0) * 1_000_000)
+        stale = now - as_of > (2 if self._reads_folder else 1) * _STALE_US + int((self._period_s or 0) * 1_000_000)
         return Look(self.paint, self.symbols, now_us=now, as_of_us=as_of, stale=stale)
 
     @property
@@ -109,7 +111,14 @@ class ApplianceApp(App[None]):
         """The refresh rate for the title bar."""
         if self._period_s is None:
             return "by hand"
+        if self._reads_folder and self._period_s < 2:
+            return "every 2 s"
         return f"{1 / self._period_s:.0f}/s" if self._period_s <= 1 else f"every {self._period_s:.0f} s"
+
+    @property
+    def _reads_folder(self) -> bool:
+        status = self._newest.status
+        return status is not None and status.state == "offline"
 
     @property
     def banner(self) -> str | None:
@@ -118,9 +127,9 @@ class ApplianceApp(App[None]):
         if self._frozen_us is not None:
             new = _records(newest) - _records(self.picture)
             at = figures.clock_time(self._frozen_us // 1_000_000)
-            lost = f" {dot} no answer" if newest is not None and newest.lost else ""
+            lost = f" {dot} no answer" if newest.lost else ""
             return f"FROZEN at {at} {dot} +{figures.count(max(0, new))} new{lost} {dot} space goes on"
-        if newest is not None and newest.lost is not None:
+        if newest.lost is not None:
             age = newest.age_us(self._clock.now_us())
             last = "no data yet" if age is None else f"last data {figures.age(age)} old"
             return f"NO ANSWER {dot} {last} {dot} asking again {dot} {self.look.safe(newest.lost)}"
@@ -155,13 +164,14 @@ class ApplianceApp(App[None]):
             self._timer = self.set_interval(self._period_s, self.refresh_now)
 
     def refresh_now(self) -> None:
-        """Asks once; while an answer is on its way it asks nothing."""
-        if self._asking:
+        """Asks once; while an answer is on its way it asks nothing. A folder without a service hardly changes and is read seldom."""
+        now_ns = self._clock.monotonic_ns()
+        if self._asking or (self._period_s is not None and self._reads_folder and now_ns - self._asked_ns < _FOLDER_EVERY_NS):
             return
-        self._asking = True
+        self._asking, self._asked_ns = True, now_ns
         screen = self.live_screen
         question = screen.question() if screen is not None and self._frozen_us is None else None
-        last = self._newest.status if self._newest else None
+        last = self._newest.status
         self.run_worker(
             lambda: self._ask(question, screen, last), thread=True, exclusive=True, exit_on_error=False, group="status", name="ask"
         )
@@ -185,7 +195,7 @@ class ApplianceApp(App[None]):
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """A question that broke in an unforeseen way counts as no answer, so that the next one is asked."""
         if event.worker.group == "status" and event.state is WorkerState.ERROR:
-            last = self._newest.status if self._newest else None
+            last = self._newest.status
             self.post_message(self.Arrived(Snapshot(last, lost=f"a defect in the UI: {event.worker.error!r}"), self.live_screen))
 
     @property
@@ -331,7 +341,7 @@ class ApplianceApp(App[None]):
 
     def palette_streams(self) -> Iterable[str]:
         """Names of the streams, for the palette."""
-        status = self.picture.status if self.picture else None
+        status = self.picture.status
         return [s.name for s in status.streams] if status else []
 
 
@@ -353,8 +363,8 @@ def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def _records(snapshot: Snapshot | None) -> int:
-    return sum(s.records for s in snapshot.status.streams) if snapshot is not None and snapshot.status is not None else 0
+def _records(snapshot: Snapshot) -> int:
+    return sum(s.records for s in snapshot.status.streams) if snapshot.status is not None else 0
 
 
 def run_app(client: Client, *, detach: bool) -> None:

@@ -32,69 +32,95 @@ TROUBLES = (
 def svg_of(app: ApplianceApp) -> str:
     """The screen in front of ``app`` as it is drawn now."""
     columns, rows = app.size
+    ground = PALETTES[app.theme].ground
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{columns * WIDTH + 24}" height="{rows * HEIGHT + 24}" '
         f"font-family=\"'DejaVu Sans Mono','Menlo','Consolas',monospace\" font-size=\"{SIZE}\">",
-        f'<rect width="100%" height="100%" rx="8" fill="{PALETTES[app.theme].ground}"/>',
+        f'<rect width="100%" height="100%" rx="8" fill="{ground}"/>',
     ]
     for y, strip in enumerate(app.screen._compositor.render_strips()):
         x = 0
         for text, style, _ in strip:
             taken = cell_len(text)
-            out += _segment(text, style or Style.null(), x, y, taken)
+            out += _segment(text, style or Style.null(), x, y, taken, ground)
             x += taken
     return "\n".join([*out, "</svg>"])
 
 
-def _segment(text: str, style: Style, x: int, y: int, taken: int) -> list[str]:
+def _segment(text: str, style: Style, x: int, y: int, taken: int, page: str) -> list[str]:
     left, top = 12 + x * WIDTH, 12 + y * HEIGHT
     ink = style.color.get_truecolor().hex if style.color is not None and not style.color.is_default else "#d6dde6"
     ground = style.bgcolor.get_truecolor().hex if style.bgcolor is not None and not style.bgcolor.is_default else None
     if style.reverse:
         ink, ground = ground or "#0d1117", ink
     out = []
-    if ground is not None:
-        out.append(f'<rect x="{left:.1f}" y="{top:.1f}" width="{taken * WIDTH + 0.3:.1f}" height="{HEIGHT + 0.3}" fill="{ground}"/>')
-    weight = ' font-weight="bold"' if style.bold else ""
+    if ground is not None and ground != page:
+        out.append(f'<rect x="{left:g}" y="{top:g}" width="{taken * WIDTH + 0.3:g}" height="{HEIGHT + 0.3}" fill="{ground}"/>')
+    words: list[tuple[float, str]] = []
+    dots: list[str] = []
+    boxes: list[str] = []
+    in_word = False
     for char in text:
-        drawn = _drawn(char, left, top, ink)
-        if drawn is None:
-            drawn = f'<text x="{left:.1f}" y="{top + 13:.1f}" fill="{ink}"{weight}>{escape(char)}</text>'
-        if drawn:
-            out.append(drawn)
+        box = _box(char, left, top)
+        letter = False
+        if 0x2800 < ord(char) < 0x2900:
+            dots += _dots(ord(char), left, top)
+        elif box is not None:
+            boxes.append(box)
+        elif char != " ":
+            letter = True
+            if in_word:
+                words[-1] = (words[-1][0], words[-1][1] + char)
+            else:
+                words.append((left, char))
+        in_word = letter
         left += WIDTH * cell_len(char)
+    if dots:
+        out.append(f'<path d="{"".join(dots)}" stroke="{ink}" stroke-width="2.7" stroke-linecap="round"/>')
+    if boxes:
+        out.append(f'<path d="{"".join(boxes)}" fill="{ink}"/>')
+    weight = ' font-weight="bold"' if style.bold else ""
+    for place, word in words:
+        length = f'textLength="{cell_len(word) * WIDTH:g}"'
+        out.append(f'<text x="{place:g}" y="{top + 13:g}" {length} fill="{ink}"{weight}>{escape(word)}</text>')
     return out
 
 
-def _drawn(char: str, x: float, y: float, ink: str) -> str | None:
-    """A shape for what fonts draw badly; empty for a blank, None for a letter."""
-    code = ord(char)
-    if char == " ":
-        return ""
-    if 0x2800 < code < 0x2900:
-        spots = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3)]
-        dots = [spots[bit] for bit in range(8) if code >> bit & 1]
-        return "".join(f'<circle cx="{x + 2 + dx * 4:.1f}" cy="{y + 2.1 + dy * 4.25:.1f}" r="1.35" fill="{ink}"/>' for dx, dy in dots)
+def _dots(code: int, x: float, y: float) -> list[str]:
+    """A braille character as points of a path."""
+    spots = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3))
+    return [f"M{x + 2 + dx * 4:g} {y + 2.1 + dy * 4.25:g}h0" for bit, (dx, dy) in enumerate(spots) if code >> bit & 1]
+
+
+def _box(char: str, x: float, y: float) -> str | None:
+    """A block or a line of a frame as an area of a path; None is neither."""
+    middle, centre = y + HEIGHT / 2, x + WIDTH / 2
     if char in _EIGHTHS:
         high = HEIGHT * (_EIGHTHS.index(char) + 1) / 8
-        return f'<rect x="{x:.1f}" y="{y + HEIGHT - high:.1f}" width="{WIDTH + 0.2}" height="{high:.1f}" fill="{ink}"/>'
-    lines = {"─": (0, HEIGHT / 2 - 0.5, WIDTH, 1), "━": (0, HEIGHT / 2 - 1.5, WIDTH, 3), "│": (WIDTH / 2 - 0.5, 0, 1, HEIGHT)}
-    if char in lines:
-        dx, dy, w, h = lines[char]
-        return f'<rect x="{x + dx:.1f}" y="{y + dy:.1f}" width="{w + 0.2}" height="{h + 0.2}" fill="{ink}"/>'
+        return f"M{x:g} {y + HEIGHT - high:g}h{WIDTH}v{high:g}h-{WIDTH}z"
+    if char == "─":
+        return f"M{x:g} {middle - 0.5:g}h{WIDTH}v1h-{WIDTH}z"
+    if char == "━":
+        return f"M{x:g} {middle - 1.5:g}h{WIDTH}v3h-{WIDTH}z"
+    if char in "│┤╵":
+        high = HEIGHT / 2 if char == "╵" else HEIGHT
+        arm = f"M{x:g} {middle - 0.5:g}h{WIDTH / 2:g}v1h-{WIDTH / 2:g}z" if char == "┤" else ""
+        return f"M{centre - 0.5:g} {y:g}h1v{high:g}h-1z{arm}"
     if char in _CORNERS:
         sx, sy = _CORNERS[char]
-        cx, cy = x + WIDTH / 2, y + HEIGHT / 2
-        path = f"M{cx + sx * WIDTH / 2} {cy} Q{cx} {cy} {cx} {cy + sy * WIDTH / 2} L{cx} {cy + sy * HEIGHT / 2}"
-        return f'<path d="{path}" fill="none" stroke="{ink}"/>'
+        outer = (
+            f"M{x + (WIDTH if sx > 0 else 0):g} {middle - 0.5:g}v1Q{centre:g} {middle + 0.5:g} {centre + 0.5:g} {middle + sy * WIDTH / 2:g}"
+        )
+        inner = f"V{middle + sy * WIDTH / 2:g}Q{centre:g} {middle - 0.5:g} {x + (WIDTH if sx > 0 else 0):g} {middle - 0.5:g}z"
+        return f"{outer}V{y + (HEIGHT if sy > 0 else 0):g}h-1{inner}"
     return None
 
 
 async def draw(*, size: tuple[int, int], keys: Sequence[str], trouble: bool) -> str:
     """Runs the UI without a terminal, presses ``keys`` and draws; ``lost`` among them takes the service away."""
-    clock = FakeClock()
+    clock = FakeClock(NOON_US + 47 * S)
     box = FakeClient(clock, problems=TROUBLES if trouble else ())
-    app = ApplianceApp(box, clock=clock, period_s=None)
+    app = ApplianceApp(box, clock=clock)
     async with app.run_test(size=size) as pilot:
         for key in ("", "", *keys, ""):
             if key == "lost":

@@ -120,7 +120,7 @@ class LiveScreen(Screen[None]):
 
     def show_current(self) -> None:
         """Draws the app's present snapshot."""
-        if self.is_mounted and self.ui.picture is not None:
+        if self.is_mounted:
             self.draw(self.ui.picture)
 
     def draw(self, snapshot: Snapshot) -> None:

@@ -95,7 +95,9 @@ class OverviewScreen(RowKeys, LiveScreen):
         self._trace.extend(status.as_of_us, status.history)
         self.chart.usual_span_us = max(60, status.history_s) * US_PER_S
         self.query_one(Digest).show_digest(status, look)
-        self.chart.show_series(self._trace.buckets, look, end_us=self._trace.buckets.end_us, why_empty="no record in this time")
+        self.chart.show_series(
+            self._trace.buckets, look, end_us=self._trace.buckets.end_us or look.as_of_us, why_empty="no record in this time"
+        )
         self.table.show_rows(status.streams, look)
         self._show_titles(status)
         self._show_panels(status, look)
@@ -144,7 +146,7 @@ class OverviewScreen(RowKeys, LiveScreen):
         """The mark shown is that of the stream under the cursor."""
         event.stop()
         picture = self.ui.picture
-        if picture is not None and picture.status is not None:
+        if picture.status is not None:
             self._show_panels(picture.status, self.look)
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
+from textual import events
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
@@ -35,8 +36,22 @@ class SqlField(TextArea):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(SQL)
 
-    def action_new_line(self) -> None:
-        self.insert("\n")
+    class Submitted(Message):
+        """Enter was pressed after this text."""
+
+        def __init__(self, sql: str) -> None:
+            super().__init__()
+            self.sql = sql
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key == "enter":
+            self.post_message(self.Submitted(self.text.strip()))
+        elif event.key in ("ctrl+j", "alt+enter", "shift+enter"):
+            self.insert("\n")
+        else:
+            return
+        event.stop()
+        event.prevent_default()  # or the text field would take it as text
 
 
 class SqlScreen(LiveScreen):
@@ -107,8 +122,10 @@ class SqlScreen(LiveScreen):
         took = figures.millis(self._result.elapsed_ms)
         return ((f" {look.symbols.state('OK')} {told}", paint.ok), (f" {dot} {took} {dot} times are UTC", paint.dim))
 
-    def action_run_sql(self) -> None:
-        sql = self.query_one(SqlField).text.strip()
+    def on_sql_field_submitted(self, event: SqlField.Submitted) -> None:
+        """Runs what stands in the field; one query at a time."""
+        event.stop()
+        sql = event.sql
         if not sql or self._query is not None:
             return
         if not self._history or self._history[-1] != sql:

@@ -176,7 +176,9 @@ class StreamScreen(RowKeys, LiveScreen):
         if found is not None:
             self._last_us = found.last_ts_us or 0
             self._trace.extend(look.as_of_us, found.history)
-            rate.show_series(self._trace.buckets, look, end_us=self._trace.buckets.end_us, why_empty="no record came in this time")
+            rate.show_series(
+                self._trace.buckets, look, end_us=self._trace.buckets.end_us or look.as_of_us, why_empty="no record came in this time"
+            )
             rate.set_title(f"Rate  {figures.rate(found.rate)} rec/s", f"last {figures.span(rate.span_us)}")
         else:
             rate.show_series(None, look, end_us=look.now_us, why_empty="there is no such stream any more")

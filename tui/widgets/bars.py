@@ -96,7 +96,7 @@ class KeyBar(LinesWidget):
 
 
 def _who(status: Status | None, look: Look) -> Line:
-    name = "appliance" if status is None else look.safe(status.node)
+    name = look.safe(status.node) if status is not None and status.node else "appliance"
     return ((f" {name}", look.paint.title),)
 
 

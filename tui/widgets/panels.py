@@ -116,7 +116,7 @@ def cold(status: Status, look: Look, width: int, chosen: StreamStatus | None) ->
 def sources(status: Status, look: Look, _width: int) -> list[Line]:
     """One line a source, those in trouble first: state, name, records, and what it refused or lost."""
     if not status.sources:
-        return [_plain("no source is configured", look)]
+        return [_plain("no service runs" if status.state == "offline" else "no source is configured", look)]
     name_cells = max(6, min(16, max(len(s.name) for s in status.sources)))
     order = [*reversed(_SOURCE_WORDS)]
     gravest = sorted(status.sources, key=lambda s: order.index(s.state) if s.state in order else 0)
@@ -264,7 +264,7 @@ def _labelled(label: str, spans: list[Span], look: Look) -> Line:
 
 
 def _dotted(words: list[str], look: Look) -> list[Span]:
-    return list(join([((word, look.paint.text),) for word in words], (f" {look.symbols.dot} ", look.paint.faint)))
+    return list(join([((word, look.paint.text),) for word in words if word], (f" {look.symbols.dot} ", look.paint.faint)))
 
 
 def _figures_line(pairs: list[tuple[str, str]], look: Look, width: int) -> Line:
@@ -286,6 +286,8 @@ def _padded(line: Line, width: int, look: Look) -> Line:
 
 def _of(amount: int, limit: int) -> str:
     """``23.1 of 64.0 MiB``: the unit once when both have it."""
+    if limit <= 0:
+        return figures.size(None)
     told, bound = figures.size(amount), figures.size(limit)
     value, _, unit = told.partition(" ")
     return f"{value} of {bound}" if bound.endswith(f" {unit}") else f"{told} of {bound}".replace(" of ", "/")
