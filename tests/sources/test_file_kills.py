@@ -11,9 +11,9 @@ import pytest
 
 from tests.running import Running, pause, wait_for
 
-KILLS = 12
+KILLS = 10
 SEED = int(os.environ.get("APPLIANCE_TEST_SEED", "20261122"))
-ROWS = 400_000
+ROWS = 200_000
 CONFIG = '[limits]\ndisk_free_min = 1\n[roll]\nevery = "1s"\n'
 
 

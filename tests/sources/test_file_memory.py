@@ -43,7 +43,7 @@ def peak_growth(folder: Path, data: Path, name: str) -> tuple[str, int, int, str
 @pytest.mark.parametrize("kind", ["csv", "csv.gz", "jsonl"])
 def test_a_large_file_needs_no_more_memory_than_two_pieces(tmp_path: Path, kind: str) -> None:
     line = b'{"n":12345678,"t":"some text that takes room"}\n' if kind == "jsonl" else b"12345678,some text that takes room\n"
-    count = 100_000_000 // len(line)
+    count = (100_000_000 if kind == "csv" else 60_000_000) // len(line)
     data = tmp_path / "large"
     with gzip.open(data, "wb", 1) if kind.endswith("gz") else data.open("wb") as file:
         if kind != "jsonl":
