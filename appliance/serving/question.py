@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from appliance.records import TimeRange
+if TYPE_CHECKING:
+    from appliance.records import TimeRange
 
 PATHS: Final = ("merged", "hot", "cold")
 FORMATS: Final = ("json", "jsonl", "csv", "parquet", "arrow", "table")
@@ -33,4 +34,6 @@ class Question:
 
     @property
     def span(self) -> TimeRange:
+        from appliance.records import TimeRange  # here, because the command line asks without PyArrow
+
         return TimeRange(self.since_us, self.until_us)
