@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -120,6 +120,12 @@ class Box:
     def set_aside(self, key: str, segment: Segment, *, state: str, reason: str) -> None:
         """Takes a segment out of the live set (``missing`` or ``damaged``); before or after ``start``, from any other thread."""
         self.writer.call(lambda committer: committer.set_aside(key, segment, state=state, reason=reason)).result()
+
+    def commit_roll(self, key: str, segments: Sequence[Segment], *, mark: int) -> None:
+        """A roll's end, from any other thread: last values first, a few at a time between the commits of records, then the roll itself."""
+        while self.writer.call(lambda committer: committer.save_last(key, mark=mark)).result():
+            continue
+        self.writer.call(lambda committer: committer.commit_roll(key, segments, mark=mark)).result()
 
     def last_values(self, stream: str) -> pa.Table:
         """The last record of each series (``Schema.lake``); waits for the writer, so not for the event loop. Raises ``KeyError``."""

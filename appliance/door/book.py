@@ -37,6 +37,8 @@ class StreamBook:
     """By all tags: for the limit and the last values."""
     places: SeriesTable | None = None
     """By the identity's columns, where that is not all tags: for telling possible twins."""
+    saved: SeriesTable = field(default_factory=SeriesTable.empty)
+    """Up to which sequence of the stream each series' last record is in the table of last values, since the start."""
     future: FutureSpan | None = None
     segments: tuple[Segment, ...] = ()
     lost: tuple[Segment, ...] = ()

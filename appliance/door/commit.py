@@ -19,11 +19,11 @@ import pyarrow as pa
 from appliance.clock import Clock
 from appliance.config import LimitOptions, StreamOptions
 from appliance.door.book import StreamBook, place_hashes, times
-from appliance.door.group import Draft, Group, join_parts, shares
+from appliance.door.group import Draft, Group, join_parts
 from appliance.door.twins import Finding, find_twins, reach_of
 from appliance.hot import latest_table
 from appliance.hot.ring import Ring, measured
-from appliance.hot.series import I64, U64, LastValues, SeriesTable, series_hashes
+from appliance.hot.series import I64, U64, LastValues, Rows, SeriesTable, series_hashes
 from appliance.hot.state import ALL_TAGS, Chunk, State, StreamState
 from appliance.hot.store import HotStore
 from appliance.manifest import Segment
@@ -32,6 +32,8 @@ from appliance.records import Receipt, Schema, fold
 
 log = logging.getLogger(__name__)
 Number = TypeVar("Number", np.int64, np.uint64)
+SAVED_AT_ONCE = 2_000
+"""Series whose last values are written in one transaction: some ten milliseconds of the writer's time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,24 +217,52 @@ class Committer:
         if touched:
             self._changed |= {key for key, book in self.books.items() if book.id in touched}
 
+    def save_last(self, key: str, *, mark: int, series_max: int = SAVED_AT_ONCE) -> bool:
+        """Writes some of the last values that a roll up to ``mark`` would have to, ahead of it; True while more are left.
+
+        So a roll of a stream with very many series holds up nobody for long. When the roll is given up, what was written does no harm.
+        """
+        book = self.books[key]
+        last, needed = self._unsaved(book, mark)
+        if len(needed) > series_max:
+            with self._durably("save_last"):
+                self._save(book, last, needed[:series_max])
+            self._note_saved(book, last, needed[:series_max])
+            self.is_whole = True
+        return len(needed) > series_max
+
     def commit_roll(self, key: str, segments: Iterable[Segment], *, mark: int) -> None:
         """A roll's end: registers its segments, raises the mark, drops the hot batches, keeps the last values; one transaction."""
         book = self.books[key]
-        hashes, seqs, data = book.last.rows()
-        reach = book.series.reached(hashes)
-        changed = np.flatnonzero(seqs > book.mark) if book.future is None else np.arange(len(seqs))
-        now_us = self.clock.now_us()
+        last, needed = self._unsaved(book, mark)
         with self._durably("roll"):
-            added = self.store.add_segments(book.id, segments, now_us=now_us)
+            added = self.store.add_segments(book.id, segments, now_us=self.clock.now_us())
             self.store.raise_mark(book.id, mark)
-            if len(changed):
-                rows = data.take(pa.array(changed))
-                latest_table.save(
-                    self.store.connection, book.schema, book.folder, hashes[changed], seqs[changed], rows, reach=reach[changed]
-                )
+            self._save(book, last, needed)
+        self._note_saved(book, last, needed)
         book.mark = max(book.mark, mark)
         book.segments = tuple(sorted((*book.segments, *added), key=lambda s: (s.day, s.first)))
         self._note_change(key)
+
+    def _unsaved(self, book: StreamBook, mark: int) -> tuple[Rows, npt.NDArray[np.intp]]:
+        """The last values, and which of them are not yet saved with all that a roll up to ``mark`` takes away.
+
+        Below the mark of now nothing has changed since the roll before, but for series that were ahead in time of what came since.
+        """
+        last = book.last.rows()
+        hashes, seqs, _ = last
+        behind = book.saved.reached(hashes) < mark
+        return last, np.flatnonzero(behind if book.future is not None else behind & (seqs > book.mark))
+
+    def _save(self, book: StreamBook, last: Rows, which: npt.NDArray[np.intp]) -> None:
+        if len(which):
+            hashes, seqs, data = last
+            rows = data.take(pa.array(which))
+            reach = book.series.reached(hashes[which])
+            latest_table.save(self.store.connection, book.schema, book.folder, hashes[which], seqs[which], rows, reach=reach)
+
+    def _note_saved(self, book: StreamBook, last: Rows, which: npt.NDArray[np.intp]) -> None:
+        book.saved.advance(last[0][which], np.full(len(which), book.last_seq))
 
     def commit_compaction(
         self, key: str, inputs: Iterable[Segment], outputs: Iterable[Segment], *, clean_day: int | None, up_to_seq: int
@@ -288,7 +318,7 @@ class Committer:
 def _number(draft: Draft, first: int, sequences: list[dict[str, tuple[int, int]]]) -> None:
     """Notes which sequences each submission got; its rows of a stream are one run after the other."""
     for part in draft.parts:
-        for owner, count in shares(part.owners):
+        for owner, count in part.shares:
             last = first + count - 1
             have = sequences[owner].get(draft.name)
             sequences[owner][draft.name] = (first if have is None else have[0], last)

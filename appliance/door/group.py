@@ -35,8 +35,8 @@ class Part:
 
     data: pa.RecordBatch
     hashes: U64
-    owners: I64
-    """Of each row: the place of its submission within the group; not falling."""
+    shares: tuple[tuple[int, int], ...]
+    """(place of a submission within the group, how many of the rows are its own), in order."""
 
 
 @dataclass(slots=True)
@@ -133,8 +133,9 @@ class Group:
         if data.num_rows:
             draft.schema = aligned.schema
             self.drafts[fold(batch.stream)] = draft
-            draft.parts.append(Part(data, hashes, laid.owners[place]))
-            for owner, count in shares(laid.owners[place]):
+            part = Part(data, hashes, _shares(laid.owners if data.num_rows == batch.rows else laid.owners[place]))
+            draft.parts.append(part)
+            for owner, count in part.shares:
                 self.entries[owner].records += count
 
     def _refuse(self, laid: Laid, rows: Iterable[int], rejects: Iterable[Reject]) -> None:
@@ -191,12 +192,12 @@ class Group:
         return over
 
 
-def shares(owners: I64) -> list[tuple[int, int]]:
-    """(owner, how many of the rows are theirs), in order; an owner's rows stand together."""
-    if not len(owners):
-        return []
+def _shares(owners: I64) -> tuple[tuple[int, int], ...]:
+    """Of rows (at least one) whose owners do not fall."""
+    if owners[0] == owners[-1]:
+        return ((int(owners[0]), len(owners)),)
     ends = np.flatnonzero(np.append(owners[1:] != owners[:-1], True)) + 1
-    return list(zip(owners[ends - 1].tolist(), np.diff(ends, prepend=0).tolist(), strict=True))
+    return tuple(zip(owners[ends - 1].tolist(), np.diff(ends, prepend=0).tolist(), strict=True))
 
 
 def join_parts(draft: Draft) -> list[tuple[pa.RecordBatch, U64]]:

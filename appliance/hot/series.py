@@ -22,7 +22,7 @@ from appliance.records import Schema
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
-Part = tuple[U64, I64, pa.RecordBatch]
+Rows = tuple[U64, I64, pa.RecordBatch]
 """(series, sequence, record) of some rows."""
 LOWEST = np.iinfo(np.int64).min
 """The reach of a series that has not been anywhere yet."""
@@ -137,7 +137,7 @@ class LastValues:
         self._hashes: U64 = np.empty(0, np.uint64)
         self._seqs: I64 = np.empty(0, np.int64)
         self._data: pa.RecordBatch = _empty(schema)
-        self._pending: list[Part] = []
+        self._pending: list[Rows] = []
         self._pending_rows = 0
 
     def add(self, schema: Schema, hashes: U64, data: pa.RecordBatch, *, first_seq: int) -> None:
@@ -174,13 +174,13 @@ class LastValues:
             data = _merge_runs(data, hashes, ends) if self._merge else data.take(pa.array(ends))
         self._hashes, self._seqs, self._data = hashes[ends], seqs[ends], data
 
-    def _joined(self, parts: Sequence[Part]) -> Part:
-        """Parts one after the other, in the newest schema."""
+    def _joined(self, parts: Sequence[Rows]) -> Rows:
+        """Rowss one after the other, in the newest schema."""
         data = pa.concat_batches([_empty(self._schema), *(fit(p[2], self._schema) for p in parts if p[2].num_rows)])
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), data
 
 
-def _reduced(part: Part) -> Part:
+def _reduced(part: Rows) -> Rows:
     """The rows of each series that share its latest event time, in order of (series, sequence)."""
     hashes, seqs, data = part
     keep = last_rows(hashes, _ts(data), seqs)

@@ -163,7 +163,7 @@ class Keeper:
                 rows=lambda s: HotRows(s.mark + 1, oldest_rows(state, reader, until=s.until), state.schema),
             )
             try:
-                self._box.writer.call(lambda c: c.commit_roll(step.stream, result.segments, mark=result.mark_to)).result()
+                self._box.commit_roll(step.stream, result.segments, mark=result.mark_to)
             except OutcomeUnknown:
                 raise
             except ApplianceError:

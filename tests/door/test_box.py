@@ -297,6 +297,40 @@ def test_a_day_stays_dirty_when_something_newer_came_meanwhile(opens: Opens) -> 
     assert opens().state.streams["s"].dirty[day].seq == 3
 
 
+@pytest.mark.parametrize("identity", ["", '[stream.s]\nidentity = "none"\n'])
+@pytest.mark.parametrize("ends", ["ahead", "rolled"])
+def test_last_values_are_saved_a_few_at_a_time(tmp_path: Path, clock: FakeClock, identity: str, ends: str) -> None:
+    text = batches.FOR_TESTS + identity
+    box = batches.open_box(tmp_path / "a", text, clock=clock)
+    names = [f"v{i}" for i in range(20)]
+    send(box, batch("s", [at(0)] * 20, tags={"t": names}, x=list(range(20)), y=[0.5] * 20))
+    send(box, batch("s", [at(1), at(0)], tags={"t": ["v0", "v1"]}, x=[100, None]))
+    calls = 0
+    while box.writer.call(lambda c: c.save_last("s", mark=20, series_max=3)).result(30):
+        calls += 1
+        send(box, batch("s", [at(calls), at(0)], tags={"t": [f"v{calls}", "v19"]}, x=[calls, None], y=[None, float(calls)]))
+    assert calls == 6
+    if ends == "rolled":
+        roll(box, "s", mark=20)
+    before = picture(box)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    box.close()
+    again = batches.open_box(tmp_path / "b", text, clock=clock)
+    assert picture(again) == before
+    again.close()
+
+
+def test_a_roll_of_many_series_lets_others_pass(opens: Opens) -> None:
+    box = opens()
+    count = 7_000
+    send(box, batch("s", [at(0)] * count, tags={"t": [f"v{i}" for i in range(count)]}, x=[1] * count))
+    box.commit_roll("s", (), mark=count)
+    assert (box.state.streams["s"].mark, box.state.streams["s"].hot_rows) == (count, 0)
+    steps = [box.writer.call(lambda c: c.save_last("s", mark=count)).result(30)]
+    assert steps == [False]
+    assert len(opens().last_values("s")) == count
+
+
 def test_last_values_are_those_of_the_whole_stream(opens: Opens, clock: FakeClock) -> None:
     box = opens(TEXT)
     send(box, batch("s", [at(1), at(1)], tags={"t": ["a", "b"]}, x=[1, 2], y=[0.5, None]))
