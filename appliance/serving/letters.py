@@ -8,6 +8,7 @@ from typing import Any
 from appliance.box import Box
 from appliance.clock import Clock
 from appliance.door.deadletters import letters, replay
+from appliance.records import Schema
 from appliance.sources.replay import parse_letter
 
 LETTERS_MAX = 100_000
@@ -23,7 +24,14 @@ def replay_letters(box: Box, *, ids: Sequence[int], stream: str | None, clock: C
         reader.close()
     done = replay(
         found,
-        parse=lambda letter: parse_letter(letter, clock=clock, tags=box.config.stream(letter.stream or "").tags),
+        parse=lambda letter: parse_letter(
+            letter, clock=clock, tags=box.config.stream(letter.stream or "").tags, schema=_schema(box, letter.stream)
+        ),
         submit=box.door.submit_blocking,
     )
     return {"taken": done.taken, "refused": [list(r) for r in done.refused]}
+
+
+def _schema(box: Box, stream: str | None) -> Schema | None:
+    state = box.state.get(stream) if stream is not None else None
+    return None if state is None else state.schema
