@@ -11,7 +11,7 @@ from appliance.sources.codecs.line_protocol import Parsed, Precision, body, fast
 from appliance.sources.codecs.line_protocol.exact import ExactReader
 from appliance.sources.codecs.line_protocol.values import Ints
 from tests.bench import lp_codec, tsbs
-from tests.codecs.lp_lines import ATOMS, NOW_US, bodies
+from tests.codecs.lp_lines import ATOMS, BAD_NAMES, BAD_TAGS, BAD_TIMES, BAD_VALUES, GOOD_VALUES, NAMES, NOW_US, TIMES, bodies
 
 BLOCKS = st.sampled_from((body.BLOCK_BYTES, 200, 40))
 
@@ -46,7 +46,7 @@ def check(text: bytes, *, block_bytes: int = body.BLOCK_BYTES, precision: Precis
     return quick
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(bodies(), BLOCKS, st.sampled_from(Precision), st.sampled_from((1000, 13)), st.sampled_from((1000, 20)))
 def test_both_routes_read_the_same_of_lines_with_few_shapes(
     text: bytes, block: int, precision: Precision, value_max: int, name_max: int
@@ -54,13 +54,49 @@ def test_both_routes_read_the_same_of_lines_with_few_shapes(
     check(text, block_bytes=block, precision=precision, value_bytes_max=value_max, name_bytes_max=name_max)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(st.sampled_from(ATOMS), max_size=60).map(b"".join), BLOCKS)
-@example(b' m,t="x b=" 1\nm a=1\n', 200)
+@example(b' m,t="x b=" 1\ny" 5\nm a=1\n', 200)
+@example(b'm k"=1,b="x\ny" 5\nm a=1\n', 200)
 @example(b'm,t="a b=" 1\nm a="x" 1\n', 200)
 @example(b'm a="x\nm a="y" 1\nm a="\n', 40)
 def test_both_routes_read_the_same_of_any_bytes(text: bytes, block: int) -> None:
     check(text, block_bytes=block)
+
+
+@pytest.mark.parametrize("value", [*GOOD_VALUES, *BAD_VALUES])
+def test_each_value_reads_the_same_on_both_routes(value: str) -> None:
+    for beside in ("1", "1i", "1u", '"x"', "t"):
+        text = f"m,t=a f={value} 5\nm,t=a f={beside} 5\n".encode()
+        check(text)
+        check(text, value_bytes_max=4)
+
+
+@pytest.mark.parametrize("name", [*NAMES, *BAD_NAMES])
+def test_each_name_reads_the_same_on_both_routes(name: str) -> None:
+    for line in (
+        f"{name},t=a f=1 5\n",
+        f"m,{name}=a f=1 5\n",
+        f"m,t=a {name}=1 5\n",
+        f"m,{name}=a {name}=1 5\n",
+        f"{name},{name}=a {name}=1 5\n",
+    ):
+        text = (line + "n f=1\n" + line).encode()
+        check(text)
+        check(text, name_bytes_max=4)
+
+
+@pytest.mark.parametrize("tag", BAD_TAGS)
+def test_each_tag_value_reads_the_same_on_both_routes(tag: str) -> None:
+    for text in (f"m,t={tag} f=1 5\nm,t=a f=1 5\n", f"m,t={tag},u=b f=1 5\nm,t=a,u={tag} f=1 5\n"):
+        check(text.encode())
+        check(text.encode(), value_bytes_max=4)
+
+
+@pytest.mark.parametrize("time", [*TIMES, *BAD_TIMES])
+@pytest.mark.parametrize("precision", Precision)
+def test_each_time_reads_the_same_on_both_routes(time: str, precision: Precision) -> None:
+    check(f"m f=1{time}\nm f=1 5\n".encode(), precision=precision)
 
 
 @pytest.mark.parametrize("quote", [b'"x"', b'"x y, z="', b'"x\ny"', b'"x\\"y"', b'"x'])
@@ -97,6 +133,15 @@ def test_lines_whose_hashes_collide_are_told_apart_by_their_bytes(monkeypatch: p
 
     monkeypatch.setattr(fast, "alike", all_alike)
     check(lp_codec.mixed(100) + b"m a=1\nm b=1\nm a=1i\nM a=1\nm,a=1 b=1\nm a=1,b=2\n")
+    for one, other in (
+        ("m a=1", "m aa=1"),
+        ("m a=1", "mm a=1"),
+        ("m,t=a a=1", "m,tt=a a=1"),
+        ("m a=1", "m a=1i"),
+        ("m,t=a a=1", "m a=1,t=1"),
+    ):
+        check(f"{one}\n{other}\n{one}\n".encode())
+        check(f"{other}\n{one}\n{other}\n".encode())
 
 
 @pytest.mark.parametrize("key", [7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130])
@@ -118,7 +163,7 @@ def test_integers_of_every_length_are_read_to_the_digit(digits: int) -> None:
     assert (found["a"], found["b"], found["c"]) == (taken, [-number for number in taken], taken)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
 def test_floats_come_back_bit_for_bit(numbers: list[float]) -> None:
     text = "".join(f"m a={number!r}\n" for number in numbers).encode()

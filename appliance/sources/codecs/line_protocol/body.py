@@ -13,8 +13,8 @@ from appliance.sources.codecs.line_protocol.tokens import HASH, NEWLINE, Tokens,
 from appliance.sources.codecs.line_protocol.values import MIB, Flags, Ints, Parsed, Part, Precision, Rules
 
 BLOCK_BYTES = 2 * MIB
-"""What is read at once: large enough that a call into NumPy costs little by line, small enough that its working memory (some
-12 times this) is nothing to a small box."""
+"""What is read at once: large enough that a call into NumPy costs little by line, small enough for a small box. Working memory is
+6 times this for lines of 350 bytes, 11 times for an agent's mixed ones, 26 times for lines of 14 bytes."""
 LINES_MIN = 32
 """Fewer lines than this are read exactly: the fast route's fixed cost, some 0.4 ms, is that of so many lines."""
 _BOM = b"\xef\xbb\xbf"

@@ -85,7 +85,7 @@ class _Columns:
 def read_lines(page: Page, tokens: Tokens, lines: Ints, first_line: int, rules: Rules) -> tuple[list[Part], Ints]:
     """Parts with those of ``lines`` (indices of lines of the page, rising) that could be taken, and the rest, to be read exactly.
 
-    ``first_line`` is the body's number of the page's first line.
+    ``lines`` are neither comments nor unsure ones. ``first_line`` is the body's number of the page's first line.
     """
     columns = _Columns(page, tokens, rules)
     rest: list[Ints] = [lines[:0]]

@@ -21,8 +21,6 @@ for _number, _last in enumerate((b"0123456789.", b"iu", b"tTfFeE", b'"'), start=
 
 _COMPARED_BYTES = 256 * 1024
 """What is compared at once: stays in the processor's cache."""
-_NO_MEASUREMENT = (b"", b"#", b" ", b"\t")
-"""First bytes of lines that are comments or indented."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ def plan_of(names: tuple[bytes, ...], tags: int, kinds: bytes, name_bytes_max: i
 
     None when the exact route would refuse such lines, or read them otherwise.
     """
-    if names[0][:1] in _NO_MEASUREMENT or not all(names) or not all(kinds):
+    if not all(names) or not all(kinds):
         return None
     stream = grammar.measurement_name(names[0])
     keys = tuple(map(grammar.key_name, names[1:]))
