@@ -228,7 +228,7 @@ class Engine:
         for number, (key, pin) in enumerate(snapshot.streams.items()):
             if pin.hot:
                 table = hot_table(pin, columns_of(work, key))
-                low, high = _reach(table)
+                low, high = _reach(table) if pin.spans else (0, 0)
                 hot[key] = HotSource(f"__hot_{number}", frozenset(table.column_names), low, high)
                 self._register(work, hot[key].name, table)
         for table_info in work.tables:

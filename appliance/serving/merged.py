@@ -33,6 +33,7 @@ class HotSource:
     columns: frozenset[str]
     """Those that it has. The others are not used by the query and stand as NULL."""
     ts_min: int
+    """Event times of its rows; looked at only where there are dirty spans."""
     ts_max: int
 
 

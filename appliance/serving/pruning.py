@@ -84,9 +84,11 @@ def _scans(plan: Any) -> Iterator[dict[str, Any]]:
         node = stack.pop()
         if isinstance(node, list):
             stack.extend(node)
-        elif isinstance(node, dict):
-            if node.get("type") == "LOGICAL_GET" and node["qname"]["path"][-1] == "seq_scan":
+        elif isinstance(node, dict) and node.get("type") == "LOGICAL_GET":
+            if node["qname"]["path"][-1] == "seq_scan":
                 yield node
+            stack.append(node["children"])
+        elif isinstance(node, dict):
             stack.extend(v for v in node.values() if isinstance(v, dict | list))
 
 

@@ -215,6 +215,7 @@ def test_a_filter_of_an_unknown_kind_bounds_nothing() -> None:
     filters = [{"key": 0, "value": {"filter_type": "SOMETHING_NEW"}}]
     scan = {
         "type": "LOGICAL_GET",
+        "children": [],
         "qname": {"path": ["seq_scan"]},
         "function_data": {"table": "t"},
         "names": ["ts"],
