@@ -40,5 +40,11 @@ def verify(*, data_dir: Path, as_json: bool) -> int:
         for finding in checked.findings:
             click.echo(visible(f"{finding.path}: {finding.what}"))
     summary = f"{checked.segments} segments ({size(checked.bytes)}) and {checked.hot_rows} hot records checked: "
-    click.echo(summary + (f"{len(checked.findings)} things are wrong" if checked.findings else "all as written"), err=True)
+    click.echo(summary + _verdict(len(checked.findings)), err=True)
     return 3 if checked.findings else 0
+
+
+def _verdict(wrong: int) -> str:
+    if wrong == 0:
+        return "all as written"
+    return "one thing is wrong" if wrong == 1 else f"{wrong} things are wrong"
