@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rich.style import Style
 
+from tui import figures
 from tui.safe import ascii_only, cells, fit, safe
 from tui.symbols import Symbols
 from tui.theme import Paint
@@ -40,6 +41,11 @@ class Look:
     def foreign(self, text: str, width: int, *, right: bool = False) -> str:
         """Text from outside, made harmless, in exactly ``width`` cells."""
         return fit(self.safe(text), width, right=right, ellipsis=self.symbols.ellipsis)
+
+    @property
+    def old(self) -> str | None:
+        """How old the data is, in words, once it is older than it should be; None while it is fresh."""
+        return f"{figures.age(self.now_us - self.as_of_us)} old" if self.stale else None
 
     def state(self, word: str) -> Span:
         """Glyph and word of ``OK``, ``WARN`` or ``CRIT``: never colour alone."""

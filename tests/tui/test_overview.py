@@ -142,7 +142,7 @@ async def test_zoom_shows_more_time_and_less() -> None:
 
 async def test_a_moved_chart_stops_following_until_told() -> None:
     async with driven() as ui:
-        ui.app.query_one("#rate").focus()
+        ui.app.screen.set_focus(ui.app.screen.query_one("#rate"))
         await ui.press("right_square_bracket", "left")
         await ui.sees("G follows again")
         await ui.press("G")
@@ -158,7 +158,7 @@ async def test_the_refresh_rate_is_shown_and_changed() -> None:
 
 async def test_a_panel_gets_the_whole_screen_and_gives_it_back() -> None:
     async with driven() as ui:
-        ui.app.query_one("#sources").focus()
+        ui.app.screen.set_focus(ui.app.screen.query_one("#sources"))
         await ui.press("x")
         await ui.misses("Ingest")
         await ui.sees("Sources", "broker not reached, again in 8 s")

@@ -99,13 +99,14 @@ class OverviewScreen(RowKeys, LiveScreen):
             self._trace.buckets, look, end_us=self._trace.buckets.end_us or look.as_of_us, why_empty="no record in this time"
         )
         self.table.show_rows(status.streams, look)
-        self._show_titles(status)
+        self._show_titles(status, look)
         self._show_panels(status, look)
 
-    def _show_titles(self, status: Status) -> None:
+    def _show_titles(self, status: Status, look: Look) -> None:
         chart = self.chart
         following = "" if chart.view.end_us is None else " (moved: G follows again)"
-        chart.set_title(f"Ingest  {figures.rate(status.rate)} rec/s", f"last {figures.span(chart.span_us)}{following}")
+        shown = look.old or f"last {figures.span(chart.span_us)}{following}"
+        chart.set_title(f"Ingest  {figures.rate(status.rate)} rec/s", shown)
 
     def _show_panels(self, status: Status, look: Look) -> None:
         """Draws the column of panels, or the one that is maximised."""

@@ -179,7 +179,7 @@ class StreamScreen(RowKeys, LiveScreen):
             rate.show_series(
                 self._trace.buckets, look, end_us=self._trace.buckets.end_us or look.as_of_us, why_empty="no record came in this time"
             )
-            rate.set_title(f"Rate  {figures.rate(found.rate)} rec/s", f"last {figures.span(rate.span_us)}")
+            rate.set_title(f"Rate  {figures.rate(found.rate)} rec/s", look.old or f"last {figures.span(rate.span_us)}")
         else:
             rate.show_series(None, look, end_us=look.now_us, why_empty="there is no such stream any more")
         self._show_column(look)
@@ -216,6 +216,8 @@ class StreamScreen(RowKeys, LiveScreen):
             words.append(f"{figures.span(series.step_us)} a bucket")
         if self._history_stop is not None:
             words.append("reading")
+        if look.old is not None:
+            words.append(look.old)
         chart.set_title(f"{sides[0]} {look.safe(quick.column)} {sides[1]}{told}", f" {look.symbols.dot} ".join(words))
 
     def _show_latest(self, look: Look) -> None:

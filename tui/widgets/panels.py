@@ -51,7 +51,7 @@ class Panel(LinesWidget, can_focus=True):
         if self._counts and 0 < room < len(lines):
             lines = [*lines[: room - 1], ((f"+{len(lines) - room + 1} more: x shows them", look.paint.dim),)]
         width = self.inner_width
-        self.set_title(self.title, figures.age(look.now_us - look.as_of_us) + " old" if look.stale else None)
+        self.set_title(self.title, look.old)
         self.show_lines([cut(line, width, look.symbols.ellipsis) for line in lines])
 
 
