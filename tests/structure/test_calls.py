@@ -36,6 +36,7 @@ OWNERS: dict[str, dict[str, str]] = {
         "appliance/sources/mqtt.py": "gathers messages, commits them and acknowledges them",
         "appliance/sources/line_sockets/udp.py": "takes datagrams off the socket before the kernel drops them",
         "appliance/sources/line_sockets/feeder.py": "hands gathered lines to the door, waiting for each receipt",
+        "appliance/serving/worker.py": "hears the service while DuckDB works, interrupts, and tells how far a query is",
     },
 }
 """Call -> file -> why it may."""
