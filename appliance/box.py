@@ -35,6 +35,10 @@ from appliance.records import FileProgress, fold
 
 log = logging.getLogger(__name__)
 LOCK_NAME = "appliance.lock"
+_LOST_WAL = (
+    "the last process did not end in order, and the write-ahead log that it left is missing. Unless another program opened the file"
+    " since and moved the log into it, the newest records are lost; compare with what the senders have"
+)
 
 
 def no_step(name: str) -> None:
@@ -71,13 +75,13 @@ class Box:
             self.was_clean = self.store.was_clean
             """Whether the last process ended in order."""
             self.lost_wal = self.store.lost_wal
-            """Whether the newest commits are gone, because somebody removed the write-ahead log of a process that did not end in order."""
-            self.store.note_open()
+            """Whether the newest commits may be gone with a write-ahead log that is not there (see ``HotStore``)."""
             self.ring = Ring(bytes_max=config.hot.ring_bytes_max)
             books = _recover(self.folder, self.ring)
+            self.store.note_open()
             undo.pop_all()
         if self.lost_wal:
-            log.error("%s-wal is missing: records that were acknowledged after the last checkpoint are lost", self.store.path)
+            log.error("%s: %s", self.store.path, _LOST_WAL)
         _compare_identities(books, config.streams)
         self.committer = Committer(self.store, books, self.ring, clock=self.clock, limits=config.limits, streams=config.streams, step=step)
         self.door = Door(

@@ -50,7 +50,7 @@ def letters(
     where = ["1"] + ([] if replayed else ["replayed_us IS NULL"])
     parameters: list[object] = []
     if stream is not None:
-        where.append("stream = ?")
+        where.append("stream = ? COLLATE NOCASE")
         parameters.append(stream)
     if wanted:
         where.append(f"id IN ({', '.join('?' * len(wanted))})")

@@ -104,7 +104,8 @@ class HotStore:
         self.was_clean = clean == "1"
         """Whether the last process ended in order."""
         self.lost_wal = clean == "0" and not had_wal
-        """Whether the write-ahead log is gone that a process which did not end in order must have left: with it the newest commits."""
+        """Whether the write-ahead log is gone that a process which did not end in order must have left. With it the newest commits
+        are gone, unless a program that opened the file since has moved them into it (each does so when it is the last to close it)."""
 
     @property
     def connection(self) -> sqlite3.Connection:

@@ -14,7 +14,7 @@ from appliance.door.commit import Committer
 from appliance.door.group import Group
 from appliance.errors import OutcomeUnknown, RejectPayload, RetryLater
 from appliance.hot import encoding
-from appliance.records import Batch, Receipt
+from appliance.records import Batch, FileProgress, Receipt
 from tests.clock import FakeClock
 from tests.door.batches import at, batch, rows_of, send, submission
 from tests.door.conftest import Opens
@@ -240,7 +240,7 @@ def test_a_full_disk_changes_nothing_and_passes(opens: Opens, code: int, text: s
     box.store._db = disk  # type: ignore[assignment]
     bad = [
         box.door.put(submission(batch("s", [at(9), at(1)], tags={"t": ["b", "a"], "new": ["c", "c"]}, x=[2.0, 3.0]))),
-        box.door.put(submission(batch("other", [at(9)], x=[2.0]))),
+        box.door.put(submission(batch("other", [at(9)], x=[2.0]), progress=FileProgress("d", "f", 1, 1, done=True, stream="other"))),
     ]
     for future in bad:
         assert isinstance(future.exception(30), RetryLater)
@@ -248,6 +248,7 @@ def test_a_full_disk_changes_nothing_and_passes(opens: Opens, code: int, text: s
     with pytest.raises(RetryLater):
         box.writer.call(lambda c: c.commit_roll("s", (), mark=1)).result(30)
     assert box.state is before
+    assert box.file_progress("d", "other") is None
     assert (len(book.series), book.last_seq, book.dirty, book.future, book.mark) == (1, 1, {}, None, 0)
     assert book.series.ts_max.tolist() == [at(5)]
     assert box.door.inflight_bytes == 0
