@@ -146,8 +146,7 @@ class Box:
     def close(self) -> None:
         """Commits what waits, notes the clean end, closes the file and gives the lock back. Closing again does nothing.
 
-        After a fatal error nothing is written and nothing closed: what is on disk is for the next process to recover, and closing the
-        file would move a WAL into it that may not be whole.
+        After a fatal error it does nothing: what is on disk is for the next process to recover.
         """
         if self._lock is None:
             return
