@@ -38,7 +38,7 @@ STEPS = (
     "compact.written",
     "compact.durable",
 )
-RANDOM_KILLS = 30
+RANDOM_KILLS = 32
 KILLS_A_STEP = 2
 LOADED_ROWS_MAX = 2_000
 
