@@ -46,6 +46,14 @@ def test_a_quote_left_open_costs_its_own_line_alone(broken: bytes, between: int)
     assert [(reject.line, reject.raw) for reject in parsed.rejects] == [(between + 1, kept), (2 * between + 2, kept)]
 
 
+@pytest.mark.parametrize("broken", [b'm s="open', b'm f=1e999,s="open', b'm ts=1,s="open', b'm,t=a,t=b s="open', b'm f=1e999e,s="open'])
+def test_a_quote_left_open_swallows_no_line_whose_own_string_begins_with_a_space(broken: bytes) -> None:
+    for before in (0, 100):
+        parsed = read(b"m f=1 5\n" * before + broken + b'\nm f=2,s=" text" 5\nm f=3 5\n')
+        assert numbers(parsed) == [1.0] * before + [2.0, 3.0]
+        assert [(reject.line, reject.raw) for reject in parsed.rejects] == [(before + 1, broken)]
+
+
 def test_a_string_of_many_lines_that_hold_quotes_commas_and_whole_records_stays_one_value() -> None:
     value = b"line one\nm f=7 5\n\n# no comment\nm,t=a f=8\n, = \\\\ "
     parsed = read(b"m f=1 5\n" * 40 + b'm f=2,s="' + value + b'" 5\n' + b"m f=3 5\n" * 40)
@@ -124,7 +132,7 @@ def test_reasons_show_control_characters_harmlessly() -> None:
     [
         b'm a="',
         b'",k=" y=",z="',
-        b'",k="\\" y=",z="',
+        b'",k=" y=1",z="',
         b'm s="\\"',
         b'm a="x" b="',
         b'm,t="a s="',
@@ -144,10 +152,12 @@ def test_hostile_bodies_cost_work_in_proportion_to_their_size(line: bytes, monke
         keep(self, line, start, first, end)
 
     monkeypatch.setattr(ExactReader, "_keep", counted)
-    text = (line + b"\n") * 5000
-    parsed = read(text)
-    assert len(parsed.rejects) + len(records(parsed)) > 0
-    assert read_bytes < 8 * len(text)
+    for end in (b"", b'" 1x\n', b'"x\n', b'" 1\n'):
+        text = (line + b"\n") * 5000 + end
+        read_bytes = 0
+        parsed = read(text)
+        assert len(parsed.rejects) + len(records(parsed)) > 0
+        assert read_bytes < 8 * len(text)
 
 
 @pytest.mark.parametrize(

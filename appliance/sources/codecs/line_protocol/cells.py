@@ -167,8 +167,8 @@ def read_times(page: Page, starts: Ints, ends: Ints, precision: Precision) -> tu
 
 def _auto_factor(number: Ints) -> tuple[Ints, Ints]:
     """Numbers and the microseconds that one of each stands for, by magnitude; nanoseconds are floored to microseconds."""
-    size = np.abs(number)  # the one number that has no positive, -2**63, stays negative
-    within = [(size >= 0) & (size < below) for below, _ in AUTO_BELOW]
+    size = np.abs(number)  # -2**63 has no positive: it counts as seconds here, is out of range then, and read exactly
+    within = [size < below for below, _ in AUTO_BELOW]
     factor = np.select(within, [unit.us for _, unit in AUTO_BELOW], default=0)
     return np.where(factor == 0, number // 1000, number), np.where(factor == 0, 1, factor)
 

@@ -26,7 +26,8 @@ _FIELD_KEY = re.compile(rb"(?:[^\\,= \n]++|\\[^\n])*+")
 _HEAD = re.compile(rb"(?:[^\\ \n]++|\\[^\n])*+")
 _CACHED_BYTES_MAX = 512
 _AGAIN_TIMES_MAX = 4
-"""How many times its own size of a body may be read again in vain, looking for the end of a string; else hostile ones cost squares."""
+"""How many times its own size of a body may be read again in vain, looking for the end of a string. Lines of ``",k=" y=1",z="`` are
+open at their end both when they begin a record and when they go on with one, and would cost the square of their number."""
 
 _cached_head = lru_cache(maxsize=1024)(grammar.read_head)
 _cached_key_name = lru_cache(maxsize=4096)(grammar.key_name)
@@ -60,7 +61,6 @@ class ExactReader:
         self._rows: dict[_Key, list[Row]] = {}
         self._columns = 0
         self._again_bytes_left = _AGAIN_TIMES_MAX * len(body)
-        self._no_quote_from = len(body)
 
     def take(self, start: int, line: int) -> int:
         """Reads the line that starts at ``start`` (physical line ``line`` of the body, from 0); gives where the next one starts.
@@ -137,10 +137,7 @@ class ExactReader:
     def _end_of_open_line(self, first: int, end: int) -> int | None:
         """Where the record ends that starts at ``first`` and whose string is open at ``end``; None when nothing closes it."""
         body = self._body
-        if self._again_bytes_left < 0 or self._no_quote_from <= end:
-            return None
-        if body.find(b'"', end) < 0:
-            self._no_quote_from = end
+        if self._again_bytes_left < 0 or body.find(b'"', end) < 0:
             return None
         match = grammar.FIELDS_TO_LINE_END.match(body, _end_of(_SPACES, body, _end_of(_HEAD, body, first, end), end))
         longer = end if match is None else match.end()
