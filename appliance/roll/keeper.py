@@ -117,7 +117,7 @@ class Keeper:
                         log.warning("%s failed and is tried again in %g s: %s", name, RETRY_S, e)
                         self._failures[name] = f"{name} failed: {e}"
                         pause_s = RETRY_S
-                except Exception as e:  # noqa: BLE001 - a defect here must neither stop the rolls for good nor the service
+                except Exception as e:  # a defect here must neither stop the rolls for good nor the service
                     log.exception("%s failed by a defect and is tried again in %g s", name, RETRY_S)
                     self._failures[name] = f"{name} failed by a defect: {type(e).__name__}: {e}"
                     pause_s = RETRY_S
