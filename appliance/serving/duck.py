@@ -16,7 +16,7 @@ import msgspec
 from appliance.serving import pruning
 from appliance.serving.snapshot import TableInfo
 
-MEMORY_SHARE = 0.6
+MEMORY_SHARE = 0.75
 """Part of a query's memory that DuckDB may plan with: from there on it spills to disk. The rest is for what it doesn't count."""
 PLANNER_TABLES_MAX = 256
 _ALWAYS: Final = {"python_enable_replacements": "false", "autoload_known_extensions": "false", "autoinstall_known_extensions": "false"}

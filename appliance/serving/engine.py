@@ -37,6 +37,10 @@ BATCH_ROWS: Final = 16_384
 """Rows of a batch of the result: memory is bounded by a few of them."""
 ATTEMPTS_MAX: Final = 3
 """Times that a query is started anew without segments that turned out to be damaged."""
+LONG_SCAN_ROWS: Final = 10_000_000
+"""Cold rows from which on a query is long enough for its progress to be looked at."""
+LONG_SCAN_SHARE: Final = 10
+"""... if they are so many times the hot ones."""
 SHOW_TABLES: Final = "SELECT name FROM _streams ORDER BY name"
 _REFUSALS: Final = (
     duckdb.ParserException,
@@ -230,7 +234,7 @@ class Engine:
                 table = hot_table(pin, columns_of(work, key))
                 low, high = _reach(table) if pin.spans else (0, 0)
                 hot[key] = HotSource(f"__hot_{number}", frozenset(table.column_names), low, high)
-                self._register(work, hot[key].name, table)
+                self._show_hot(work, hot[key].name, table, cold_rows=sum(f.rows for f in pin.files))
         for table_info in work.tables:
             match table_info.side:
                 case Side.STATE:
@@ -248,21 +252,35 @@ class Engine:
                         root=self._root,
                         bounds=question.span,
                     )
-                    work.made.append(f"DROP VIEW IF EXISTS {quoted(table_info.name)}")
-                    self._runner.execute(f"CREATE OR REPLACE VIEW {quoted(table_info.name)} AS {sql}")
+                    self._create(work, "VIEW", table_info.name, sql)
+
+    def _show_hot(self, work: Work, name: str, table: pa.Table, *, cold_rows: int) -> None:
+        """Hot rows under a name: as they are, or beside a long scan as a table of DuckDB's own.
+
+        DuckDB can't tell the progress of a query that scans Arrow anywhere; a copy costs about 0.1 µs a value, nothing there.
+        """
+        if cold_rows < LONG_SCAN_ROWS or cold_rows < LONG_SCAN_SHARE * table.num_rows:
+            self._register(work, name, table)
+            return
+        self._register(work, f"{name}_arrow", table)
+        self._create(work, "TABLE", name, f"SELECT * FROM {quoted(f'{name}_arrow')}")
 
     def _register(self, work: Work, name: str, table: pa.Table) -> None:
-        work.made.append(name)
+        work.made.append(("", name))
         self._runner.register(name, table)
+
+    def _create(self, work: Work, kind: str, name: str, sql: str) -> None:
+        work.made.append((kind, name))
+        self._runner.execute(f"CREATE OR REPLACE {kind} {quoted(name)} AS {sql}")
 
     def _undo(self, work: Work) -> None:
         """Takes away views and rows of a query; what can't be taken away wears the engine out."""
         try:
-            for made in reversed(work.made):
-                if made.startswith("DROP VIEW "):
-                    self._runner.execute(made)
+            for kind, name in reversed(work.made):
+                if kind:
+                    self._runner.execute(f"DROP {kind} IF EXISTS {quoted(name)}")
                 else:
-                    self._runner.unregister(made)
+                    self._runner.unregister(name)
         except duckdb.Error as e:
             log.debug("a query could not be tidied up after: %s", e)
             self.is_worn = True

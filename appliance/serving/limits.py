@@ -76,8 +76,12 @@ def die_with_parent(parent_pid: int) -> None:
 
 
 def give_way() -> None:
-    """Lower priority, and the first to go when the machine runs out of memory."""
+    """Lower priority than that of the service."""
     os.nice(NICE)
+
+
+def go_first() -> None:
+    """The first to go when the machine runs out of memory."""
     try:
         Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
     except OSError as e:

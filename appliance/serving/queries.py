@@ -166,13 +166,12 @@ class Queries:
     async def _start(self, query: _Query) -> None:
         """Up to the first rows."""
         start_ns = self._clock.monotonic_ns()
-        query.source = StateSource(self._store)
         query.worker = await self._pool.acquire()
         self._check(query)
         query.waited_ms = (self._clock.monotonic_ns() - start_ns) / 1e6
         query.state = "running"
         query.timers.append(asyncio.get_running_loop().call_later(self._options.time_max_s, self._time_is_up, query))
-        query.source = StateSource(self._store)
+        query.source = StateSource(self._store)  # the newest state: it may have waited for long
         message = await self._next(query, Ask(query.question, self._clock.now_us()))
         assert isinstance(message, Started), "a result starts with Started"
         query.notes = message.notes

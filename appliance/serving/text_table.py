@@ -16,6 +16,8 @@ ROWS_MAX: Final = 1_000
 """Rows that are shown; the query is ended when there are more."""
 CELL_WIDTH_MAX: Final = 80
 """Wider cells are cut and end with …"""
+EXPLAINED: Final = ["explain_key", "explain_value"]
+"""The columns of a plan of DuckDB's, whose one value is a drawing of many lines."""
 
 
 class TableEncoder:
@@ -58,6 +60,10 @@ class TableEncoder:
         self._write("".join(f"{line}\n" for line in self._lines()).encode("utf-8", "replace"))
 
     def _lines(self) -> Iterator[str]:
+        if self._schema.names == EXPLAINED:
+            for _key, plan in self._rows:
+                yield from (visible(line) for line in (plan or "").splitlines())
+            return
         heads = [visible(name) for name in self._schema.names]
         cells = [[None if v is None else _cut(visible(v)) for v in row] for row in self._rows]
         widths = [max([width(heads[i]), *(width(row[i] or self._null) for row in cells)]) for i in range(len(heads))]

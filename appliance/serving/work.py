@@ -26,8 +26,8 @@ class Work:
     snapshot: Snapshot = field(default_factory=Snapshot)
     parts: list[Part] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    made: list[str] = field(default_factory=list)
-    """Names registered for it, and statements that take away its views."""
+    made: list[tuple[str, str]] = field(default_factory=list)
+    """What was made for it: ``VIEW``, ``TABLE`` or "" (registered), and its name."""
 
 
 def on_side(info: TableInfo, path: str) -> TableInfo:

@@ -74,6 +74,7 @@ def main(options: WorkerOptions) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(level=options.log_level, format="%(levelname)s query worker: %(message)s", stream=sys.stderr)
     limits.die_with_parent(options.parent_pid)
+    limits.go_first()
     limits.write_only_below([Path(options.temp_dir)])  # before any thread of DuckDB exists: a thread has the rights of its start
     limits.without_pandas()
     worker = Worker(options)

@@ -171,6 +171,13 @@ def test_a_table_for_people_shows_foreign_text_and_cannot_be_moved_by_it(databas
     assert visible("plain") == "plain"
 
 
+def test_a_plan_is_drawn_as_duckdb_draws_it(database: duckdb.DuckDBPyConnection) -> None:
+    with duckdb.connect() as db:
+        table = db.sql("EXPLAIN SELECT 42").to_arrow_table()
+    text = encoded(database, "table", table).decode()
+    assert text.splitlines() == table.column("explain_value").to_pylist()[0].splitlines()
+
+
 def test_a_table_is_cut_in_height_and_width_and_says_so(database: duckdb.DuckDBPyConnection) -> None:
     pieces: list[bytes] = []
     table = pa.table({"text": ["y" * 500] * (ROWS_MAX + 5)})
