@@ -52,10 +52,8 @@ class WorkerProcess:
         self._temp = temp
         self._received = bytearray()
         self._reading = memoryview(bytearray(_READ_BYTES))
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+        self.is_warm = False
+        """It has waited idle, and may have been ended by the system meanwhile."""
 
     async def send(self, message: Message, *, descriptor: int | None = None) -> None:
         """Raises ``WorkerGone``."""
@@ -122,6 +120,7 @@ class Pool:
         self._free = asyncio.Semaphore(options.workers_max)
         self._waiting = 0
         self._count = 0
+        self._closed = False
         self._closing: set[asyncio.Task[None]] = set()
         shutil.rmtree(self._data_dir / TEMP, ignore_errors=True)
 
@@ -132,6 +131,8 @@ class Pool:
 
     async def acquire(self) -> WorkerProcess:
         """A worker for one query. Raises ``RetryLater`` when too many wait or none gets free in time."""
+        if self._closed:
+            raise RetryLater("the appliance is stopping; try again when it has started", after_s=2)
         if self._waiting >= WAITING_MAX:
             raise RetryLater(f"{self._waiting} queries wait already; try again", after_s=5)
         self._waiting += 1
@@ -146,6 +147,7 @@ class Pool:
             if self._idle:
                 worker, timer = self._idle.pop()  # the warmest; the others get their chance to go
                 timer.cancel()
+                worker.is_warm = True
                 return worker
             return await self._start()
         except BaseException:
@@ -155,14 +157,15 @@ class Pool:
     def release(self, worker: WorkerProcess, *, worn: bool) -> None:
         """Gives a worker back; a worn one, or one in the middle of something, is ended."""
         self._free.release()
-        if worn:
+        if worn or self._closed:
             self._retire(worker)
             return
         timer = asyncio.get_running_loop().call_later(self._options.idle_s, self._retire_idle, worker)
         self._idle.append((worker, timer))
 
     async def close(self) -> None:
-        """Ends all processes that are idle; those with a query are their queries' to end."""
+        """Ends all processes that are idle; those with a query are their queries' to end, and none is started any more."""
+        self._closed = True
         while self._idle:
             worker, timer = self._idle.pop()
             timer.cancel()

@@ -95,6 +95,8 @@ class _Query:
     explain: Explain | None = None
     cancelled: str | None = None
     """Why it has to end."""
+    heard: bool = False
+    """The worker has said a word about it."""
     clean: bool = False
     """The worker has said its last word about it."""
     worn: bool = False
@@ -165,14 +167,22 @@ class Queries:
 
     async def _start(self, query: _Query) -> None:
         """Up to the first rows."""
-        start_ns = self._clock.monotonic_ns()
-        query.worker = await self._pool.acquire()
-        self._check(query)
-        query.waited_ms = (self._clock.monotonic_ns() - start_ns) / 1e6
-        query.state = "running"
-        query.timers.append(asyncio.get_running_loop().call_later(self._options.time_max_s, self._time_is_up, query))
-        query.source = StateSource(self._store)  # the newest state: it may have waited for long
-        message = await self._next(query, Ask(query.question, self._clock.now_us()))
+        message: Started | Data | Done | None = None
+        while message is None:
+            worker = await self._pool.acquire()
+            if query.cancelled is not None:
+                self._pool.release(worker, worn=False)
+                raise QueryCancelled(query.cancelled)
+            query.worker, query.heard = worker, False
+            query.waited_ms = (self._clock.monotonic_ns() - query.start_ns) / 1e6
+            query.state = "running"
+            query.timers.append(asyncio.get_running_loop().call_later(self._options.time_max_s, self._time_is_up, query))
+            query.source = StateSource(self._store)  # the newest state: it may have waited for long
+            try:
+                message = await self._next(query, Ask(query.question, self._clock.now_us()))
+            except WorkerGone:  # while it was idle: the question has not reached it
+                query.worker = None
+                self._pool.release(worker, worn=True)
         assert isinstance(message, Started), "a result starts with Started"
         query.notes = message.notes
 
@@ -196,18 +206,24 @@ class Queries:
         return msgspec.json.encode(query.explain) if query.question.explain else None
 
     async def _next(self, query: _Query, ask: Ask | None = None) -> Started | Data | Done:
-        """The next message that is about the result; what the worker asks for meanwhile is given to it."""
+        """The next message that is about the result; what the worker asks for meanwhile is given to it.
+
+        Raises ``WorkerGone`` only where a worker that had been idle never said a word about this query.
+        """
         assert query.worker is not None
         try:
             if ask is not None:
                 await query.worker.send(ask)
             return await self._converse(query, query.worker)
         except WorkerGone as e:
+            if query.worker.is_warm and not query.heard and query.cancelled is None:
+                raise
             raise self._gone(query, e) from e
 
     async def _converse(self, query: _Query, worker: WorkerProcess) -> Started | Data | Done:
         while True:
             message = await worker.receive()
+            query.heard = True
             match message:
                 case Lookup() | Pin():
                     await self._give(query, worker, message)

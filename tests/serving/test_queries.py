@@ -222,6 +222,28 @@ async def test_a_process_that_dies_takes_only_its_query_with_it(world: World) ->
         await alive(queries)
 
 
+async def test_an_idle_process_that_has_died_is_replaced(world: World) -> None:
+    async with opened(world) as queries:
+        await alive(queries)
+        os.kill(processes()[0].pid, signal.SIGKILL)
+        await until(lambda: not processes(), "the process to die")
+        await alive(queries)
+
+
+async def test_a_query_that_is_cancelled_while_it_waits_takes_no_process(world: World) -> None:
+    async with opened(world, workers_max=1) as queries:
+        running = asyncio.ensure_future(ask(queries, ENDLESS, id_="running"))
+        await until(lambda: (s := queries.progress("running")) is not None and s.state == "running", "the query to run")
+        waiting = asyncio.ensure_future(ask(queries, "SELECT 1 AS n", id_="waiting"))
+        await until(lambda: queries.progress("waiting") is not None, "the second to wait")
+        queries.cancel("waiting")
+        queries.cancel("running")
+        for asked in (running, waiting):
+            with pytest.raises(QueryCancelled):
+                await asked
+        await alive(queries)
+
+
 async def test_an_idle_process_goes(world: World) -> None:
     async with opened(world, idle_s=0.2) as queries:
         await alive(queries)
