@@ -21,6 +21,9 @@ def run(*, config: Config, with_tui: bool) -> int:
     Example:
       appliance run --tui
     """
+    from appliance.serving.limits import without_pandas
+
+    without_pandas()
     if not with_tui:
         from appliance.service import run_service
 
