@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 from appliance.clock import Clock
-from appliance.errors import QueryRefused
 from appliance.hot.store import FILE_NAME
 from appliance.manifest import Segment
 from appliance.serving.explain import Explain, Part
@@ -54,7 +53,8 @@ def answer_alone(
 
     from appliance.serving.engine import Engine
     from appliance.serving.folder import HOT_BYTES_MAX, folder_source
-    from appliance.serving.formats import encoder, open_database
+    from appliance.serving.formats import open_database
+    from appliance.serving.writing import write_answer
 
     pa.set_memory_pool(pa.system_memory_pool())
     start_ns = clock.monotonic_ns()
@@ -71,21 +71,7 @@ def answer_alone(
 
         def run() -> Explain:
             with engine.answer(question, source, now_us=clock.now_us()) as answer:
-                if question.explain:
-                    for _batch in answer.batches():
-                        pass
-                    return answer.explain()
-                try:
-                    out = encoder(question.format, answer.schema, write, database)
-                    for batch in answer.batches():
-                        out.add(batch)
-                        if out.full:
-                            break
-                    out.close()
-                except pa.ArrowException as e:
-                    raise QueryRefused(f"the result can't be written as {question.format}: {e}") from e
-                answer.note(out.note)
-                return answer.explain()
+                return write_answer(answer, question, write, database)
 
         explain = _watched(run, engine.interrupt, engine.progress, on_tick)
     return explain.with_part(Part("start", started_ms))

@@ -34,7 +34,7 @@ CONTENT_TYPES: Final[Mapping[str, str]] = {
 
 
 class Encoder(Protocol):
-    """Turns batches into bytes; one for each result."""
+    """Turns batches into bytes; one for each result. Making it writes nothing yet."""
 
     @property
     def full(self) -> bool:
@@ -206,7 +206,6 @@ class ArrowEncoder:
         self._schema = schema
         self._sink = Sink(write)
         self._writer: Any = pa.ipc.new_stream(pa.PythonFile(self._sink, "w"), schema)
-        self._sink.flush()
 
     def add(self, batch: pa.RecordBatch) -> None:
         self._writer.write_batch(batch.rename_columns(self._schema.names))

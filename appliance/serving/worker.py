@@ -22,9 +22,10 @@ from typing import Final
 import msgspec
 
 from appliance.clock import SystemClock
-from appliance.errors import ApplianceError, QueryCancelled, QueryRefused
+from appliance.errors import ApplianceError, QueryCancelled
 from appliance.manifest import Segment
 from appliance.serving import limits
+from appliance.serving.explain import Explain
 from appliance.serving.protocol import (
     Ask,
     Cancel,
@@ -127,7 +128,7 @@ class Worker:
     def _answer(self, ask: Ask) -> Message:
         """Sends the result and returns the last word about it."""
         try:
-            return self._run(ask)
+            return Done(self._run(ask), self._is_worn)
         except ApplianceError as e:
             return Failed(kind_of(e), str(e), self._is_worn)
         except MemoryError:
@@ -139,32 +140,21 @@ class Worker:
             self._query_id = None
             self._cancelled = False
 
-    def _run(self, ask: Ask) -> Message:
-        import pyarrow as pa
+    def _run(self, ask: Ask) -> Explain:
+        from appliance.serving.writing import write_answer
 
-        from appliance.serving.formats import encoder
+        with self._engine.answer(ask.question, _Service(self), now_us=ask.now_us) as answer:
+            return write_answer(
+                answer,
+                ask.question,
+                lambda piece: self._send(Data(piece)),
+                self._encoding,
+                on_start=lambda: self._send(Started(answer.notes)),
+                on_rows=self._note_rows,
+            )
 
-        question = ask.question
-        with self._engine.answer(question, _Service(self), now_us=ask.now_us) as answer:
-            if question.explain:
-                self._send(Started(answer.notes))
-                for _batch in answer.batches():
-                    self._rows = answer.rows
-            else:
-                try:
-                    out = encoder(question.format, answer.schema, lambda piece: self._send(Data(piece)), self._encoding)
-                    self._send(Started(answer.notes))
-                    for batch in answer.batches():
-                        out.add(batch)
-                        self._rows = answer.rows
-                        if out.full:
-                            break
-                    out.close()
-                    answer.note(out.note)
-                except pa.ArrowException as e:
-                    raise QueryRefused(f"the result can't be written as {question.format}: {e}") from e
-            explain = answer.explain()
-        return Done(explain, self._is_worn)
+    def _note_rows(self, rows: int) -> None:
+        self._rows = rows
 
     @property
     def _is_worn(self) -> bool:

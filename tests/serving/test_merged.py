@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.hot.state import ALL_TAGS
+from appliance.hot.state import ALL_TAGS, State
+from appliance.records import Column, Kind, Schema
 from appliance.serving.engine import Engine
 from appliance.serving.merged import joined
-from appliance.serving.snapshot import Span
+from appliance.serving.snapshot import Span, TableInfo
+from appliance.serving.source import StateSource
 from tests.serving.asking import ask, flat, rows
-from tests.serving.world import VERSIONS, World, at
+from tests.serving.world import VERSIONS, World, at, once, rows_of
 
 NUMBERS = itertools.count()
 ALL = "SELECT * FROM readings"
@@ -159,13 +163,6 @@ def test_nothing_of_a_query_stays_behind_for_the_next(root: Path, engine: Engine
 
 def test_any_name_works_when_it_is_quoted(root: Path, engine: Engine) -> None:
     """The view's SQL is built from names that came from outside."""
-    from dataclasses import replace
-
-    from appliance.hot.state import State
-    from appliance.records import Column, Kind, Schema
-    from appliance.serving.source import StateSource
-    from tests.serving.world import rows_of
-
     w = world(root)
     nasty = 'x"; DROP VIEW a; --'
     schema = Schema('My "stream"; --', (Column(nasty, Kind.TAG), Column("select", Kind.FLOAT), Column("it's", Kind.TEXT)), 1)
@@ -182,6 +179,28 @@ def test_any_name_works_when_it_is_quoted(root: Path, engine: Engine) -> None:
 def _chunk(w: World) -> Any:
     w.commit([reading(0, "a", 1.0)])
     return w.chunks[0]
+
+
+def test_columns_that_come_while_a_question_is_asked_belong_to_the_next(root: Path, engine: Engine) -> None:
+    w = World(root, f"w{next(NUMBERS)}", versions={n: VERSIONS[n] for n in (1, 2)})
+    w.commit([{"ts": at(0), "device": "a", "value": 1.0, "note": "n"}])
+    before = w.source()
+    w.versions = VERSIONS
+    with w.store.transaction():
+        w.store.add_schema(1, VERSIONS[3])
+    w.commit([reading(1, "b", 2.0, room="r")])
+
+    class Between(StateSource):
+        """The names of before, the rows of after."""
+
+        def lookup(self, names: Sequence[str]) -> list[TableInfo]:
+            return before.lookup(names)
+
+    state = w.state()
+    found, _ = ask(engine, Between(w.store_of(lambda: state)), ALL)
+    assert found.column_names == ["ts", "device", "value", "note", "_seq"]
+    assert found.column("device").to_pylist() == ["a", "b"]
+    check(engine, w)
 
 
 def test_spans_join_over_the_smallest_gaps() -> None:
@@ -233,8 +252,6 @@ def test_any_history_answers_like_the_flat_list(
 
 
 def test_the_oracle_itself_keeps_the_last_value_that_is_there() -> None:
-    from tests.serving.world import once
-
     told = [
         {"ts": 1, "device": "a", "value": 1.0, "note": "kept", "_seq": 1},
         {"ts": 1, "device": "a", "value": 2.0, "note": None, "_seq": 2},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import hashlib
 import json
 import os
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from appliance.clock import SystemClock
@@ -23,7 +26,7 @@ from appliance.options import QueryOptions
 from appliance.records import Schema
 from appliance.serving import pool
 from appliance.serving.queries import Queries, Result
-from appliance.serving.question import Question
+from appliance.serving.question import FORMATS, Question
 from tests.serving.world import World, at
 
 ENDLESS = "SELECT count(*) FROM range(10000000) a(i), range(10000000) b(j) WHERE hash(i + j) % 7 = 0"
@@ -101,6 +104,38 @@ async def test_a_question_is_answered_and_the_next_finds_its_process_warm(world:
         (first,) = processes()
         await alive(queries)
         assert processes() == [first]
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+async def test_every_format_comes_through(world: World, format_: str) -> None:
+    sql = "SELECT device, count(*) AS n FROM readings GROUP BY ALL ORDER BY ALL"
+    wanted = [("a", 60), ("b", 60), ("c", 60)]
+    async with opened(world) as queries:
+        result = await queries.run(Question(sql=sql, id="q", format=format_))
+        body = b"".join([piece async for piece in result])
+        wrong = Question(sql="SELECT nope FROM readings", id="q2", format=format_)
+        with pytest.raises(QueryRefused):
+            await queries.run(wrong)
+    match format_:
+        case "json":
+            found = [tuple(r.values()) for r in json.loads(body)]
+        case "jsonl":
+            found = [tuple(json.loads(line).values()) for line in body.splitlines()]
+        case "csv":
+            found = [(d, int(n)) for d, n in list(csv.reader(body.decode().splitlines()))[1:]]
+        case "table":
+            found = [(d, int(n)) for d, n in (line.split() for line in body.decode().splitlines()[2:])]
+        case _:
+            table = pq.read_table(pa.BufferReader(body)) if format_ == "parquet" else pa.ipc.open_stream(body).read_all()
+            found = [tuple(r.values()) for r in table.to_pylist()]
+    assert found == wanted
+
+
+async def test_a_result_that_a_format_cannot_hold_is_refused_before_it_begins(world: World) -> None:
+    async with opened(world) as queries:
+        with pytest.raises(QueryRefused, match="can't be written as parquet"):
+            await queries.run(Question(sql="SELECT {'a': INTERVAL 1 DAY} AS s", id="q", format="parquet"))
+        await alive(queries)
 
 
 async def test_explain_is_the_answer_when_it_is_asked_for(world: World) -> None:
