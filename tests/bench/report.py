@@ -38,12 +38,13 @@ def note(text: str) -> None:
     print(f"# {text}", file=sys.stderr, flush=True)
 
 
-def resident_mb(pid: int) -> float:
-    """Memory of a process and its children, in MB."""
+def resident_mb(pid: int, *, children: bool = True) -> float:
+    """Memory of a process, and of its children unless told otherwise, in MB."""
     import psutil
 
     process = psutil.Process(pid)
-    return float(sum(p.memory_info().rss for p in (process, *process.children(recursive=True)))) / 1e6
+    counted = (process, *(process.children(recursive=True) if children else ()))
+    return float(sum(p.memory_info().rss for p in counted)) / 1e6
 
 
 def cpu_seconds(pid: int) -> float:

