@@ -15,7 +15,7 @@ from appliance.options import QueryOptions
 from appliance.serving import limits
 from appliance.serving.queries import Queries
 from tests.running import ROOT
-from tests.serving.test_queries import ask, processes
+from tests.serving.queries_of import ask, processes
 from tests.serving.world import World, at
 
 WRITES = """
