@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode
 
 import click
@@ -61,11 +61,11 @@ def ingest(config: Config, files: tuple[str, ...], stream: str | None, notation:
     return 1 if failed else 0
 
 
-class _Taker:
-    """Called with a file, its name, stream, notation and whether to take it again; gives the summary."""
+class _Taker(Protocol):
+    """Takes a file, by whatever way there is to the door."""
 
     def __call__(self, file: IO[bytes], name: str, stream: str | None, notation: str | None, again: bool) -> dict[str, Any]:
-        raise NotImplementedError
+        """With its name, stream, notation and whether to take it again; gives the summary."""
 
 
 @contextmanager
