@@ -69,8 +69,6 @@ class Keeper:
         self._started_ns = clock.monotonic_ns()
         self._wake = threading.Condition()
         self._stopping = False
-        self._asked: set[str] = set()
-        self._rolls_done = 0
         self._last_roll_us: int | None = None
         self._next_roll_us: int | None = None
         self._rolling = False
@@ -94,12 +92,6 @@ class Keeper:
             if thread.is_alive():
                 thread.join()
 
-    def roll_now(self, streams: set[str] | None = None) -> None:
-        """Asks for a roll of these streams, or of all, at once; returns without waiting."""
-        with self._wake:
-            self._asked |= streams if streams is not None else set(self._box.state.streams)
-            self._wake.notify_all()
-
     def status(self) -> KeeperStatus:
         failure = next(iter(self._failures.values()), None)
         return KeeperStatus(self._last_roll_us, self._next_roll_us, self._rolling, self._compacting, failure)
@@ -122,22 +114,20 @@ class Keeper:
                     self._failures[name] = f"{name} failed by a defect: {type(e).__name__}: {e}"
                     pause_s = RETRY_S
                 with self._wake:
-                    self._wake.wait_for(lambda: self._stopping or (name == "roll" and bool(self._asked)), pause_s)
+                    self._wake.wait_for(lambda: self._stopping, pause_s)
         finally:
             reader.close()
 
     def _roll_due(self, reader: HotReader) -> None:
-        asked, self._asked = self._asked, set()
         while not self._stopping:
             hot = self._look()
-            plan = plan_roll(hot, options=self._box.config.roll, now_ns=self._clock.monotonic_ns(), asked=asked)
+            plan = plan_roll(hot, options=self._box.config.roll, now_ns=self._clock.monotonic_ns())
             if not plan:
                 break
             for step in plan.steps:
                 if self._stopping:
                     return
                 self._roll(step, reader)
-            asked = set()
         due = next_roll_ns(self._look(), options=self._box.config.roll)
         ahead_us = None if due is None else (due - self._clock.monotonic_ns()) // 1000
         self._next_roll_us = None if ahead_us is None else self._clock.now_us() + ahead_us
