@@ -9,20 +9,18 @@ The option classes live in ``appliance.options`` and are given on here, so that 
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from appliance.config_reading import Reading, dotted, nearest_of, variables_of
 from appliance.errors import ConfigRefused
 from appliance.option_docs import config_schema, example_config
-from appliance.option_values import expected, from_text, quoted, read_value, shown, written
+from appliance.option_values import shown, written
 from appliance.options import (
     SOURCE_KINDS,
-    TABLES,
-    TOP_LEVEL,
     CompactOptions,
     DropSource,
     HostSource,
@@ -32,7 +30,6 @@ from appliance.options import (
     LineProtocolSource,
     MqttSource,
     NodeOptions,
-    OptionRefused,
     Options,
     QueryOptions,
     RollOptions,
@@ -40,13 +37,24 @@ from appliance.options import (
     StreamOptions,
 )
 from appliance.toml_places import Path as KeyPath
-from appliance.toml_places import key_lines
 from appliance.units import Address, parse_address, parse_duration, parse_size, show_size
+from appliance.workload_options import (
+    TABLES,
+    TOP_LEVEL,
+    WORKLOAD_KINDS,
+    AlertOptions,
+    AlertsOptions,
+    NotifyOptions,
+    SessionOptions,
+    WorkloadOptions,
+)
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 __all__ = [
     "Address",
+    "AlertOptions",
+    "AlertsOptions",
     "CompactOptions",
     "Config",
     "DropSource",
@@ -57,11 +65,14 @@ __all__ = [
     "LineProtocolSource",
     "MqttSource",
     "NodeOptions",
+    "NotifyOptions",
     "Options",
     "QueryOptions",
     "RollOptions",
+    "SessionOptions",
     "SourceOptions",
     "StreamOptions",
+    "WorkloadOptions",
     "config_schema",
     "default_data_dir",
     "example_config",
@@ -73,10 +84,6 @@ __all__ = [
     "shown_options",
 ]
 
-FILE_BYTES_MAX: Final = 1024 * 1024
-"""A config file is smaller than this; what is larger is some other file."""
-VARIABLE_PREFIX: Final = "APPLIANCE__"
-"""``APPLIANCE__HTTP__LISTEN`` sets ``http.listen``; it goes before the file. Lists are separated by commas."""
 SYSTEM_FILE: Final = Path("/etc/appliance/appliance.toml")
 
 DEFAULT_SOURCES: Final[tuple[SourceOptions, ...]] = (HostSource(), DropSource(), LineProtocolSource())
@@ -97,9 +104,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     compact: CompactOptions = CompactOptions()
     http: HttpOptions = HttpOptions()
     query: QueryOptions = QueryOptions()
+    alerts: AlertsOptions = AlertsOptions()
     sources: tuple[SourceOptions, ...] = DEFAULT_SOURCES
     streams: Mapping[str, StreamOptions] = {}
     """By the stream's name as the config writes it; ``stream`` finds one whatever its case."""
+    workloads: Mapping[str, WorkloadOptions] = {}
+    """By name."""
+    channels: Mapping[str, NotifyOptions] = {}
+    """The tables ``[notify.NAME]`` by name."""
     origins: Mapping[str, str] = {}
     """Dotted name (``hot.ring_max``, ``source[0].every``) -> "default", "FILE:LINE" or "environment"; every option is in it."""
 
@@ -124,12 +136,12 @@ def load_config(*, data_dir: Path, file: Path | None, environment: Mapping[str, 
 
     Raises ``ConfigRefused`` with file, line, key and the nearest known key for the first thing that can't be used.
     """
-    reading = _Reading(file)
+    reading = Reading(file)
     document = reading.document
     for name in document:
         if name not in TOP_LEVEL:
             raise reading.unknown((name,), known=TOP_LEVEL)
-    variables = _variables(os.environ if environment is None else environment)
+    variables = variables_of(os.environ if environment is None else environment)
     tables: dict[str, Any] = {
         name: reading.options(kind, document.get(name, {}), at=(name,), variables=variables.get(name, {})) for name, kind in TABLES.items()
     }
@@ -138,6 +150,8 @@ def load_config(*, data_dir: Path, file: Path | None, environment: Mapping[str, 
         file=None if file is None else file.absolute(),
         sources=_sources(reading, document.get("source")),
         streams=_streams(reading, document.get("stream", {})),
+        workloads=_workloads(reading, document.get("workload", {})),
+        channels=_channels(reading, document.get("notify", {})),
         origins=reading.origins,
         **tables,
     )
@@ -145,102 +159,7 @@ def load_config(*, data_dir: Path, file: Path | None, environment: Mapping[str, 
     return config
 
 
-class _Reading:
-    """One file on its way into options: gathers the origins, and words what it refuses."""
-
-    def __init__(self, file: Path | None) -> None:
-        self.file = file
-        self.origins: dict[str, str] = {}
-        text = "" if file is None else _text(file)
-        try:
-            self.document: dict[str, Any] = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigRefused(f"no TOML: {error}", file=str(file)) from None
-        self.lines = key_lines(text)
-
-    def options(self, kind: type[OptionsT], table: Any, *, at: KeyPath, variables: Mapping[str, str] | None = None) -> OptionsT:
-        """A table of the file as its class, with the variables of the environment over it."""
-        if not isinstance(table, dict):
-            raise self.refused(at, f"must be a table, found {shown(table)}")
-        known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-        chosen = dict.fromkeys(known, "default")
-        raw = {key: value for key, value in table.items() if key != "kind" or kind not in SOURCE_KINDS.values()}
-        for key in raw:
-            if key not in known:
-                raise self.unknown((*at, key), known=tuple(known))
-            chosen[key] = self.place((*at, key)) or "default"
-        for key, text in (variables or {}).items():
-            raw[key] = from_text(known[key].type, text)
-            chosen[key] = "environment"
-        self.origins.update({dotted((*at, key)): origin for key, origin in chosen.items()})
-        return self._made(kind, raw, at=at)
-
-    def _made(self, kind: type[OptionsT], raw: Mapping[str, Any], *, at: KeyPath) -> OptionsT:
-        values: dict[str, Any] = {}
-        for field in msgspec.structs.fields(kind):
-            here = (*at, field.encode_name)
-            if field.encode_name not in raw:
-                if field.required:
-                    raise self.refused(here, f"is missing: it must be {expected(field.type)}")
-                continue
-            try:
-                values[field.name] = read_value(field.type, raw[field.encode_name], secret=field.encode_name in kind.secret)
-            except ValueError as error:
-                raise self.refused(here, str(error)) from None
-        try:
-            return kind(**values)
-        except OptionRefused as error:
-            raise self.refused((*at, error.option), error.reason) from None
-
-    def place(self, at: KeyPath) -> str | None:
-        """``FILE:LINE`` of a key, or of the table that it is missing from; None without a file."""
-        while at and at not in self.lines:
-            at = at[:-1]
-        return None if self.file is None else f"{self.file}:{self.lines[at]}" if at else f"{self.file}"
-
-    def refused(self, at: KeyPath, reason: str) -> ConfigRefused:
-        """The error for a key; ``reason`` goes on after its name."""
-        from_environment = self.origins.get(dotted(at)) == "environment"
-        where = f"environment variable {variable_of(at)}" if from_environment else self.place(at)
-        return ConfigRefused(f"{dotted(at)} {reason}", file=where, key=dotted(at))
-
-    def unknown(self, at: KeyPath, *, known: tuple[str, ...]) -> ConfigRefused:
-        """The error for a key that this version doesn't know."""
-        hint = _nearest(str(at[-1]), known)
-        return ConfigRefused(f"{dotted(at)} is unknown to this version", file=self.place(at), key=dotted(at), nearest=hint)
-
-
-def _text(file: Path) -> str:
-    try:
-        data = file.read_bytes() if file.stat().st_size <= FILE_BYTES_MAX else None
-        if data is None:
-            raise ConfigRefused(f"no config: larger than {FILE_BYTES_MAX} bytes", file=str(file))
-        return data.decode("utf-8").removeprefix("\ufeff")
-    except OSError as error:
-        raise ConfigRefused(f"can't be read: {error.strerror}", file=str(file)) from None
-    except UnicodeDecodeError as error:
-        raise ConfigRefused(f"no text in UTF-8 (byte {error.start})", file=str(file)) from None
-
-
-def _variables(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Table -> key -> text of the variables that set an option."""
-    known = {
-        variable_of((table, field.encode_name)): (table, field.encode_name)
-        for table, kind in TABLES.items()
-        for field in msgspec.structs.fields(kind)
-    }
-    chosen: dict[str, dict[str, str]] = {}
-    for variable, text in environment.items():
-        if variable.startswith(VARIABLE_PREFIX):
-            if variable not in known:
-                nearest = _nearest(variable, tuple(known))
-                raise ConfigRefused(f"{variable} is unknown to this version", file="environment", key=variable, nearest=nearest)
-            table, key = known[variable]
-            chosen.setdefault(table, {})[key] = text
-    return chosen
-
-
-def _sources(reading: _Reading, listed: Any) -> tuple[SourceOptions, ...]:
+def _sources(reading: Reading, listed: Any) -> tuple[SourceOptions, ...]:
     if listed is None:
         listed = [{"kind": kind} for kind in ("host", "drop", "line_protocol")]
     if not isinstance(listed, list):
@@ -248,34 +167,55 @@ def _sources(reading: _Reading, listed: Any) -> tuple[SourceOptions, ...]:
     return tuple(_source(reading, table, at=("source", index)) for index, table in enumerate(listed))
 
 
-def _source(reading: _Reading, table: Any, *, at: KeyPath) -> SourceOptions:
-    kind = table.get("kind") if isinstance(table, dict) else None
-    if not isinstance(kind, str):
-        raise reading.refused(at, f"must have a kind: one of {', '.join(SOURCE_KINDS)}")
-    if kind not in SOURCE_KINDS:
-        where = (*at, "kind")
-        hint = _nearest(kind, tuple(SOURCE_KINDS))
-        raise ConfigRefused(
-            f"{dotted(where)} {shown(kind)} is unknown to this version", file=reading.place(where), key=dotted(where), nearest=hint
-        )
-    options: SourceOptions = reading.options(SOURCE_KINDS[kind], table, at=at)
+def _source(reading: Reading, table: Any, *, at: KeyPath) -> SourceOptions:
+    options: SourceOptions = reading.options(_kind(reading, table, SOURCE_KINDS, at=at), table, at=at)
     return options
 
 
-def _streams(reading: _Reading, tables: Any) -> dict[str, StreamOptions]:
+def _kind(reading: Reading, table: Any, kinds: Mapping[str, type[OptionsT]], *, at: KeyPath) -> type[OptionsT]:
+    kind = table.get("kind") if isinstance(table, dict) else None
+    if not isinstance(kind, str):
+        raise reading.refused(at, f"must have a kind: one of {', '.join(kinds)}")
+    if kind not in kinds:
+        where = (*at, "kind")
+        hint = nearest_of(kind, tuple(kinds))
+        raise ConfigRefused(
+            f"{dotted(where)} {shown(kind)} is unknown to this version", file=reading.place(where), key=dotted(where), nearest=hint
+        )
+    return kinds[kind]
+
+
+def _streams(reading: Reading, tables: Any) -> dict[str, StreamOptions]:
+    return {name: reading.options(StreamOptions, table, at=("stream", name)) for name, table in _named(reading, tables, "stream")}
+
+
+def _named(reading: Reading, tables: Any, title: str) -> list[tuple[str, Any]]:
+    """The tables under ``[title.NAME]``; no two names may be the same but for case."""
     if not isinstance(tables, dict):
-        raise reading.refused(("stream",), "must be tables under [stream.NAME]")
+        raise reading.refused((title,), f"must be tables under [{title}.NAME]")
     known: dict[str, str] = {}
     for name in tables:
         if not name or not name.isprintable():
-            raise reading.refused(("stream", name), "is no name for a stream: it must be printable text")
+            raise reading.refused((title, name), f"is no name for a {title}: it must be printable text")
         if name.lower() in known:
-            raise reading.refused(("stream", name), f"is the same stream as {known[name.lower()]!r}: names differ in more than case")
+            raise reading.refused((title, name), f"is the same {title} as {known[name.lower()]!r}: names differ in more than case")
         known[name.lower()] = name
-    return {name: reading.options(StreamOptions, table, at=("stream", name)) for name, table in tables.items()}
+    return list(tables.items())
 
 
-def _check_together(config: Config, reading: _Reading) -> None:
+def _workloads(reading: Reading, tables: Any) -> dict[str, WorkloadOptions]:
+    found: dict[str, WorkloadOptions] = {}
+    for name, table in _named(reading, tables, "workload"):
+        at = ("workload", name)
+        found[name] = reading.options(_kind(reading, table, WORKLOAD_KINDS, at=at), table, at=at)
+    return found
+
+
+def _channels(reading: Reading, tables: Any) -> dict[str, NotifyOptions]:
+    return {name: reading.options(NotifyOptions, table, at=("notify", name)) for name, table in _named(reading, tables, "notify")}
+
+
+def _check_together(config: Config, reading: Reading) -> None:
     """What no class of options can see alone."""
     inflight, body = config.hot.inflight_bytes_max, config.http.body_bytes_max
     if inflight < body:
@@ -288,6 +228,25 @@ def _check_together(config: Config, reading: _Reading) -> None:
             first = taken.setdefault(claim, here)
             if first != here:
                 raise reading.refused(("source", index), f"takes {phrase}, which {first} takes already")
+    for name, workload in config.workloads.items():
+        if isinstance(workload, AlertOptions):
+            _check_named(config, reading, name, workload)
+
+
+def _check_named(config: Config, reading: Reading, name: str, rule: AlertOptions) -> None:
+    """A rule names channels and other rules that there are."""
+    rules = tuple(n for n, w in config.workloads.items() if isinstance(w, AlertOptions) and n != name)
+    for option, named, known, what in (
+        ("notify", rule.notify, tuple(config.channels), "channel: there is no [notify.{}]"),
+        ("escalate", rule.escalate, tuple(config.channels), "channel: there is no [notify.{}]"),
+        ("inhibited_by", rule.inhibited_by, rules, "other rule: there is no [workload.{}] of kind alert"),
+    ):
+        for other in named:
+            if other not in known:
+                at = ("workload", name, option)
+                nearest = nearest_of(other, known)
+                reason = f"{dotted(at)} names {shown(other)}, which is no {what.format(other)}"
+                raise ConfigRefused(reason, file=reading.place(at), key=dotted(at), nearest=nearest)
 
 
 def _claims(source: SourceOptions, config: Config) -> dict[str, str]:
@@ -305,17 +264,13 @@ def _claims(source: SourceOptions, config: Config) -> dict[str, str]:
             return {session: session}
 
 
-def _nearest(name: str, known: tuple[str, ...]) -> str | None:
-    from difflib import get_close_matches  # here, because only a mistake needs it
-
-    return next(iter(get_close_matches(name, known, n=1, cutoff=0.6)), None)
-
-
 def shown_options(config: Config) -> tuple[tuple[str, str, str], ...]:
     """Name, value and origin of every option, for people; a secret's value is hidden."""
     tables: list[tuple[KeyPath, Options]] = [((name,), getattr(config, name)) for name in TABLES]
     tables += [(("source", index), source) for index, source in enumerate(config.sources)]
     tables += [(("stream", name), options) for name, options in config.streams.items()]
+    tables += [(("workload", name), options) for name, options in config.workloads.items()]
+    tables += [(("notify", name), options) for name, options in config.channels.items()]
     rows = []
     for at, options in tables:
         for field in msgspec.structs.fields(options):
@@ -323,20 +278,3 @@ def shown_options(config: Config) -> tuple[tuple[str, str, str], ...]:
             hidden = value and field.encode_name in options.secret
             rows.append((name, "(hidden)" if hidden else written(field.type, value), config.origins.get(name, "default")))
     return tuple(rows)
-
-
-def dotted(at: KeyPath) -> str:
-    """A key as people write it: ``hot.ring_max``, ``source[0].every``, ``stream."a.b".tags``."""
-    text = ""
-    for part in at:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            bare = part.isascii() and part.replace("_", "").replace("-", "").isalnum()
-            text += ("." if text else "") + (part if bare else quoted(part))
-    return text
-
-
-def variable_of(at: KeyPath) -> str:
-    """The environment's name of an option: ``APPLIANCE__HTTP__LISTEN``."""
-    return VARIABLE_PREFIX + "__".join(str(part).upper() for part in at)

@@ -1,6 +1,6 @@
-"""What every option means, out of the docstrings in ``appliance.options``: the example config, the JSON Schema, the README's table.
+"""What every option means, out of the docstrings of the option classes: the example config, the JSON Schema, the README's table.
 
-Pure functions; they read the source of ``appliance.options`` (for the strings under its attributes) and nothing else.
+Pure functions; they read the source of the option classes (for the strings under their attributes) and nothing else.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 
-from appliance import options as option_classes
-from appliance.option_values import expected, meta_of, options_of, unit_of, written
-from appliance.options import SOURCE_KINDS, TABLES, Options, StreamOptions
+from appliance import options, workload_options
+from appliance.option_values import expected, is_table, meta_of, options_of, unit_of, written
+from appliance.options import SOURCE_KINDS, Options, StreamOptions
+from appliance.workload_options import TABLES, WORKLOAD_KINDS, NotifyOptions
 
 NODE_DEFAULT = "the host name"
 
@@ -50,7 +51,9 @@ def example_config() -> str:
         "# Durations: 20ms, 1s, 5min, 2h, 400d. Sizes: 64MiB, 20GiB. A key that is not known is refused by name."
     ]
     for title, kind in _tables():
-        optional = kind is not StreamOptions and kind not in SOURCE_KINDS.values()
+        if kind in WORKLOAD_KINDS.values():
+            continue
+        optional = kind in TABLES.values()
         header, *kind_line = title.split(" ", 1)
         head = [f"# {_class_meaning(kind)}", *((header,) if optional else (f"# {header}", *(f"# {line}" for line in kind_line)))]
         for row in _rows(title, kind):
@@ -62,8 +65,29 @@ def example_config() -> str:
                 "# Sources. Without any, the first three below are there as they stand; with one or more, only those are.\n"
                 "# With source = [] at the top of this file records come over HTTP only."
             )
+    blocks.append(_WORKLOAD_EXAMPLE)
     return "\n\n".join(blocks) + "\n"
 
+
+_WORKLOAD_EXAMPLE = """# What the box does with its data, by name; the README tells all options of each kind.
+# A rule: one alert for each device, told to the channel above.
+# [workload.overheating]
+# kind = "alert"
+# stream = "readings"
+# by = ["device"]
+# over = "30s"
+# when = "avg(temperature) > 80"
+# clear = "avg(temperature) < 75"
+# for = "10s"
+# severity = "critical"
+# notify = ["NAME"]
+# Stretches of activity, each one record of the stream "runs".
+# [workload.runs]
+# kind = "session"
+# stream = "readings"
+# by = ["device"]
+# gap = "5min"
+# fields = { records = "count(*)", peak = "max(temperature)" }"""
 
 _EXAMPLES: Mapping[tuple[str, str], str] = {
     ("[node]", "name"): '"press-line-3"',
@@ -75,18 +99,13 @@ _EXAMPLES: Mapping[tuple[str, str], str] = {
     ("[[source]]", "stream"): '"telemetry"',
     ("[stream.NAME]", "tags"): '["device"]',
     ("[stream.NAME]", "identity"): '["device", "ts"]',
+    ("[notify.NAME]", "url"): '"json://localhost:9000/hook"',
 }
 """Shown in the example where the default is nothing."""
 
 
 def config_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of the config file, for editors. It knows each key and type; ``check-config`` knows the sense too."""
-    sources = []
-    for kind, source in SOURCE_KINDS.items():
-        schema = _table_schema(source)
-        schema["properties"] = {"kind": {"const": kind}, **schema["properties"]}
-        schema["required"] = ["kind", *schema["required"]]
-        sources.append(schema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "appliance.toml",
@@ -94,10 +113,23 @@ def config_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             **{name: _table_schema(kind) for name, kind in TABLES.items()},
-            "source": {"type": "array", "items": {"oneOf": sources}},
+            "source": {"type": "array", "items": {"oneOf": [_kind_schema(name, kind) for name, kind in SOURCE_KINDS.items()]}},
             "stream": {"type": "object", "additionalProperties": _table_schema(StreamOptions)},
+            "workload": {
+                "type": "object",
+                "additionalProperties": {"oneOf": [_kind_schema(name, kind) for name, kind in WORKLOAD_KINDS.items()]},
+            },
+            "notify": {"type": "object", "additionalProperties": _table_schema(NotifyOptions)},
         },
     }
+
+
+def _kind_schema(name: str, kind: type[Options]) -> dict[str, Any]:
+    """Of a table whose key ``kind`` says which it is."""
+    schema = _table_schema(kind)
+    schema["properties"] = {"kind": {"const": name}, **schema["properties"]}
+    schema["required"] = ["kind", *schema["required"]]
+    return schema
 
 
 def _tables() -> list[tuple[str, type[Options]]]:
@@ -105,6 +137,8 @@ def _tables() -> list[tuple[str, type[Options]]]:
         *((f"[{name}]", kind) for name, kind in TABLES.items()),
         *((f'[[source]] kind = "{name}"', kind) for name, kind in SOURCE_KINDS.items()),
         ("[stream.NAME]", StreamOptions),
+        ("[notify.NAME]", NotifyOptions),
+        *((f'[workload.NAME] kind = "{name}"', kind) for name, kind in WORKLOAD_KINDS.items()),
     ]
 
 
@@ -130,7 +164,7 @@ def _meanings() -> Mapping[str, Mapping[str, str]]:
     import inspect
 
     found: dict[str, dict[str, str]] = {}
-    for node in ast.parse(inspect.getsource(option_classes)).body:
+    for node in (*ast.parse(inspect.getsource(options)).body, *ast.parse(inspect.getsource(workload_options)).body):
         if isinstance(node, ast.ClassDef):
             pairs = zip(node.body, node.body[1:], strict=False)
             found[node.name] = {
@@ -169,6 +203,8 @@ def _option_schema(kind: Any) -> dict[str, Any]:
         return {"enum": list(get_args(kind))}
     if get_origin(kind) is tuple:
         return {"type": "array", "items": {"type": "string"}}
+    if is_table(kind):
+        return {"type": "object", "additionalProperties": {"type": "string"}}
     if kind in {bool, str}:
         return {"type": "boolean" if kind is bool else "string"}
     meta = meta_of(kind)

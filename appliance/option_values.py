@@ -6,6 +6,7 @@ A value that doesn't fit raises ``ValueError`` whose text goes on after the opti
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -58,6 +59,8 @@ def written(kind: Any, value: Any) -> str:
         return quoted(show_duration(value) if unit == "duration" else show_size(value))
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{quoted(k)} = {quoted(v)}' for k, v in value.items())} }}" if value else "{}"
     if isinstance(value, tuple):
         return f"[{', '.join(quoted(element) for element in value)}]"
     return quoted(value) if isinstance(value, str) else str(value)
@@ -109,6 +112,11 @@ def _bare(kind: Any) -> tuple[Any, ...]:
     return tuple(get_args(option)[0] if get_origin(option) is Annotated else option for option in options_of(kind))
 
 
+def is_table(kind: Any) -> bool:
+    """Whether an option takes names with a text each."""
+    return get_origin(kind) is Mapping
+
+
 def meta_of(kind: Any) -> msgspec.Meta | None:
     """The bounds and the unit of an option's annotation; None where it has none."""
     return next((part for part in get_args(kind) if isinstance(part, msgspec.Meta)), None)
@@ -120,6 +128,8 @@ def _expected_one(kind: Any) -> str:
         return choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
     if get_origin(kind) is tuple:
         return "a list of texts"
+    if is_table(kind):
+        return "a table of texts"
     if kind is bool:
         return "true or false"
     if kind is str:

@@ -244,6 +244,8 @@ class StreamOptions(Options, frozen=True, kw_only=True):
     identity: tuple[str, ...] | Literal["none"] | None = None
     """Columns by which two records are the same one, `ts` among them; "none": never the same.
     Default: all tags and `ts` where the protocol has tags, "none" for files."""
+    lateness_s: Annotated[float, Meta(ge=0, le=31 * 86_400, extra={"unit": "duration"})] = 1.0
+    """How far records may come out of order before windows, sessions and silences are taken to be complete."""
 
     def __post_init__(self) -> None:
         _check_columns("tags", self.tags, reserved={"ts", "_seq"})
@@ -251,20 +253,6 @@ class StreamOptions(Options, frozen=True, kw_only=True):
             _check_columns("identity", self.identity, reserved={"_seq"})
             if "ts" not in {name.lower() for name in self.identity}:
                 raise OptionRefused("identity", "must name 'ts' among its columns")
-
-
-TABLES: Final[Mapping[str, type[Options]]] = {
-    "node": NodeOptions,
-    "hot": HotOptions,
-    "limits": LimitOptions,
-    "roll": RollOptions,
-    "compact": CompactOptions,
-    "http": HttpOptions,
-    "query": QueryOptions,
-}
-"""The tables of the config file with one class each; ``[[source]]`` and ``[stream.NAME]`` stand beside them."""
-TOP_LEVEL: Final = (*TABLES, "source", "stream")
-"""Every name that the config file may hold at its top."""
 
 
 def _address(option: str, text: str) -> str:

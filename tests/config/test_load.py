@@ -27,7 +27,8 @@ from appliance.config import (
 )
 from appliance.errors import ConfigRefused
 from appliance.option_docs import option_rows
-from appliance.options import SOURCE_KINDS, TABLES, OptionRefused, Options
+from appliance.options import SOURCE_KINDS, OptionRefused, Options
+from appliance.workload_options import TABLES, WORKLOAD_KINDS, NotifyOptions
 
 FULL = """\
 [node]
@@ -165,8 +166,27 @@ BAD = [
     ('[hot]\nring_mx = "1MiB"\n', "2: hot.ring_mx is unknown to this version; did you mean 'ring_max'?"),
     ("[htpp]\n", "1: htpp is unknown to this version; did you mean 'http'?"),
     ("zzz = 1\n", "1: zzz is unknown to this version"),
-    ('[workload.overheating]\nkind = "alert"\n', "1: workload is unknown to this version"),
-    ('[notify.ops]\nurl = "json://localhost"\n', "1: notify is unknown to this version"),
+    ('[workload.w]\nkind = "alert"\n', "1: workload.w.stream is missing: it must be a text"),
+    ('[workload.w]\nkind = "alerts"\n', "2: workload.w.kind \"alerts\" is unknown to this version; did you mean 'alert'?"),
+    ('[workload.w]\nkind = "alert"\nstream = "r"\n', "1: workload.w.when is missing: a rule needs when, absent or sql"),
+    (
+        '[workload.w]\nkind = "alert"\nstream = "r"\nwhen = "a > 1"\nabsent = "1s"\n',
+        "5: workload.w.absent can't go with when: make two rules of them",
+    ),
+    ('[workload.w]\nkind = "alert"\nsql = "SELECT 1"\nevery = "500ms"\n', "4: workload.w.every must be at least 1s for sql"),
+    (
+        '[workload.w]\nkind = "alert"\nstream = "r"\nwhen = "a > 1"\nover = "10s"\nevery = "3s"\n',
+        "6: workload.w.every must go into over a whole number of times, at most 10000",
+    ),
+    (
+        '[notify.ops]\nurl = "file:x"\n[workload.w]\nkind = "alert"\nstream = "r"\nwhen = "a > 1"\nnotify = ["oops"]\n',
+        "7: workload.w.notify names \"oops\", which is no channel: there is no [notify.oops]; did you mean 'ops'?",
+    ),
+    (
+        '[workload.w]\nkind = "session"\nstream = "r"\n',
+        '1: workload.w.gap is missing: it must be a duration of at least 10ms and at most 366d, such as "20ms" or "5min"',
+    ),
+    ('[notify.ops]\nage_max = "1h"\n', "1: notify.ops.url is missing: it must be a text"),
     ("http = 3\n", "1: http must be a table, found 3"),
     ("[http]\nbody_max = true\n", '2: http.body_max must be a size above 0, such as "64MiB", found true'),
     (
@@ -295,12 +315,14 @@ def test_the_example_loads_as_it_is_and_with_every_option_taken_in(tmp_path: Pat
     taken_in = re.sub(r"^# (?=\w+ = |\[)", "", example_config(), flags=re.MULTILINE)
     config = load(tmp_path, taken_in)
     assert len(config.sources) == 4
-    assert set(config.origins.values()) == {origin for origin in config.origins.values() if origin.startswith(str(tmp_path))}
+    taken = {name: origin for name, origin in config.origins.items() if not name.startswith("workload.")}
+    assert [name for name, origin in taken.items() if not origin.startswith(str(tmp_path))] == []
+    assert list(config.workloads) == ["overheating", "runs"]
 
 
 def test_every_option_has_a_meaning() -> None:
     rows = option_rows()
-    kinds: list[type[Options]] = [*TABLES.values(), *SOURCE_KINDS.values(), StreamOptions]
+    kinds: list[type[Options]] = [*TABLES.values(), *SOURCE_KINDS.values(), StreamOptions, NotifyOptions, *WORKLOAD_KINDS.values()]
     known = sum(len(msgspec.structs.fields(kind)) for kind in kinds)
     assert len(rows) == known
     assert all(row.meaning.endswith(".") for row in rows)
