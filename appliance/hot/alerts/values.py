@@ -1,0 +1,166 @@
+"""The values of alerts: instances, transitions, silences, messages. Plain and frozen; stored as they are. Times in µs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import blake2b
+
+from appliance.hot.stream.values import Key, Scalar
+
+
+class Phase(StrEnum):
+    """The state of one alert."""
+
+    OK = "ok"
+    PENDING = "pending"
+    FIRING = "firing"
+    NODATA = "nodata"
+    ERROR = "error"
+
+
+class Kind(StrEnum):
+    """What a transition is."""
+
+    CHANGE = "change"
+    """From one phase to another."""
+    LATE = "late"
+    """A late record says that it would have fired at ``at_us``; nothing changed."""
+    FLAPPING = "flapping"
+    CALM = "calm"
+    ACKED = "acked"
+    UNACKED = "unacked"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One alert: a rule and a key. What has no instance is ok."""
+
+    rule: str
+    key: Key
+    phase: Phase = Phase.OK
+    since_us: int = 0
+    """Event time at which the phase began."""
+    was: Phase = Phase.OK
+    """In NODATA and ERROR: the phase before (ok, pending or firing)."""
+    level: int = 0
+    """The newest level that is known."""
+    level_us: int = 0
+    """Event time at which that level began: pending counts from here."""
+    ending_us: int | None = None
+    """While firing with ``keep``: when the condition ended; None while it holds."""
+    fired_us: int | None = None
+    """Event time at which it last began to fire; None while it is not firing (nor was before NODATA or ERROR)."""
+    fire: int = 0
+    """Number of fires so far: with rule and key the name of one fire, for all its messages."""
+    seq: int | None = None
+    """The record that caused the newest transition."""
+    values: Mapping[str, Scalar] = field(default_factory=dict)
+    reason: str = ""
+    acked_by: str | None = None
+    acked_until_us: int | None = None
+    """Wall clock; None with ``acked_by``: until it resolves."""
+    ack_comment: str = ""
+    flapping: bool = False
+    fires_us: tuple[int, ...] = ()
+    """Event times of the fires that flapping is judged by, oldest first, at most ``flap_max`` + 1."""
+    told: bool = False
+    """Whether this fire has been told (a message was made that said firing)."""
+    told_us: int | None = None
+    """Wall clock of the newest message about this fire; repeats count from here."""
+    escalated: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """``by`` columns and their values, the rule's labels, ``rule``, ``severity``, ``stream``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One step in the life of an alert, stored for good."""
+
+    rule: str
+    key: Key
+    kind: Kind
+    old: Phase
+    new: Phase
+    at_us: int
+    """Event time at which it happened (or would have)."""
+    learned_us: int
+    """Wall clock at which the box knew."""
+    seq: int | None
+    """The record that caused it; None where only time or a person did."""
+    values: Mapping[str, Scalar]
+    reason: str = ""
+    fire: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """A label and what it must be. ``*`` at either end of ``value`` stands for any text."""
+
+    label: str
+    value: str
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """For a time nobody is told of alerts that match all of ``matchers`` (at least one)."""
+
+    id: int
+    matchers: tuple[Matcher, ...]
+    since_us: int
+    until_us: int
+    author: str
+    comment: str
+    ended_us: int | None = None
+    """When it was taken back; None: not."""
+
+
+class Tells(StrEnum):
+    """What a message says of one alert."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+    REPEAT = "repeat"
+    FLAPPING = "flapping"
+    ESCALATED = "escalated"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One alert within a message."""
+
+    rule: str
+    key: Key
+    fire: int
+    tells: Tells
+    at_us: int
+    summary: str
+    labels: Mapping[str, str]
+    values: Mapping[str, Scalar]
+    severity: str
+    runbook: str | None = None
+    fired_us: int | None = None
+    resolved_us: int | None = None
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for each attempt to tell this step of this alert, for good: 32 hex digits. Each repeat is a step of its own."""
+        step = f"{self.tells}@{self.at_us}" if self.tells is Tells.REPEAT else str(self.tells)
+        return blake2b(json.dumps([self.rule, self.key, self.fire, step]).encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What goes to one channel: one alert or a group of them. Not yet handed over."""
+
+    channel: str
+    group: str
+    """Messages of one group go out in order; ``rule=overheating`` and the like."""
+    due_us: int
+    """Wall clock; until then further items of the group join it."""
+    items: tuple[Item, ...]
+    id: int | None = None
+    """Its row in the outbox; None before it is stored."""

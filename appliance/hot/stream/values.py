@@ -1,0 +1,116 @@
+"""What flows between the parts of the stream processor: rows, vectors, points, signals. Plain values, by column; no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+I64 = npt.NDArray[np.int64]
+I8 = npt.NDArray[np.int8]
+Mask = npt.NDArray[np.bool_]
+Scalar = float | int | bool | str | None
+"""One value of a condition, as it is stored and shown."""
+Key = tuple[str | None, ...]
+"""The values of the columns of ``by``, in their order."""
+TRUE, HOLD, FALSE = 1, 0, -1
+"""Levels: the condition holds; neither it nor its end can be said; it is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Committed records of one stream, in the order of their sequences."""
+
+    data: pa.RecordBatch
+    """Columns of ``Schema.arrow``: ``ts``, tags as dictionaries, fields. May lack columns that came later."""
+    seqs: I64
+    """The sequence of each row, rising; may have gaps."""
+
+    @property
+    def ts(self) -> I64:
+        """Event times in µs."""
+        return np.asarray(self.data.column("ts").view(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+    def __len__(self) -> int:
+        return int(self.data.num_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """A value a row. ``values`` is float64, int64, bool, or int32 codes into ``texts``; where ``valid`` is False the value is null."""
+
+    values: npt.NDArray[np.float64] | I64 | Mask | npt.NDArray[np.int32]
+    valid: Mask
+    texts: tuple[str, ...] | None = None
+    """The distinct texts that ``values`` points into; None for numbers and bools."""
+
+    def at(self, row: int) -> Scalar:
+        """One value."""
+        if not self.valid[row]:
+            return None
+        value = self.values[row].item()
+        return self.texts[value] if self.texts is not None else value  # type: ignore[no-any-return]
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Vector:
+        """Some rows, in any order."""
+        return Vector(self.values[rows], self.valid[rows], self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Where a condition is evaluated, sorted by (key, order of happening): one entry a point, all arrays of the same length."""
+
+    key: I64
+    """Dense id of the key."""
+    row: I64
+    """The row of the round before which (leaving, closing) or after which (entering) the point happens; the number of rows for
+    what happens after the last one."""
+    at_us: I64
+    """Event time of the point."""
+    seq: I64
+    """The record that made it; -1 where only time did."""
+    vectors: tuple[Vector, ...]
+    """One value a point for each aggregate or term, in the order in which they were asked for."""
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+
+class What(StrEnum):
+    """What a signal says of one rule and key."""
+
+    LEVEL = "level"
+    """The level has changed (to ``level``)."""
+    DUE = "due"
+    """The key had a point at this time with an unchanged level: a pending alert may fire."""
+    GAP = "gap"
+    """No record for the rule's nodata or absent time; ``at_us`` is when that time was over."""
+    BACK = "back"
+    """The first record after a gap; a LEVEL follows when there is one."""
+    ERROR = "error"
+    """The condition can't be computed; ``reason`` says why."""
+    LATE = "late"
+    """A late record has changed the past: the condition would have held at ``at_us``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something that may move one alert, in the order of happening."""
+
+    rule: str
+    key: Key
+    what: What
+    at_us: int
+    """Event time."""
+    watermark_us: int
+    """How far event time had come for everybody just before: timers due by then run first."""
+    seq: int | None = None
+    """The record that caused it; None where only time did."""
+    level: int = HOLD
+    values: Mapping[str, Scalar] = field(default_factory=dict)
+    """Term as it is written in the rule (``avg(temperature)``) -> value."""
+    reason: str = ""
