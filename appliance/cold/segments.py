@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -25,7 +26,7 @@ from appliance.cold.encodings import Encodings, choose_encodings, writer_options
 from appliance.cold.files import Publisher, locate
 from appliance.errors import StoreDamaged
 from appliance.manifest import Segment
-from appliance.records import Column, Kind, Schema
+from appliance.records import Column, Kind, Schema, TimeRange
 
 LAKE = "lake"
 FORMAT = 1
@@ -177,6 +178,24 @@ def read_segment(path: Path, *, tags: Sequence[str], rows: int) -> Iterator[pa.R
     """The rows in the file's own schema and order, at most ``rows`` at a time, with ``tags`` as dictionaries."""
     with _reading(path), pq.ParquetFile(path, read_dictionary=list(tags)) as file:
         yield from file.iter_batches(batch_size=rows, use_threads=False)
+
+
+def read_rows(path: Path, *, tags: Sequence[str], columns: Collection[str] | None, rows: int, span: TimeRange) -> Iterator[pa.RecordBatch]:
+    """As ``read_segment``, of row groups that can hold a record of ``span``; only ``columns`` (None: all) as far as it has them."""
+    with _reading(path), pq.ParquetFile(path, read_dictionary=list(tags)) as file:
+        names = file.schema_arrow.names
+        groups = [g for g in range(file.metadata.num_row_groups) if _may_hold(file.metadata.row_group(g).column(names.index("ts")), span)]
+        wanted = None if columns is None else [n for n in names if n in columns]
+        if groups:
+            yield from file.iter_batches(batch_size=rows, row_groups=groups, columns=wanted, use_threads=False)
+
+
+def _may_hold(times: Any, span: TimeRange) -> bool:
+    """Whether a row group, by the statistics of its ``ts``, can hold a record of ``span``."""
+    found = times.statistics
+    if found is None or not found.has_min_max:
+        return True
+    return span.overlaps(*(int(np.datetime64(t, "us").astype(np.int64)) for t in (found.min, found.max)))
 
 
 def hash_file(path: Path) -> tuple[str, int]:

@@ -171,7 +171,7 @@ class LastValues:
         self._pending, self._pending_rows = [], 0
         ends = np.flatnonzero(np.append(hashes[1:] != hashes[:-1], True)) if len(hashes) else np.empty(0, np.intp)
         if len(ends) < len(hashes):
-            data = _merge_runs(data, hashes, ends) if self._merge else data.take(pa.array(ends))
+            data = merge_runs(data, hashes, ends) if self._merge else data.take(pa.array(ends))
         self._hashes, self._seqs, self._data = hashes[ends], seqs[ends], data
 
     def _joined(self, parts: Sequence[Rows]) -> Rows:
@@ -203,10 +203,10 @@ def fit(data: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=target)
 
 
-def _merge_runs(data: pa.RecordBatch, hashes: U64, ends: npt.NDArray[np.intp]) -> pa.RecordBatch:
-    """One row for each run of equal hashes: in each column the last value of the run that is not null."""
+def merge_runs(data: pa.RecordBatch, runs: U64 | I64, ends: npt.NDArray[np.intp]) -> pa.RecordBatch:
+    """One row for each run of equal ``runs``, which end at ``ends``: in each column the last value of the run that is not null."""
     starts = np.append(0, ends[:-1] + 1)
-    positions = np.arange(len(hashes))
+    positions = np.arange(len(runs))
     columns = []
     for column in data.columns:
         valid = column.is_valid().to_numpy(zero_copy_only=False)
