@@ -35,6 +35,8 @@ from appliance.serving.http.context import HttpContext
 from appliance.serving.http.server import HttpServer
 from appliance.serving.http.sockets import bind_tcp, bind_unix, inherited_sockets, is_for
 from appliance.serving.letters import replay_letters
+from appliance.serving.no_alerts import NoAlerts
+from appliance.serving.push import Hub
 from appliance.serving.queries import Queries
 from appliance.serving.source import Store, pinned_reader
 from appliance.serving.state_tables import TABLES
@@ -183,6 +185,10 @@ class Service:
             latest=latest,
             columns=lambda stream: panels.columns(box.state, stream),
             replay=lambda ids, stream: replay_letters(box, ids=ids, stream=stream, clock=self._clock),
+            alerts=NoAlerts(self._clock),
+            alert_events_after=lambda _id, _limit: (),
+            hub=Hub(),
+            reload=self.reload,
         )
 
     def _store(self, box: Box) -> Store:
@@ -238,24 +244,24 @@ class Service:
         self._fatal = error
         self.stop()
 
-    def reload(self) -> None:
-        """Reads the config again; a bad one is refused whole and the old one stays in force."""
-        if self._reload is None:
-            return
+    def on_hang_up(self) -> None:
+        """SIGHUP: reads the config again and says in the log what came of it."""
         try:
-            found = self._reload()
+            log.info("%s", self.reload())
         except ConfigRefused as e:
             log.error("the config was not reloaded, the old one stays in force: %s", e)  # noqa: TRY400 - the owner's slip, one line says it
-            return
+
+    def reload(self) -> str:
+        """Reads the config again; what has changed, in a line. Raises ``ConfigRefused``: the old one stays in force whole."""
+        found = self._reload() if self._reload is not None else self.config
         changed = [
             name
             for name in ("node", "hot", "limits", "roll", "compact", "http", "query", "sources", "streams")
             if getattr(found, name) != getattr(self.config, name)
         ]
         if changed:
-            log.warning("the config is right; %s changed and takes effect at the next start", ", ".join(changed))
-        else:
-            log.info("the config is right and unchanged")
+            return f"the config is right; {', '.join(changed)} changed and takes effect at the next start"
+        return "the config is right and unchanged"
 
 
 async def _called(function: Callable[[], Any]) -> None:
@@ -294,5 +300,5 @@ async def _run(service: Service, *, signals: bool) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, service.stop)
-        loop.add_signal_handler(signal.SIGHUP, service.reload)
+        loop.add_signal_handler(signal.SIGHUP, service.on_hang_up)
     return await service.run()

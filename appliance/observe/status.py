@@ -134,3 +134,6 @@ class Status(msgspec.Struct, frozen=True):
     cpu_share: float
     """Of one core, over the last ten seconds."""
     queries_running: int
+    alerts_firing: int = 0
+    alerts_pending: int = 0
+    """Their condition holds, but not yet for long enough to fire."""

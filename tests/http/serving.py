@@ -10,7 +10,7 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,9 @@ from appliance.serving.http.context import HttpContext
 from appliance.serving.http.server import HttpServer
 from appliance.serving.http.sockets import bind_tcp, bind_unix
 from appliance.serving.letters import replay_letters
+from appliance.serving.push import Hub
 from appliance.serving.question import Question
+from tests.http.alert_desk import DeskInMemory
 
 DEADLINE_S = 20.0
 
@@ -155,6 +157,9 @@ class Serving:
         self.door = TestDoor(self.box)
         self.queries = FakeQueries()
         self.ingest = FakeIngest()
+        self.alerts = DeskInMemory()
+        self.hub = Hub()
+        self.reload: Callable[[], str] = lambda: "the config is right and unchanged"
         self.socket_path = folder / "appliance.sock"
         self.port = 0
         self._ready = ready
@@ -168,6 +173,7 @@ class Serving:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.door.hold.set()
+        self.alerts.hold.set()
         self.call(self._stop())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(DEADLINE_S)
@@ -248,6 +254,10 @@ class Serving:
             latest=lambda stream: None if self.box.state.get(stream) is None else panels.rows(self.box.last_values(stream)),
             columns=lambda stream: panels.columns(self.box.state, stream),
             replay=lambda ids, stream: replay_letters(self.box, ids=ids, stream=stream, clock=self.clock),
+            alerts=self.alerts,
+            alert_events_after=self.alerts.after,
+            hub=self.hub,
+            reload=lambda: self.reload(),
         )
         self.server = HttpServer(self.app, options=self.options, clock=self.clock)
         tcp = bind_tcp(self.options.listen)

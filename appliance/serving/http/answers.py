@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from appliance.errors import (
     ApplianceError,
+    ConfigRefused,
     PayloadTooLarge,
     QueryCancelled,
     QueryRefused,
@@ -88,7 +89,7 @@ def as_refused(error: Exception) -> HttpRefused | None:
             return HttpRefused(503, str(error), headers={"Retry-After": str(max(1, error.after_s))})
         case PayloadTooLarge():
             return HttpRefused(413, str(error))
-        case RejectPayload() | QueryRefused() | UsageRefused():
+        case RejectPayload() | QueryRefused() | UsageRefused() | ConfigRefused():
             return HttpRefused(400, str(error))
         case QueryCancelled():
             return HttpRefused(409, str(error))

@@ -23,7 +23,7 @@ from starlette.types import Message, Receive, Scope, Send
 from appliance.clock import Clock
 from appliance.errors import RetryLater
 from appliance.options import HttpOptions
-from appliance.serving.http import databases, ingest, letters, metrics, probes, query, status, write
+from appliance.serving.http import alerts, databases, events, ingest, letters, metrics, probes, query, status, write
 from appliance.serving.http.answers import ClientGone, HttpRefused, as_refused, dialect_of, refusal
 from appliance.serving.http.auth import OPEN_PATHS, Gate
 from appliance.serving.http.body import ByteBudget
@@ -62,9 +62,10 @@ class App:
 
     def shut(self) -> None:
         """From now on new requests are told to come again later; those under way go on, endless ones end."""
-        self.desk.context = None
+        context, self.desk.context = self.desk.context, None
         self.desk.state = STOPPING
-        self.desk.ending.set()
+        if context is not None:
+            context.hub.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -156,12 +157,22 @@ def _routes(desk: Desk) -> list[Route]:
         route("/api/latest", status.latest, "GET"),
         route("/api/streams/columns", status.columns, "GET"),
         route("/api/tail", status.tail, "GET"),
+        route("/api/events", events.events, "GET"),
         route("/api/query", query.run, "POST"),
         route("/api/v3/query_sql", query.run_v3, "GET", "POST"),
         route("/api/queries/{id}", query.progress, "GET"),
         route("/api/queries/{id}", query.cancel, "DELETE"),
         route("/api/ingest", ingest.ingest, "POST"),
         route("/api/deadletters/replay", letters.replay, "POST"),
+        route("/api/alerts", alerts.picture, "GET"),
+        route("/api/alerts/history", alerts.history, "GET"),
+        route("/api/alerts/chart", alerts.chart, "GET"),
+        route("/api/alerts/ack", alerts.acknowledge, "POST"),
+        route("/api/alerts/unack", alerts.unacknowledge, "POST"),
+        route("/api/alerts/silence", alerts.silence, "POST"),
+        route("/api/alerts/unsilence", alerts.unsilence, "POST"),
+        route("/api/alerts/test", alerts.test, "POST"),
+        route("/api/reload", alerts.reload, "POST"),
     ]
 
 

@@ -1,7 +1,7 @@
 """What the HTTP interface is handed by the wiring: values, and what it may call. It holds nothing else of the service.
 
-``status``, ``series``, ``latest``, ``columns`` and ``replay`` are called in a thread and may take their time, ``status`` by one thread at
-a time; the others are called on the event loop and must not block.
+``status``, ``series``, ``latest``, ``columns``, ``replay``, ``reload``, ``alert_events_after`` and what ``alerts`` offers are called in a
+thread and may take their time, ``status`` by one thread at a time; the others are called on the event loop and must not block.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Any, Protocol
 
 from appliance.config import Config
 from appliance.hot.state import State
+from appliance.observe.alerts import AlertDesk, TransitionRow
 from appliance.observe.status import Status
 from appliance.records import Format, Receipt, Submission
+from appliance.serving.push import Hub
 from appliance.serving.question import Question
 
 
@@ -92,3 +94,11 @@ class HttpContext:
     """(ids of dead letters, stream) -> what became of them, a value for JSON; takes its time."""
     columns: Callable[[str | None], Any | None]
     """(stream, or None for all) -> columns with their kinds, a value for JSON; None: no such stream."""
+    alerts: AlertDesk
+    """Who answers for alerts."""
+    alert_events_after: Callable[[int, int], Sequence[TransitionRow]]
+    """(id, limit) -> the first ``limit`` stored transitions with a higher id, rising. Ids rise by one; only the oldest are forgotten."""
+    hub: Hub
+    """Through which events reach those who follow."""
+    reload: Callable[[], str]
+    """Reads the config again and puts it in force; what has changed, in a line. Raises ``ConfigRefused``, and nothing has changed."""

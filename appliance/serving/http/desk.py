@@ -20,6 +20,8 @@ COMPATIBLE_VERSION: Final = "1.8.10"
 DATABASES_MAX: Final = 1_000
 PATHS_MAX: Final = 64
 """Different (path, status) pairs that are counted apart; scanners must not grow them."""
+ALERT_TESTS_MAX: Final = 2
+"""Test messages on their way at once: each holds a thread for as long as the other side takes."""
 
 Form = TypeVar("Form", bound=msgspec.Struct)
 
@@ -52,9 +54,8 @@ class Desk:
         self.context: HttpContext | None = None
         """None: not ready; ``state`` says why."""
         self.state = "starting"
-        self.ending = asyncio.Event()
-        """Set when the service ends: answers without an end stop."""
         self._status_lock = asyncio.Lock()
+        self.alert_tests = asyncio.Semaphore(ALERT_TESTS_MAX)
         self.uploads = 0
         """Files that are being received."""
         self.databases: dict[str, None] = {}

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from appliance.clock import US_PER_S
 from appliance.observe.status import Status
 from appliance.serving.http.desk import Counts, Desk
+from appliance.serving.push import Hub
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 Labels = dict[str, str]
@@ -19,14 +20,15 @@ Sample = tuple[Labels, float | None]
 
 async def metrics(desk: Desk, _request: Request) -> Response:
     """Every figure of the status, and what HTTP itself has counted."""
-    text = exposition(await desk.status(), desk.counts, held_bytes=desk.budget.used, held_bytes_max=desk.budget.bytes_max)
+    hub = desk.ready().hub
+    text = exposition(await desk.status(), desk.counts, hub, held_bytes=desk.budget.used, held_bytes_max=desk.budget.bytes_max)
     return Response(text, media_type=MEDIA_TYPE)
 
 
-def exposition(status: Status, counts: Counts, *, held_bytes: int, held_bytes_max: int) -> str:
+def exposition(status: Status, counts: Counts, hub: Hub, *, held_bytes: int, held_bytes_max: int) -> str:
     """The text form, version 0.0.4. A figure that is None is left out; names carry the unit."""
     lines: list[str] = []
-    for name, kind, told, samples in _families(status, counts, held_bytes, held_bytes_max):
+    for name, kind, told, samples in _families(status, counts, hub, held_bytes, held_bytes_max):
         rows = [f"appliance_{name}{_labels(labels)} {_number(value)}" for labels, value in samples if value is not None]
         if rows:
             lines += [f"# HELP appliance_{name} {told}", f"# TYPE appliance_{name} {kind}", *rows]
@@ -36,7 +38,7 @@ def exposition(status: Status, counts: Counts, *, held_bytes: int, held_bytes_ma
 Family = tuple[str, str, str, Iterable[Sample]]
 
 
-def _families(status: Status, counts: Counts, held_bytes: int, held_bytes_max: int) -> Iterator[Family]:
+def _families(status: Status, counts: Counts, hub: Hub, held_bytes: int, held_bytes_max: int) -> Iterator[Family]:
     yield "info", "gauge", "Version and node.", [({"version": status.version, "node": status.node}, 1)]
     yield "start_time_seconds", "gauge", "When the process started.", [({}, status.started_us / US_PER_S)]
     yield "health", "gauge", "0 OK, 1 WARN, 2 CRIT.", [({}, {"OK": 0, "WARN": 1}.get(status.health, 2))]
@@ -45,11 +47,16 @@ def _families(status: Status, counts: Counts, held_bytes: int, held_bytes_max: i
     yield "cpu_share", "gauge", "Share of one core.", [({}, status.cpu_share)]
     yield "queries_running", "gauge", "Queries that run now.", [({}, status.queries_running)]
     yield "dead_letters", "gauge", "Records that were refused and are kept.", [({}, status.dead_letters)]
+    yield "alerts_firing", "gauge", "Alerts that fire now.", [({}, status.alerts_firing)]
+    yield "alerts_pending", "gauge", "Alerts whose condition holds, not yet for long enough.", [({}, status.alerts_pending)]
     yield from _ingest_families(status)
     yield from _store_families(status)
     yield from _stream_families(status)
     yield from _source_families(status)
     yield from _http_families(counts, held_bytes, held_bytes_max)
+    yield "push_subscribers", "gauge", "Readers that follow events or records.", [({}, hub.subscribers)]
+    yield "push_subscribers_max", "gauge", "Limit of that.", [({}, hub.subscribers_max)]
+    yield "push_missed_total", "counter", "Events that a slow reader was not sent at once.", [({}, hub.missed)]
 
 
 def _ingest_families(status: Status) -> Iterator[Family]:

@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Final
 
+from appliance.clock import US_PER_S
 from appliance.errors import UsageRefused
 from appliance.serving import when
+from appliance.units import parse_duration
 
 YES: Final = frozenset({"", "1", "t", "true", "yes", "on"})
 NO: Final = frozenset({"0", "f", "false", "no", "off"})
+LAST_US: Final = 253_402_300_799_000_000
+"""The end of the year 9999."""
 
 
 def needed(query: Mapping[str, str], name: str) -> str:
@@ -58,3 +62,21 @@ def moment(value: str | int | None, name: str, *, now_us: int) -> int | None:
         return when.moment(value, now_us=now_us, zone=UTC)
     except (ValueError, OverflowError) as e:
         raise UsageRefused(f"{name}: {e}") from None
+
+
+def later(value: str | int | None, name: str, *, now_us: int) -> int | None:
+    """``moment`` for what is to come: a duration is counted from now on, not back."""
+    found = _from_now(value, now_us=now_us) if isinstance(value, str) else None
+    if found is None:
+        found = moment(value, name, now_us=now_us)
+    if found is not None and not 0 <= found <= LAST_US:
+        raise UsageRefused(f"{name} is outside of the calendar")
+    return found
+
+
+def _from_now(text: str, *, now_us: int) -> int | None:
+    """None where ``text`` is no duration."""
+    try:
+        return now_us + round(parse_duration(text) * US_PER_S)
+    except ValueError:
+        return None

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
+from appliance.errors import UsageRefused
 from appliance.serving.http.answers import HttpRefused, json_answer
 from appliance.serving.http.context import HttpContext
 from appliance.serving.http.desk import Desk
+from appliance.serving.http.events import EndlessResponse
 from appliance.serving.http.params import moment, needed, whole
 from appliance.serving.http.tail import LAST_ROWS_MAX, LOOK_EVERY_S, Follower
+from appliance.serving.push import Subscriber
+
+SEQ_MAX: Final = 10**18 - 1
+"""More digits are no sequence."""
 
 
 async def status(desk: Desk, _request: Request) -> Response:
@@ -44,29 +50,27 @@ async def columns(desk: Desk, request: Request) -> Response:
 async def tail(desk: Desk, request: Request) -> Response:
     """``GET /api/tail[?stream=][&last=N]``: JSON lines of what is committed from now on (and the last N before), without an end.
 
-    A stream that is not there yet is waited for.
+    ``stream`` and ``after=SEQ`` go on behind that record. A stream that is not there yet is waited for.
     """
     context, query = desk.ready(), request.query_params
+    stream = query.get("stream") or None
+    if "after" in query and stream is None:
+        raise UsageRefused("after needs a stream: sequences count per stream")
     follower = Follower(
-        query.get("stream") or None,
+        stream,
         context.state(),
         last_rows=whole(query, "last", default=0, most=LAST_ROWS_MAX),
+        after=whole(query, "after", default=0, most=SEQ_MAX) if "after" in query else None,
     )
-    return StreamingResponse(_follow(desk, context, follower), media_type="application/jsonl")
+    subscriber = context.hub.subscribe(())
+    return EndlessResponse(_follow(context, follower, subscriber), subscriber, media_type="application/jsonl")
 
 
-async def _follow(desk: Desk, context: HttpContext, follower: Follower) -> AsyncIterator[bytes]:
-    version = -1
-    while not desk.ending.is_set():
-        state = context.state()
-        if state.version != version:
-            version = state.version
-            for piece in follower.look(state):
-                yield piece
-        try:
-            await asyncio.wait_for(desk.ending.wait(), LOOK_EVERY_S)
-        except TimeoutError:
-            continue
+async def _follow(context: HttpContext, follower: Follower, subscriber: Subscriber) -> AsyncIterator[bytes]:
+    while not subscriber.is_over:
+        for piece in follower.lines(context.state()):
+            yield piece
+        await subscriber.wait(LOOK_EVERY_S)
 
 
 async def _read(read: Callable[[], Any | None], what: str) -> Response:
