@@ -55,6 +55,7 @@ def open_runner(*, readable: Sequence[Path], temp: Path, temp_bytes_max: int, me
         "max_temp_directory_size": f"'{max(1, temp_bytes_max >> 20)}MiB'",
         "allowed_directories": f"[{', '.join(literal(str(path)) for path in readable)}]",
         "parquet_metadata_cache": "true",  # segments never change; measured 0.2 ms less for each file of a later query
+        "validate_external_file_cache": "'NO_VALIDATION'",  # nor do their names come again: 0.4 ms less for each file
         "allow_community_extensions": "false",
         "allow_persistent_secrets": "false",
         "enable_progress_bar": "true",  # counts what query_progress() tells

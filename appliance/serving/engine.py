@@ -19,13 +19,12 @@ import pyarrow as pa
 
 from appliance.clock import Clock
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused, StoreDamaged
-from appliance.hot.series import fit
 from appliance.manifest import Segment
-from appliance.records import SEQ_TYPE, Schema
 from appliance.serving import merged
 from appliance.serving.duck import Planner, freeze_now, open_runner, quoted
 from appliance.serving.explain import Explain, Part
 from appliance.serving.gate import admit, first_lines
+from appliance.serving.hot_table import hot_table, int64_array, reach_of
 from appliance.serving.merged import HotSource
 from appliance.serving.pruning import Need
 from appliance.serving.question import Question
@@ -37,6 +36,8 @@ BATCH_ROWS: Final = 16_384
 """Rows of a batch of the result: memory is bounded by a few of them."""
 ATTEMPTS_MAX: Final = 3
 """Times that a query is started anew without segments that turned out to be damaged."""
+VIEWS_MAX: Final = 32
+"""Views that are kept for the queries that follow."""
 LONG_SCAN_ROWS: Final = 10_000_000
 """Cold rows from which on a query is long enough for its progress to be looked at."""
 LONG_SCAN_SHARE: Final = 10
@@ -105,6 +106,8 @@ class Engine:
             readable=[self._root / "lake"], temp=temp.absolute(), temp_bytes_max=temp_bytes_max, memory_max=memory_max, threads=threads
         )
         self._stopped = False
+        self._views: dict[str, str] = {}
+        """Views left from earlier queries, with their SQL: the next one often wants the same, and binding one opens files."""
         self.is_worn = False
         """True after an error that may have harmed the databases: this engine should not be used again."""
 
@@ -122,7 +125,7 @@ class Engine:
     def warm(self) -> None:
         """Does once what each query does, so that the first one is as fast, and what that maps is there to be measured."""
         self._planner.needs("SELECT count(*) FROM warm", [TableInfo("warm", Side.STATE, "warm", (("ts", "TIMESTAMP"),))], now_us=0)
-        self._runner.register("__warm", pa.Table.from_arrays([_int64(np.zeros(1, np.int64))], names=["ts"]))
+        self._runner.register("__warm", pa.Table.from_arrays([int64_array(np.zeros(1, np.int64))], names=["ts"]))
         self._runner.sql("SELECT ts, count(*) FROM __warm GROUP BY ts").to_arrow_table()
         self._runner.unregister("__warm")
 
@@ -194,6 +197,7 @@ class Engine:
                 with self.timed(work, "first rows"):
                     return self._open(work)
             except (duckdb.Error, pa.ArrowException, OSError, MemoryError) as e:
+                self._views.clear()
                 error = self._worded(e)
                 if isinstance(e, _REFUSALS) or isinstance(error, QueryCancelled) or self.is_worn:
                     raise error from None
@@ -232,7 +236,7 @@ class Engine:
         for number, (key, pin) in enumerate(snapshot.streams.items()):
             if pin.hot:
                 table = hot_table(pin, columns_of(work, key))
-                low, high = _reach(table) if pin.spans else (0, 0)
+                low, high = reach_of(table) if pin.spans else (0, 0)
                 hot[key] = HotSource(f"__hot_{number}", frozenset(table.column_names), low, high)
                 self._show_hot(work, hot[key].name, table, cold_rows=sum(f.rows for f in pin.files))
         for table_info in work.tables:
@@ -266,16 +270,27 @@ class Engine:
         self._create(work, "TABLE", name, f"SELECT * FROM {quoted(f'{name}_arrow')}")
 
     def _register(self, work: Work, name: str, table: pa.Table) -> None:
+        if self._views.pop(name, None) is not None:
+            self._runner.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
         work.made.append(("", name))
         self._runner.register(name, table)
 
     def _create(self, work: Work, kind: str, name: str, sql: str) -> None:
-        work.made.append((kind, name))
+        if kind == "VIEW":
+            if self._views.get(name) == sql:
+                return
+            self._views[name] = sql
+        else:
+            work.made.append((kind, name))
         self._runner.execute(f"CREATE OR REPLACE {kind} {quoted(name)} AS {sql}")
 
     def _undo(self, work: Work) -> None:
-        """Takes away views and rows of a query; what can't be taken away wears the engine out."""
+        """Takes away the rows of a query; what can't be taken away wears the engine out. Its views stay, unless there are too many."""
         try:
+            if len(self._views) > VIEWS_MAX:
+                for name in self._views:
+                    self._runner.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
+                self._views.clear()
             for kind, name in reversed(work.made):
                 if kind:
                     self._runner.execute(f"DROP {kind} IF EXISTS {quoted(name)}")
@@ -342,29 +357,6 @@ class Engine:
             notes=tuple(work.notes),
             pruned=work.needs is not None,
         )
-
-
-def hot_table(pin: StreamPin, columns: frozenset[str] | None) -> pa.Table:
-    """The hot rows as one table of the newest schema, cut down to ``columns`` (None: all) and ``ts``, with ``_seq``."""
-    kept = tuple(c for c in pin.schema.columns if columns is None or c.name in columns)
-    schema = Schema(pin.schema.stream, kept, pin.schema.version)
-    batches = []
-    for rows in pin.hot:
-        data = fit(rows.data, schema)
-        seq = _int64(np.arange(rows.first, rows.first + data.num_rows, dtype=np.int64))
-        batches.append(pa.RecordBatch.from_arrays([*data.columns, seq], schema=schema.arrow.append(pa.field("_seq", SEQ_TYPE))))
-    return pa.Table.from_batches(batches)
-
-
-def _reach(table: pa.Table) -> tuple[int, int]:
-    """The earliest and the latest event time of a table with rows, microseconds."""
-    times = [np.asarray(chunk.view(pa.int64()).to_numpy()) for chunk in table.column("ts").chunks if len(chunk)]
-    return min(int(t.min()) for t in times), max(int(t.max()) for t in times)
-
-
-def _int64(values: np.ndarray[tuple[int], np.dtype[np.int64]]) -> pa.Array:
-    """Without a copy, and without ``pa.array``, which looks for pandas."""
-    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
 
 
 def _defect(root: Path, segment: Segment, *, deep: bool) -> str | None:
