@@ -120,6 +120,22 @@ COLUMNS = Group(
         Action("column_right", ("l", "right"), "→ l", "column", "chart the next column", foot=2, palette=False),
     ),
 )
+VIEWS = Group(
+    "The views",
+    (
+        Action("view_left", ("h", "left"), "← h", "view", "the view before: now, rules, history, silences, outbox", foot=2, palette=False),
+        Action("view_right", ("l", "right"), "→ l", "view", "the next view", foot=2, palette=False),
+    ),
+)
+ALERTS = Group(
+    "The chosen alert",
+    (
+        Action("acknowledge", ("a",), "a", "ack", "acknowledge it: no repeats and no escalation until it resolves", foot=3),
+        Action("unacknowledge", ("A",), "A", "un-ack", "take the acknowledgement back"),
+        Action("silence", ("m",), "m", "silence", "tell nobody of it for a time; asks for how long and why", foot=3),
+        Action("unsilence", ("M",), "M", "unsilence", "end the silence that covers it, or the chosen one", foot=11),
+    ),
+)
 SQL = Group(
     "In the SQL field",
     (

@@ -172,9 +172,7 @@ class ApplianceApp(App[None]):
         screen = self.live_screen
         question = screen.question() if screen is not None and self._frozen_us is None else None
         last = self._newest.status
-        self.run_worker(
-            lambda: self._ask(question, screen, last), thread=True, exclusive=True, exit_on_error=False, group="status", name="ask"
-        )
+        self.run_worker(lambda: self._ask(question, screen, last), thread=True, exit_on_error=False, group="status", name="ask")
 
     def _ask(self, question: Question | None, screen: LiveScreen | None, last: Any) -> None:
         """In a worker thread: asks and posts one message, whatever happens."""
@@ -227,10 +225,10 @@ class ApplianceApp(App[None]):
             return
         self.unfreeze()
         target = self._screen_of(next(e for e in SCREENS if e.name == name))
-        if self.screen is not target:
-            while len(self.screen_stack) > 1:
-                self.pop_screen()
-            self.switch_screen(target)
+        while self.screen is not target and len(self.screen_stack) > 1:
+            self.pop_screen()
+        if self.screen is not target:  # over the first screen, which Textual can't switch away from
+            await self.push_screen(target)
 
     async def action_sql(self) -> None:
         self.unfreeze()

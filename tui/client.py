@@ -21,12 +21,18 @@ from urllib.parse import urlencode
 import msgspec
 
 from appliance.errors import ApplianceError, NotRunning, QueryCancelled, QueryRefused
+from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, TransitionRow, WindowChart
+from appliance.observe.author import author
 from appliance.observe.status import Status
 
 _T = TypeVar("_T")
 _PATH_BYTES_MAX = 107
 """What fits into ``sockaddr_un``."""
 _ERROR_CHARS_MAX = 4000
+_ACTION_TIMEOUT_S = 30.0
+"""What a person does is durable when it returns; a busy disk may take its time."""
+Key = Mapping[str, str | None]
+"""Of an alert: column -> value."""
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -106,6 +112,27 @@ class Client(Protocol):
     def columns(self, stream: str) -> Sequence[ColumnInfo]:
         """The columns of a stream, tags first, without ``ts`` and ``_seq``."""
 
+    def alerts(self) -> AlertsPicture:
+        """What fires, the rules, the silences and the outbox; what is stored, where no service runs."""
+
+    def alert_history(self, *, limit: int, rule: str | None = None) -> Sequence[TransitionRow]:
+        """The newest transitions first, of one rule or of all."""
+
+    def alert_chart(self, rule: str, key: Key) -> WindowChart | None:
+        """The recent past of an alert's first value; None when there is none."""
+
+    def acknowledge(self, rule: str, key: Key, *, comment: str, until: str | None) -> Sequence[AlertRow]:
+        """Acknowledges one alert, ``until`` a time such as ``2h`` from now (None: until it resolves); durable when it returns."""
+
+    def unacknowledge(self, rule: str, key: Key) -> Sequence[AlertRow]:
+        """Takes the acknowledgement back."""
+
+    def silence(self, matchers: Sequence[str], *, until: str, comment: str) -> SilenceRow:
+        """Tells nobody of alerts that match all of ``matchers``, ``until`` as in ``acknowledge``."""
+
+    def unsilence(self, silence_id: int) -> SilenceRow:
+        """Ends a silence."""
+
     def close(self) -> None:
         """Lets go of what it holds; asked again, it takes it anew."""
 
@@ -142,6 +169,31 @@ class SocketClient:
     def columns(self, stream: str) -> Sequence[ColumnInfo]:
         return _decode(self._get("/api/streams/columns", {"stream": stream}), list[ColumnInfo])
 
+    def alerts(self) -> AlertsPicture:
+        return _decode(self._get("/api/alerts"), AlertsPicture)
+
+    def alert_history(self, *, limit: int, rule: str | None = None) -> Sequence[TransitionRow]:
+        asked = {"limit": limit, **({"rule": rule} if rule is not None else {})}
+        return _decode(self._get("/api/alerts/history", asked), list[TransitionRow])
+
+    def alert_chart(self, rule: str, key: Key) -> WindowChart | None:
+        asked = {"rule": rule, "key": msgspec.json.encode(key).decode()}
+        body = self._get("/api/alerts/chart", asked, none_at_404=True)
+        return _decode(body, WindowChart) if body else None
+
+    def acknowledge(self, rule: str, key: Key, *, comment: str, until: str | None) -> Sequence[AlertRow]:
+        body = {"rule": rule, "key": key, "comment": comment, "until": until}
+        return _decode(self._act("ack", body), list[AlertRow])
+
+    def unacknowledge(self, rule: str, key: Key) -> Sequence[AlertRow]:
+        return _decode(self._act("unack", {"rule": rule, "key": key}), list[AlertRow])
+
+    def silence(self, matchers: Sequence[str], *, until: str, comment: str) -> SilenceRow:
+        return _decode(self._act("silence", {"matchers": matchers, "until": until, "comment": comment}), SilenceRow)
+
+    def unsilence(self, silence_id: int) -> SilenceRow:
+        return _decode(self._act("unsilence", {"id": silence_id}), SilenceRow)
+
     def close(self) -> None:
         with self._lock:
             if self._kept is not None:
@@ -175,13 +227,31 @@ class SocketClient:
             ending.close()
             connection.hang_up()
 
-    def _get(self, path: str, asked: Mapping[str, object] | None = None) -> bytes:
+    def _get(self, path: str, asked: Mapping[str, object] | None = None, *, none_at_404: bool = False) -> bytes:
+        """The body of an answer; with ``none_at_404`` nothing where there is no such thing."""
         target = f"{path}?{urlencode(asked, errors='surrogatepass')}" if asked else path
         with self._lock, self._unreachable_is_not_running():
             status, body = self._exchange(target)
+        if status == 404 and none_at_404:
+            return b""
         if status >= 400:
             raise ApplianceError(_reason(status, body))
         return body
+
+    def _act(self, what: str, body: Mapping[str, object]) -> bytes:
+        """Does something about alerts in the name of who runs the UI; on a connection of its own, as it must not be sent twice."""
+        connection = _UnixConnection(self._path, timeout_s=_ACTION_TIMEOUT_S)
+        sent = msgspec.json.encode({**body, "author": author()})
+        try:
+            with self._unreachable_is_not_running():
+                connection.request("POST", f"/api/alerts/{what}", sent, {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                answer = response.read()
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise ApplianceError(_reason(response.status, answer))
+        return answer
 
     def _exchange(self, target: str) -> tuple[int, bytes]:
         """One question over the kept connection; a connection that the service closed while idle is replaced once."""

@@ -1,4 +1,4 @@
-"""``check-config`` and ``init``: see what a config says before the box does what it says."""
+"""``check-config``, ``init`` and ``reload``: see what a config says before the box does what it says."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from appliance.cli.common import config_option, data_dir_option, print_table
+from appliance.cli.common import config_option, data_dir_option, print_table, visible
+from appliance.cli.local import post_json
 from appliance.config import Config, shown_options
-from appliance.errors import UsageRefused
+from appliance.errors import ConfigRefused, UsageRefused
 from appliance.option_docs import config_schema, example_config
 
 
@@ -45,3 +46,15 @@ def init(*, data_dir: Path, force: bool) -> None:
     data_dir.mkdir(parents=True, exist_ok=True)
     file.write_text(example_config(), encoding="utf-8")
     click.echo(f"{file} written; next: appliance check-config --data-dir {data_dir}, then: appliance run --data-dir {data_dir}", err=True)
+
+
+@click.command()
+@data_dir_option
+def reload(*, data_dir: Path) -> None:
+    """Have the running service read its config again; one that can't be used is refused whole, and the old one stays in force.
+
+    \b
+    Example:
+      appliance reload
+    """
+    click.echo(visible(post_json(data_dir, "/api/reload", {}, refused=ConfigRefused)["changed"]))

@@ -59,8 +59,10 @@ def connect(data_dir: Path, *, timeout_s: float | None = TIMEOUT_S) -> UnixConne
     return connection
 
 
-def get_json(data_dir: Path, path: str, parameters: Mapping[str, str] | None = None) -> Any:
-    """The JSON that a GET gives. Raises ``NotRunning`` or the error that the service names."""
+def get_json(
+    data_dir: Path, path: str, parameters: Mapping[str, str] | None = None, *, refused: type[ApplianceError] = QueryRefused
+) -> Any:
+    """The JSON that a GET gives. Raises ``NotRunning`` or the error that the service names; ``refused`` is what a 400 means."""
     connection = connect(data_dir)
     try:
         connection.request("GET", path + ("?" + urlencode(parameters) if parameters else ""))
@@ -69,12 +71,12 @@ def get_json(data_dir: Path, path: str, parameters: Mapping[str, str] | None = N
     finally:
         connection.close()
     if answer.status != 200:
-        raise refusal(answer.status, body, answer.headers.get("Retry-After"))
+        raise refusal(answer.status, body, answer.headers.get("Retry-After"), refused=refused)
     return json.loads(body)
 
 
-def post_json(data_dir: Path, path: str, value: Any) -> Any:
-    """The JSON that a POST of JSON gives; waits as long as it takes."""
+def post_json(data_dir: Path, path: str, value: Any, *, refused: type[ApplianceError] = QueryRefused) -> Any:
+    """The JSON that a POST of JSON gives; waits as long as it takes. Raises as ``get_json``."""
     connection = connect(data_dir, timeout_s=None)
     try:
         connection.request("POST", path, body=json.dumps(value), headers={"Content-Type": "application/json"})
@@ -83,7 +85,7 @@ def post_json(data_dir: Path, path: str, value: Any) -> Any:
     finally:
         connection.close()
     if answer.status != 200:
-        raise refusal(answer.status, body, answer.headers.get("Retry-After"))
+        raise refusal(answer.status, body, answer.headers.get("Retry-After"), refused=refused)
     return json.loads(body)
 
 
@@ -101,7 +103,7 @@ def get_lines(data_dir: Path, path: str, parameters: Mapping[str, str]) -> Itera
         connection.close()
 
 
-def refusal(status: int, body: bytes, retry_after: str | None = None) -> ApplianceError:
+def refusal(status: int, body: bytes, retry_after: str | None = None, *, refused: type[ApplianceError] = QueryRefused) -> ApplianceError:
     """The service's refusal as the error that it was."""
     try:
         said = json.loads(body)
@@ -110,4 +112,4 @@ def refusal(status: int, body: bytes, retry_after: str | None = None) -> Applian
         text = body.decode("utf-8", "replace").strip() or f"HTTP status {status}"
     if status in (429, 503):
         return RetryLater(text, after_s=int(retry_after) if retry_after and retry_after.isdigit() else 1)
-    return QueryRefused(text) if status == 400 else RejectPayload(text)
+    return refused(text) if status == 400 else RejectPayload(text)

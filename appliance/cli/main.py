@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 from typing import Any, Final
 
 import click
 
 from appliance import __version__
+from appliance.cli.common import LazyGroup
 from appliance.errors import ApplianceError
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
@@ -23,35 +23,19 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "streams": ("appliance.cli.streams", "List what there is."),
     "tail": ("appliance.cli.streams", "Follow a stream's records as they come."),
     "latest": ("appliance.cli.streams", "Show the last value of each series of a stream."),
+    "alerts": ("appliance.cli.alerts", "Show what fires; acknowledge, silence, look back."),
+    "sessions": ("appliance.cli.sessions", "Show open sessions, and the newest that are over."),
     "status": ("appliance.cli.status", "Show how the box is."),
     "verify": ("appliance.cli.verify", "Check that every file is what was written."),
     "deadletter": ("appliance.cli.deadletter", "List and replay what was refused."),
+    "reload": ("appliance.cli.config", "Have the running service read its config again."),
     "check-config": ("appliance.cli.config", "Check a config and show where each value comes from."),
     "init": ("appliance.cli.config", "Write a commented config to start from."),
 }
 """Command -> its module and its one line; the module is imported when the command is called."""
 
 
-class LazyGroup(click.Group):
-    """Knows the commands by name and loads only the one that is called."""
-
-    def list_commands(self, _ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        command = getattr(import_module(entry[0]), cmd_name.replace("-", "_"))
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="appliance")
 def group() -> None:
     """One box that takes in records, keeps them in open files and answers over all of them as one table.

@@ -9,16 +9,18 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
 from appliance.clock import Clock, SystemClock
-from appliance.errors import ApplianceError, QueryCancelled, QueryRefused
+from appliance.errors import ApplianceError, NotRunning, QueryCancelled, QueryRefused
+from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, TransitionRow, WindowChart
 from appliance.observe.status import Status
 from appliance.serving import panels
+from appliance.serving.alert_rows import folder_history, folder_picture
 from appliance.serving.folder import folder_status, latest_rows, open_folder
-from tui.client import Answer, ColumnInfo, Series, Stop
+from tui.client import Answer, ColumnInfo, Key, Series, Stop
 
 
 class OfflineClient:
@@ -54,6 +56,30 @@ class OfflineClient:
         if found is None:
             raise ApplianceError(f"there is no stream {stream!r}")
         return [ColumnInfo(c["name"], c["kind"]) for c in found]
+
+    def alerts(self) -> AlertsPicture:
+        return folder_picture(self._folder, now_us=self._clock.now_us())
+
+    def alert_history(self, *, limit: int, rule: str | None = None) -> Sequence[TransitionRow]:
+        return folder_history(self._folder, limit=limit, rule=rule)
+
+    def alert_chart(self, rule: str, key: Key) -> WindowChart | None:  # noqa: ARG002 - as the protocol has it
+        return None
+
+    def acknowledge(self, rule: str, key: Key, *, comment: str, until: str | None) -> Sequence[AlertRow]:  # noqa: ARG002 - as above
+        return self._refuse()
+
+    def unacknowledge(self, rule: str, key: Key) -> Sequence[AlertRow]:  # noqa: ARG002 - as above
+        return self._refuse()
+
+    def silence(self, matchers: Sequence[str], *, until: str, comment: str) -> SilenceRow:  # noqa: ARG002 - as above
+        return self._refuse()
+
+    def unsilence(self, silence_id: int) -> SilenceRow:  # noqa: ARG002 - as above
+        return self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise NotRunning(f"no service runs on {self._folder}; start it with: appliance run --data-dir {self._folder}")
 
     def close(self) -> None:
         """Nothing is held between calls."""

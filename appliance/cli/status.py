@@ -57,6 +57,7 @@ def lines(s: Status) -> list[str]:
         f" hot.sqlite {size(store.sqlite_bytes)} + WAL {size(store.wal_bytes)}; durability {store.durability}",
         f"cold     {lake.rows} records in {lake.segments} segments, {size(lake.bytes)};"
         f" disk {size(lake.disk_free_bytes)} free of {size(lake.disk_total_bytes)}",
+        f"alerts   {s.alerts_firing} firing, {s.alerts_pending} pending",
         f"latency  received to acknowledged, last minute: {latency}",
         f"letters  {s.dead_letters} refused records wait, {s.dead_letters_new} of the last hour{last}",
     ]

@@ -30,6 +30,7 @@ from appliance.hot.store import FILE_NAME
 from appliance.manifest import Segment
 from appliance.observe.status import LakeStatus, LatencyStatus, Problem, Status, StoreStatus, StreamStatus
 from appliance.records import SEQ_TYPE
+from appliance.serving.alert_rows import stored_counts
 from appliance.serving.source import StateSource, Store
 from appliance.serving.state_tables import TABLES
 
@@ -102,6 +103,7 @@ def folder_status(folder: Path, *, clock: Clock | None = None) -> Status:
     with open_folder(folder) as (reader, state):
         streams = tuple(_stream_status(reader, s) for _, s in sorted(state.streams.items()))
         waiting = int(str(reader.execute("SELECT count(*) FROM dead_letter WHERE replayed_us IS NULL")[0][0]))
+        firing, pending = stored_counts(reader)
         lost = [s for stream in state.streams.values() for s in stream.lost]
     disk = os.statvfs(folder)
     return Status(
@@ -139,6 +141,8 @@ def folder_status(folder: Path, *, clock: Clock | None = None) -> Status:
         memory_bytes=0,
         cpu_share=0.0,
         queries_running=0,
+        alerts_firing=firing,
+        alerts_pending=pending,
     )
 
 

@@ -35,7 +35,9 @@ def test_the_service_never_holds_duckdb_or_textual() -> None:
     assert not loaded_after("import appliance.service") & {"duckdb", "textual", "pandas"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["query", "--help"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["query", "--help"], ["run", "--help"], ["alerts", "ack", "--help"], ["sessions", "--help"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     call = f"from appliance.cli.main import main\ntry:\n    sys.argv = ['appliance', *{arguments!r}]; main()"
     code = f"{call}\nexcept SystemExit as end:\n    assert not end.code"

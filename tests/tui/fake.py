@@ -18,8 +18,10 @@ import pyarrow as pa
 
 from appliance.clock import Clock, iso
 from appliance.errors import NotRunning, QueryCancelled, QueryRefused
+from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, TransitionRow, WindowChart
 from appliance.observe.status import LakeStatus, LatencyStatus, Problem, SourceStatus, Status, StoreStatus, StreamStatus
-from tui.client import Answer, ColumnInfo, Series, Stop
+from tests.tui.alert_box import AlertBox
+from tui.client import Answer, ColumnInfo, Key, Series, Stop
 
 NOON_US = 1_795_348_800_000_000
 """2026-11-22 12:00:00 UTC."""
@@ -73,9 +75,12 @@ class FakeClient:
     answer: pa.Table | None = None
     asked: list[str] = field(default_factory=list)
     where: str = "/var/lib/appliance/appliance.sock"
+    state: str = "running"
+    alert_box: AlertBox = field(init=False)
 
     def __post_init__(self) -> None:
         self.hold.set()
+        self.alert_box = AlertBox(self.clock)
 
     def status(self) -> Status:
         self._answering("status")
@@ -90,7 +95,7 @@ class FakeClient:
             pid=4711,
             started_us=NOON_US - 5 * 3600 * S,
             health=max((p.level for p in self.problems), default="OK", key=("OK", "WARN", "CRIT").index),
-            state="running",
+            state=self.state,
             streams=streams,
             store=self._store(now),
             lake=self._lake(streams, now),
@@ -108,6 +113,8 @@ class FakeClient:
             memory_bytes=round((118 + 6 * _wave(now, 20)) * MIB),
             cpu_share=0.18 + 0.06 * _wave(now, 17),
             queries_running=1,
+            alerts_firing=sum(a.phase == "firing" for a in self.alert_box.picture().alerts),
+            alerts_pending=sum(a.phase == "pending" for a in self.alert_box.picture().alerts),
         )
 
     def series(self, stream: str, column: str, *, since_us: int) -> Series:
@@ -162,6 +169,30 @@ class FakeClient:
         past = _PAST.search(sql)
         table = self.answer if self.answer is not None else _answer(self.clock.now_us()) if past is None else self._past(past)
         return Answer(table.slice(0, rows_max), complete=table.num_rows <= rows_max)
+
+    def alerts(self) -> AlertsPicture:
+        self._answering("alerts")
+        return self.alert_box.picture()
+
+    def alert_history(self, *, limit: int, rule: str | None = None) -> Sequence[TransitionRow]:
+        self._answering(f"alert history {rule}")
+        return self.alert_box.history(limit=limit, rule=rule)
+
+    def alert_chart(self, rule: str, key: Key) -> WindowChart | None:
+        self._answering(f"alert chart {rule} {dict(key)}")
+        return self.alert_box.chart(rule, key)
+
+    def acknowledge(self, rule: str, key: Key, *, comment: str, until: str | None) -> Sequence[AlertRow]:
+        return self.alert_box.acknowledge(rule, key, comment, until)
+
+    def unacknowledge(self, rule: str, key: Key) -> Sequence[AlertRow]:
+        return self.alert_box.unacknowledge(rule, key)
+
+    def silence(self, matchers: Sequence[str], *, until: str, comment: str) -> SilenceRow:
+        return self.alert_box.silence(matchers, until, comment)
+
+    def unsilence(self, silence_id: int) -> SilenceRow:
+        return self.alert_box.unsilence(silence_id)
 
     def close(self) -> None:
         """Holds nothing."""

@@ -9,8 +9,10 @@ import argparse
 import http.server
 import socket
 import socketserver
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -34,6 +36,8 @@ class BoxServer(socketserver.ThreadingUnixStreamServer):
         self.cancelled: list[str] = []
         self.connections: list[socket.socket] = []
         self.running: dict[str, Stop] = {}
+        self.authors: list[str] = []
+        """Who acted, in order."""
 
     def server_close(self) -> None:
         """Goes away as a process does: every connection is cut."""
@@ -68,6 +72,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._send(200, msgspec.json.encode(box.latest(asked["stream"])))
             elif url.path == "/api/streams/columns":
                 self._send(200, msgspec.json.encode(box.columns(asked["stream"])))
+            elif url.path == "/api/alerts":
+                self._send(200, msgspec.json.encode(box.alerts()))
+            elif url.path == "/api/alerts/history":
+                self._send(200, msgspec.json.encode(box.alert_history(limit=int(asked["limit"]), rule=asked.get("rule"))))
+            elif url.path == "/api/alerts/chart":
+                chart = box.alert_chart(asked["rule"], msgspec.json.decode(asked["key"]))
+                self._send(404 if chart is None else 200, msgspec.json.encode({"error": "no such alert"} if chart is None else chart))
             else:
                 self._send(404, b'{"error": "there is no such page"}')
         except ApplianceError as error:
@@ -75,6 +86,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = msgspec.json.decode(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path.startswith("/api/alerts/"):
+            self._act(self.path.rsplit("/", 1)[-1], body)
+            return
         name, stop = body["id"], Stop()
         self.server.running[name] = stop
         try:
@@ -86,6 +100,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with pa.ipc.new_stream(sink, answer.table.schema) as writer:
             writer.write_table(answer.table, max_chunksize=500)
         self._send(200, bytes(sink.getvalue()), kind="application/vnd.apache.arrow.stream")
+
+    def _act(self, what: str, body: dict[str, Any]) -> None:
+        box = self.server.box
+        self.server.authors.append(body.pop("author"))
+        act: dict[str, Callable[..., object]] = {
+            "ack": box.acknowledge,
+            "unack": box.unacknowledge,
+            "silence": box.silence,
+            "unsilence": lambda id: box.unsilence(id),
+        }
+        try:
+            self._send(200, msgspec.json.encode(act[what](**body)))
+        except ApplianceError as error:
+            self._send(400, msgspec.json.encode({"error": str(error)}))
 
     def do_DELETE(self) -> None:
         name = self.path.rsplit("/", 1)[-1]

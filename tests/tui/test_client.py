@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from appliance.errors import ApplianceError, NotRunning, QueryCancelled, QueryRefused
+from appliance.observe.author import author
 from tests.running import wait_for
 from tests.tui.fake import NOON_US, FakeClient, FakeClock, S
 from tests.tui.served import BoxServer
@@ -54,6 +55,31 @@ def test_every_question_gets_its_value(tmp_path: Path, client: SocketClient) -> 
         assert client.latest("host_cpu") == box.latest("host_cpu")
         assert client.columns("host_cpu")[0] == ColumnInfo("line", "tag")
         assert client.where == str(tmp_path / "s")
+
+
+def test_every_question_about_alerts_gets_its_value(tmp_path: Path, client: SocketClient) -> None:
+    with served(tmp_path / "s") as server:
+        box, key = server.box, {"device": "oven-2 [/]&=é"}
+        assert client.alerts() == box.alerts()
+        assert client.alert_history(limit=7, rule="vibration") == box.alert_history(limit=7, rule="vibration")
+        assert client.alert_chart("overheating", key) == box.alert_chart("overheating", key)
+        assert client.alert_chart("silent", {}) is None
+        assert f"alert chart overheating {key}" in box.asked
+        assert len(server.connections) == 1
+
+
+def test_what_is_done_about_alerts_is_done_once_in_the_name_of_the_user(tmp_path: Path, client: SocketClient) -> None:
+    with served(tmp_path / "s") as server:
+        client.acknowledge("overheating", {"device": None}, comment="c", until="2h")
+        client.unacknowledge("overheating", {"device": None})
+        assert client.silence(["rule=a*"], until="2h", comment="c").matchers == ("rule=a*",)
+        assert not client.unsilence(2).is_active
+        assert [what for what, *_ in server.box.alert_box.done] == ["ack", "unack", "silence", "unsilence"]
+        assert server.authors == [author()] * 4
+        with pytest.raises(ApplianceError, match="until: a number"):
+            client.silence(["rule=a*"], until="soon", comment="c")
+    with pytest.raises(NotRunning):
+        client.unsilence(2)
 
 
 @pytest.mark.parametrize("name", ["with space", "a&b=c", "Küche/°C", "100%", "?#"])

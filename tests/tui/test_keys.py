@@ -9,9 +9,10 @@ import pytest
 from appliance.errors import UsageRefused
 from tests.tui.driven import driven
 from tests.tui.fake import FakeClient, FakeClock
-from tui.actions import CANCEL, CHART, COLUMNS, EVERYWHERE, OPEN, PAN, ROWS, SQL, TABLE, Group, foot_keys
+from tui.actions import ALERTS, CANCEL, CHART, COLUMNS, EVERYWHERE, OPEN, PAN, ROWS, SQL, TABLE, VIEWS, Group, foot_keys
 from tui.app import ApplianceApp, run_app
 from tui.screens import SCREENS
+from tui.screens.alerts import AlertsScreen
 from tui.screens.overview import OverviewScreen
 from tui.screens.sql import SqlField, SqlScreen
 from tui.screens.stream import StreamScreen
@@ -26,8 +27,10 @@ from tui.widgets.table import FastTable
         (TABLE, (FastTable,)),
         (PAN, (Chart,)),
         (ROWS, (OverviewScreen, StreamScreen)),
-        (CHART, (OverviewScreen, StreamScreen)),
+        (CHART, (OverviewScreen, StreamScreen, AlertsScreen)),
         (COLUMNS, (StreamScreen,)),
+        (VIEWS, (AlertsScreen,)),
+        (ALERTS, (AlertsScreen,)),
         (CANCEL, (SqlScreen,)),
         (SQL, (SqlField, SqlScreen)),
     ],
@@ -40,7 +43,13 @@ def test_every_key_has_something_that_it_does(group: Group, owners: tuple[object
 
 
 @pytest.mark.parametrize(
-    "groups", [(EVERYWHERE, TABLE, ROWS, CHART), (EVERYWHERE, TABLE, ROWS, CHART, COLUMNS), (EVERYWHERE, PAN, CHART, ROWS)]
+    "groups",
+    [
+        (EVERYWHERE, TABLE, ROWS, CHART),
+        (EVERYWHERE, TABLE, ROWS, CHART, COLUMNS),
+        (EVERYWHERE, TABLE, ROWS, CHART, VIEWS, ALERTS),
+        (EVERYWHERE, PAN, CHART, ROWS, ALERTS),
+    ],
 )
 def test_no_key_means_two_things_at_once(groups: tuple[Group, ...]) -> None:
     keys = [key for group in groups for action in group.actions for key in action.keys]
@@ -95,6 +104,14 @@ async def test_digits_and_s_change_screens_and_each_stays_as_it_was() -> None:
         await ui.sees("▸s SQL")
         await ui.press("tab", "1")
         await ui.sees("▸1 Overview", "by rec/s")
+        await ui.press("2", "l")
+        await ui.sees("▸2 Alerts", "◂ rules")
+        await ui.press("s")
+        await ui.sees("▸s SQL")
+        await ui.press("escape")
+        await ui.sees("▸2 Alerts", "◂ rules")
+        await ui.press("1", "2", "1", "2")
+        await ui.sees("▸2 Alerts", "◂ rules")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,21 @@ from hypothesis import strategies as st
 from tests.tui.fake import NOON_US, S
 from tui.symbols import ASCII, BLOCK, BRAILLE, Symbols
 from tui.trace import Trace
-from tui.widgets.plot import Buckets, Extent, Window, area, columns, line, range_of, sparkline, time_axis, top_of, window_up_to
+from tui.widgets.plot import (
+    Buckets,
+    Extent,
+    Window,
+    area,
+    columns,
+    held,
+    line,
+    range_of,
+    sparkline,
+    threshold,
+    time_axis,
+    top_of,
+    window_up_to,
+)
 
 GAP = None
 
@@ -156,3 +170,47 @@ def test_a_clock_that_jumps_back_starts_a_new_trace() -> None:
     trace.extend(1000 * S, [1, 2, 3])
     trace.extend(500 * S, [7, 8])
     assert (trace.buckets.start_us, list(trace.buckets.high)) == (498 * S, [7, 8])
+
+
+def test_a_level_line_lies_at_its_value() -> None:
+    assert threshold(0.0, rows=2, bottom=0.0, top=7.0, symbols=BRAILLE) == (1, "⣀")
+    assert threshold(3.0, rows=2, bottom=0.0, top=7.0, symbols=BRAILLE) == (1, "⠉")
+    assert threshold(4.0, rows=2, bottom=0.0, top=7.0, symbols=BRAILLE) == (0, "⣀")
+    assert threshold(7.0, rows=2, bottom=0.0, top=7.0, symbols=BLOCK) == (0, "─")
+    assert threshold(3.5, rows=1, bottom=0.0, top=7.0, symbols=ASCII) == (0, "-")
+
+
+@pytest.mark.parametrize(("value", "bottom", "top"), [(8.0, 0.0, 7.0), (-1.0, 0.0, 7.0), (1.0, 1.0, 1.0), (math.nan, 0.0, 7.0)])
+def test_a_level_line_that_is_not_on_the_picture_is_not_drawn(value: float, bottom: float, top: float) -> None:
+    assert threshold(value, rows=3, bottom=bottom, top=top, symbols=BRAILLE) is None
+
+
+def test_a_value_holds_until_the_next_point_and_null_ends_it() -> None:
+    found = held([(0, 1.0), (3 * S, 5.0), (4 * S, None), (6 * S, 2.0)], step_us=S)
+    assert (found.start_us, found.low, found.high) == (0, [1.0, 1.0, 1.0, 1.0, 5.0, None, 2.0], [1.0, 1.0, 1.0, 5.0, 5.0, None, 2.0])
+
+
+def test_a_long_silence_stays_blank() -> None:
+    found = held([(0, 1.0), (S, 2.0), (2 * S, 3.0), (40 * S, 4.0)], step_us=S)
+    assert found.high == [1.0, 2.0, 3.0, *[None] * 37, 4.0]
+
+
+def test_no_points_are_no_buckets() -> None:
+    assert list(held([], step_us=S).high) == []
+
+
+@given(
+    st.lists(st.tuples(st.integers(-(10**15), 10**15), st.none() | st.floats(-1e6, 1e6)), min_size=1, max_size=30).map(
+        lambda points: sorted(points, key=lambda p: p[0])
+    ),
+    st.sampled_from([S, 7 * S, 3600 * S]),
+)
+def test_every_newest_value_is_in_its_bucket(points: list[tuple[int, float | None]], step_us: int) -> None:
+    found = held(points, step_us=step_us)
+    for at_us, value in points:
+        place = at_us // step_us - found.start_us // step_us
+        if value is not None and place >= 0:
+            low, high = found.low[place], found.high[place]
+            assert low is not None
+            assert high is not None
+            assert low <= value <= high

@@ -35,5 +35,6 @@ SCREENS: tuple[ScreenEntry, ...] = (
     ScreenEntry(
         "1", "overview", "Overview", "every stream and every part that records pass through", "tui.screens.overview:OverviewScreen"
     ),
+    ScreenEntry("2", "alerts", "Alerts", "what fires, rules, history, silences and the outbox", "tui.screens.alerts:AlertsScreen"),
     ScreenEntry("s", "sql", "SQL", "ask in SQL over hot and cold as one table", "tui.screens.sql:SqlScreen"),
 )

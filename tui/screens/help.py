@@ -34,6 +34,13 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("wal", "SQLite's write-ahead log, the part of the store not yet checkpointed"),
     ("commit p99", "99 of 100 commits took at most this long"),
     ("acknowledged in", "from a record's arrival until its sender was told that it is kept"),
+    ("pending", "an alert's condition holds, but not yet for as long as its rule wants"),
+    ("no data", "nothing comes any more: what the alert was is not known to be over"),
+    ("acked", "somebody has taken it on: it is neither repeated nor escalated"),
+    ("silenced", "it fires, and nobody is told until the silence ends"),
+    ("inhibited", "it fires, and a graver alert of the same key is told instead"),
+    ("flapping", "it comes and goes too often to be told each time"),
+    ("late", "a late record showed that it would have fired, learned afterwards"),
     ("refused", "records that could not be taken, kept with the reason: appliance deadletter"),
 )
 

@@ -11,6 +11,8 @@ from tui.snapshot import Snapshot
 from tui.widgets.lines import LinesWidget
 
 US_PER_S = 1_000_000
+_HEALTH_AND_FIRING = 3
+"""Parts of the title with the node's name, its health, and how many alerts fire."""
 _STATE_WORDS = {"running": "OK", "starting": "WARN", "stopping": "WARN"}
 
 
@@ -33,6 +35,8 @@ class TitleBar(LinesWidget):
             left.append(((f"{look.symbols.state('CRIT')} NO ANSWER", paint.crit),))
         elif status is not None:
             left.append((look.state(look.safe(status.health)),))
+            if status.alerts_firing:
+                left.append(((f"{look.symbols.state('CRIT')} {figures.count(status.alerts_firing)} firing", paint.crit),))
         if subject:
             left.append(((look.safe(subject), paint.accent),))
         if snapshot.lost is None and status is not None:
@@ -40,7 +44,7 @@ class TitleBar(LinesWidget):
         room = max(8, self.size.width - line_cells(right) - 1)
         gap = ("  ", paint.dim)
         while len(left) > 1 and line_cells(join(left, gap)) > room:
-            left.pop()
+            left.pop(1 if len(left) == _HEALTH_AND_FIRING else -1)  # what fires outlasts the health
         told = cut(join(left, gap), room, look.symbols.ellipsis)
         self.show_lines([look.spread(told, right, self.size.width)])
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import groupby
 from typing import ClassVar
 
+from rich.style import Style
 from textual.binding import BindingType
 from textual.message import Message
 
@@ -54,6 +57,7 @@ class Chart(LinesWidget, can_focus=True):
         self._buckets: Buckets | None = None
         self._end_us = 0
         self._look: Look | None = None
+        self._threshold: float | None = None
         self._why_empty = "waiting for the first data"
         self._top = 0.0
         self._range: tuple[float, float] | None = None
@@ -82,9 +86,21 @@ class Chart(LinesWidget, can_focus=True):
         """The time shown, on whole cells."""
         return plot.window_up_to(self.view.end_us or self._end_us, cell_us=self.cell_us, cells=self.cells)
 
-    def show_series(self, buckets: Buckets | None, look: Look, *, end_us: int, why_empty: str = "no data in this time") -> None:
-        """Draws ``buckets`` up to ``end_us`` (the newest time there is). None draws ``why_empty``, which may be foreign text."""
+    def show_series(
+        self,
+        buckets: Buckets | None,
+        look: Look,
+        *,
+        end_us: int,
+        why_empty: str = "no data in this time",
+        threshold: float | None = None,
+    ) -> None:
+        """Draws ``buckets`` up to ``end_us`` (the newest time there is). None draws ``why_empty``, which may be foreign text.
+
+        ``threshold`` is drawn as a level line, and the axis reaches it.
+        """
         self._buckets, self._look, self._end_us, self._why_empty = buckets, look, end_us, why_empty
+        self._threshold = threshold if threshold is not None and math.isfinite(threshold) else None
         self._draw()
 
     def forget_scale(self) -> None:
@@ -118,7 +134,7 @@ class Chart(LinesWidget, can_focus=True):
         look, rows = self._look, self.size.height - 1
         if look is None or rows < 1 or self.size.width <= _AXIS_CELLS + 1:
             return
-        picture = (self.window, self.size, look.paint, look.symbols.name, self._why_empty)
+        picture = (self.window, self.size, look.paint, look.symbols.name, self._why_empty, self._threshold)
         if picture == self._drawn and self._buckets is self._drawn_from:
             return
         self._drawn, self._drawn_from = picture, self._buckets
@@ -129,23 +145,29 @@ class Chart(LinesWidget, can_focus=True):
         self.show_lines(self._graph(extents, found, look, rows) if found else self._empty(look, rows))
 
     def _graph(self, extents: list[Extent | None], found: list[Extent], look: Look, rows: int) -> list[Line]:
-        symbols = look.symbols
+        symbols, line_at = look.symbols, self._threshold
+        reached = [] if line_at is None else [line_at]
+        highest = max([e.high for e in found] + reached)
         if self.filled:
-            self._top = plot.top_of(max(e.high for e in found), before=self._top)
+            self._top = plot.top_of(highest, before=self._top)
             low, high = 0.0, self._top
             body = plot.area(extents, rows=rows, top=high, symbols=symbols)
         else:
-            self._range = low, high = plot.range_of(min(e.low for e in found), max(e.high for e in found), before=self._range)
+            self._range = low, high = plot.range_of(min([e.low for e in found] + reached), highest, before=self._range)
             body = plot.line(extents, rows=rows, bottom=low, top=high, symbols=symbols)
         ramp = look.paint.ramp
-        marked = _ticks(low, high, rows=rows, filled=self.filled)
+        level = None if line_at is None else plot.threshold(line_at, rows=rows, bottom=low, top=high, symbols=symbols)
+        marked = {y: (value, look.paint.dim) for y, value in _ticks(low, high, rows=rows, filled=self.filled).items()}
+        if level is not None and line_at is not None:
+            marked = {y: mark for y, mark in marked.items() if abs(y - level[0]) > 1} | {level[0]: (line_at, look.paint.warn)}
         out: list[Line] = []
         for y, text in enumerate(body):
-            value = marked.get(y)
+            value, ink = marked.get(y, (None, look.paint.dim))
             label = " " * (_AXIS_CELLS - 1) if value is None else look.fit(figures.axis(value), _AXIS_CELLS - 2, right=True) + " "
             edge = symbols.axis if value is None else symbols.tick
             style = ramp[round((rows - 1 - y) * (len(ramp) - 1) / max(1, rows - 1))] if self.filled else look.paint.accent
-            out.append(((label, look.paint.dim), (edge, look.paint.faint), (text, style)))
+            drawn = ((text, style),) if level is None or level[0] != y else _over(text, style, level[1], look)
+            out.append(((label, ink), (edge, look.paint.faint), *drawn))
         return [*out, self._time_line(look)]
 
     def _empty(self, look: Look, rows: int) -> list[Line]:
@@ -182,3 +204,11 @@ def _ticks(low: float, high: float, *, rows: int, filled: bool) -> dict[int, flo
         at = rows * part / parts - 0.5 if filled else (rows - 1) * part / parts
         out[max(0, min(rows - 1, round(at)))] = high - (high - low) * part / parts
     return out
+
+
+def _over(text: str, style: Style, glyph: str, look: Look) -> Line:
+    """A row of the graph with the level line wherever the graph has nothing."""
+    return tuple(
+        (glyph * len(run), look.paint.warn) if is_blank else (run, style)
+        for is_blank, run in ((is_blank, "".join(chars)) for is_blank, chars in groupby(text, key=lambda c: c == " "))
+    )

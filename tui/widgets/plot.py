@@ -7,6 +7,7 @@ the largest value that fall into it; a column without data stays blank.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ _LABEL_STEPS_US = (
 
 _NOTHING, _TINY = 1e-9, 1e-200
 """Differences below this part of the values, and values below this, are none: an axis can't resolve them."""
+_DOTS_OF_BRAILLE = 4
+_HELD_STEPS, _HELD_TIMES = 4, 8
+_BUCKETS_MAX = 20_000
 
 
 class Extent(NamedTuple):
@@ -163,6 +167,43 @@ def range_of(low: float, high: float, *, before: tuple[float, float] | None) -> 
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 5, 10) if rough <= m * power * (1 + 1e-12))
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+
+
+def threshold(value: float, *, rows: int, bottom: float, top: float, symbols: Symbols) -> tuple[int, str] | None:
+    """The row from above and the character of a level line at ``value``; None where it is not on the picture."""
+    if not (bottom <= value <= top) or top <= bottom:
+        return None
+    dots_y = symbols.dots_y
+    dot = max(0, min(rows * dots_y - 1, round((value - bottom) * (rows * dots_y - 1) / (top - bottom))))
+    row, place = divmod(dot, dots_y)
+    glyph = symbols.rule if dots_y < _DOTS_OF_BRAILLE else symbols.glyphs[1 << place | 1 << place + dots_y]
+    return rows - 1 - row, glyph
+
+
+def held(points: Sequence[tuple[int, float | None]], *, step_us: int) -> Buckets:
+    """Points, oldest first, as buckets of ``step_us``: a value holds until the next point, unless that is unusually far away.
+
+    Unusual is more than eight times the usual distance, and more than a few buckets: the source was silent, which stays blank.
+    """
+    if not points:
+        return Buckets(0, step_us, (), ())
+    apart = sorted(b[0] - a[0] for a, b in itertools.pairwise(points))
+    far_us = max(_HELD_STEPS * step_us, _HELD_TIMES * apart[len(apart) // 2]) if apart else 0
+    start = points[0][0] // step_us
+    count = min(_BUCKETS_MAX, points[-1][0] // step_us - start + 1)
+    start = points[-1][0] // step_us - count + 1
+    low: list[float | None] = [None] * count
+    high: list[float | None] = [None] * count
+    for place, (at_us, value) in enumerate(points):
+        next_us = points[place + 1][0] if place + 1 < len(points) else at_us
+        last = next_us // step_us if next_us - at_us <= far_us else at_us // step_us
+        if value is None:
+            continue
+        for i in range(max(0, at_us // step_us - start), min(count, last - start + 1)):
+            below, above = low[i], high[i]
+            low[i] = value if below is None else min(below, value)
+            high[i] = value if above is None else max(above, value)
+    return Buckets(start * step_us, step_us, low, high)
 
 
 @lru_cache(maxsize=512)
