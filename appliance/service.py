@@ -18,12 +18,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+import msgspec
+
 from appliance import __version__
+from appliance.alerting.alerting import Alerting, check_alerts
 from appliance.box import Box, no_step
 from appliance.clock import Clock, SystemClock
 from appliance.cold.lake import Damage
 from appliance.config import Config, DropSource, HostSource, LineProtocolSource, MqttSource, SourceOptions, load_config
-from appliance.errors import ConfigRefused
+from appliance.errors import ApplianceError
 from appliance.observe.notify_systemd import Notifier
 from appliance.observe.status import Problem, SourceStatus, Status
 from appliance.reconcile.start import check_lake, put_aside
@@ -33,9 +36,9 @@ from appliance.serving.board import Board
 from appliance.serving.http.app import App
 from appliance.serving.http.context import HttpContext
 from appliance.serving.http.server import HttpServer
+from appliance.serving.history import History
 from appliance.serving.http.sockets import bind_tcp, bind_unix, inherited_sockets, is_for
 from appliance.serving.letters import replay_letters
-from appliance.serving.no_alerts import NoAlerts
 from appliance.serving.push import Hub
 from appliance.serving.queries import Queries
 from appliance.serving.source import Store, pinned_reader
@@ -48,6 +51,11 @@ SOCKET_NAME: Final = "appliance.sock"
 WATCHDOG_LATE_NS: Final = 20_000_000_000
 """The watchdog is fed only while the writer went round its loop within this time."""
 TICK_S: Final = 1.0
+RELOADED: Final = ("workloads", "channels", "alerts")
+"""What a reload puts into force at once."""
+AT_START: Final = ("node", "hot", "limits", "roll", "compact", "http", "query", "sources", "streams")
+"""What a reload checks, and the next start puts into force."""
+RELOAD_S: Final = 30.0
 PARSE_THREADS: Final = 2
 GRACE_S: Final = 10.0
 LOG_FORMAT: Final = "%(levelname)s %(name)s: %(message)s"
@@ -75,6 +83,7 @@ class Service:
         self._state = "starting"
         self._problems: list[Problem] = []
         self._notifier = Notifier(os.environ)
+        self._alerting: Alerting | None = None
         self._inherited: list[socket.socket] = []
         self.ready = asyncio.Event()
 
@@ -85,6 +94,7 @@ class Service:
 
     async def run(self) -> int:
         """Recovers, serves until told to stop, drains. The exit status: 0, or 1 when the hot store could not be written."""
+        check_alerts(self.config)
         _raise_descriptor_limit()
         loop = self._loop = asyncio.get_running_loop()
         app = App(options=self.config.http, clock=self._clock, version=__version__)
@@ -124,17 +134,21 @@ class Service:
         keeper = Keeper(box, clock=self._clock, leased=queries.leased, put_aside=lambda d: put_aside(box, d), step=self._step)
         taker = FileTaker(box, clock=self._clock)
         sources = self._sources(box, taker)
+        hub = Hub()
+        alerting = self._alerting = await asyncio.to_thread(self._make_alerting, box, hub)
         board = Board(
             box,
             clock=self._clock,
             keeper=keeper.status,
             sources=lambda: (self._http_status(box), *(status for s in sources for status in s.status())),
-            problems=lambda: tuple(self._problems),
+            problems=lambda: (*self._problems, *alerting.problems()),
+            alerts=alerting.desk.counts,
             queries_running=lambda: len(queries.running()),
             state=lambda: self._state,
         )
-        app.open(self._context(box, queries, taker, board, pool))
+        app.open(self._context(box, queries, taker, board, pool, alerting, hub))
         keeper.start()
+        await asyncio.to_thread(alerting.start)
         for source in sources:
             await _called(source.start)
         self._state = "running"
@@ -148,6 +162,8 @@ class Service:
         for source in sources:
             await _called(source.stop)
         await server.stop(grace_s=GRACE_S)
+        hub.close()
+        await _called(alerting.stop)
         await _called(keeper.stop)
         await queries.close()
         board.close()
@@ -165,7 +181,9 @@ class Service:
             except TimeoutError:
                 continue
 
-    def _context(self, box: Box, queries: Queries, taker: FileTaker, board: Board, pool: ThreadPoolExecutor) -> HttpContext:
+    def _context(
+        self, box: Box, queries: Queries, taker: FileTaker, board: Board, pool: ThreadPoolExecutor, alerting: Alerting, hub: Hub
+    ) -> HttpContext:
         spool = self.config.data_dir / "spool"
         spool.mkdir(exist_ok=True)
 
@@ -185,10 +203,27 @@ class Service:
             latest=latest,
             columns=lambda stream: panels.columns(box.state, stream),
             replay=lambda ids, stream: replay_letters(box, ids=ids, stream=stream, clock=self._clock),
-            alerts=NoAlerts(self._clock),
-            alert_events_after=lambda _id, _limit: (),
-            hub=Hub(),
+            alerts=alerting.desk,
+            alert_events_after=alerting.desk.events_after,
+            hub=hub,
             reload=self.reload,
+        )
+
+    def _make_alerting(self, box: Box, hub: Hub) -> Alerting:
+        history = History(
+            root=box.folder,
+            state=lambda: box.state,
+            reader=lambda: pinned_reader(box.folder),
+            damaged=lambda segment, reason: put_aside(box, Damage(segment, reason)),
+        )
+        return Alerting(
+            box,
+            self.config,
+            history=history,
+            reader=lambda: pinned_reader(box.folder),
+            clock=self._clock,
+            publish=hub.publish_transitions,
+            step=self._step,
         )
 
     def _store(self, box: Box) -> Store:
@@ -245,23 +280,29 @@ class Service:
         self.stop()
 
     def on_hang_up(self) -> None:
-        """SIGHUP: reads the config again and says in the log what came of it."""
-        try:
-            log.info("%s", self.reload())
-        except ConfigRefused as e:
-            log.error("the config was not reloaded, the old one stays in force: %s", e)  # noqa: TRY400 - the owner's slip, one line says it
+        """SIGHUP: reads the config again, in a thread since it waits for a commit, and says in the log what came of it."""
+
+        def read() -> None:
+            try:
+                log.info("%s", self.reload())
+            except ApplianceError as e:
+                log.error("the config was not reloaded, the old one stays in force: %s", e)  # noqa: TRY400 - one line says it
+
+        assert self._loop is not None
+        self._loop.run_in_executor(None, read)
 
     def reload(self) -> str:
         """Reads the config again; what has changed, in a line. Raises ``ConfigRefused``: the old one stays in force whole."""
         found = self._reload() if self._reload is not None else self.config
-        changed = [
-            name
-            for name in ("node", "hot", "limits", "roll", "compact", "http", "query", "sources", "streams")
-            if getattr(found, name) != getattr(self.config, name)
-        ]
-        if changed:
-            return f"the config is right; {', '.join(changed)} changed and takes effect at the next start"
-        return "the config is right and unchanged"
+        said = []
+        if self._alerting is not None and any(getattr(found, n) != getattr(self.config, n) for n in RELOADED):
+            self._alerting.reload(self._alerting.check(found)).result(RELOAD_S)
+            said.append("rules and channels are in force")
+            self.config = msgspec.structs.replace(self.config, **{n: getattr(found, n) for n in RELOADED})
+        later = [name for name in AT_START if getattr(found, name) != getattr(self.config, name)]
+        if later:
+            said.append(f"{', '.join(later)} changed and takes effect at the next start")
+        return f"the config is right; {'; '.join(said)}" if said else "the config is right and unchanged"
 
 
 async def _called(function: Callable[[], Any]) -> None:

@@ -82,7 +82,7 @@ class AlertOptions(Options, frozen=True, kw_only=True, tag="alert", tag_field="k
     within_s: Duration | None = None
     """With `join`: how far the two records may be apart in time."""
     sql: str | None = None
-    """A SELECT in place of `when`, for what that can't say: each row is an alert, its text columns are the key."""
+    """A SELECT in place of `when`, for what that can't say: each row is an alert, of the key that its columns of `by` make."""
     severity: Severity = "warning"
     """How grave it is."""
     labels: Mapping[str, str] = {}

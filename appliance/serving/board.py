@@ -40,7 +40,9 @@ class Board:
         problems: Callable[[], tuple[Problem, ...]],
         queries_running: Callable[[], int],
         state: Callable[[], str],
+        alerts: Callable[[], tuple[int, int]] = lambda: (0, 0),
     ) -> None:
+        """``alerts`` counts those that fire and those that are pending."""
         self._box = box
         self._clock = clock
         self._keeper = keeper
@@ -48,6 +50,7 @@ class Board:
         self._problems = problems
         self._queries = queries_running
         self._state = state
+        self._alerts = alerts
         self._started_us = clock.now_us()
         self._cpu: list[tuple[int, float]] = []
         self._reader = box.reader()
@@ -83,6 +86,7 @@ class Board:
             disk_total_bytes=disk.f_blocks * disk.f_frsize,
         )
         problems = self._dated((*self._found(lake, keeper), *self._problems()), now_us)
+        firing, pending = self._alerts()
         return Status(
             as_of_us=now_us,
             node=box.config.node.name,
@@ -107,6 +111,8 @@ class Board:
             memory_bytes=resident_bytes(),
             cpu_share=self._cpu_share(now_ns),
             queries_running=self._queries(),
+            alerts_firing=firing,
+            alerts_pending=pending,
         )
 
     def close(self) -> None:

@@ -18,8 +18,8 @@ import pyarrow as pa
 from appliance.cold.segments import read_rows
 from appliance.errors import RetryLater, StoreDamaged
 from appliance.hot.reader import HotReader
-from appliance.hot.series import merge_runs, series_hashes
 from appliance.hot.state import Chunk, State, StreamState
+from appliance.hot.stream.repeats import joined
 from appliance.hot.stream.values import I64, Mask, Rows
 from appliance.manifest import Segment
 from appliance.records import ARROW_OF, EVERYTHING, Kind, TimeRange
@@ -57,7 +57,7 @@ class History:
         """The records of a stream with ``after_seq < _seq <= up_to_seq`` in ``span``, in the order of their sequences.
 
         ``ts`` and ``columns`` (None: all), tags as dictionaries. Records that are the same one come as often as they were sent; see
-        ``untwinned``. Nothing for a stream that is not there. Raises ``RetryLater`` when rolls keep coming in between.
+        ``hot.stream.repeats``. Nothing for a stream that is not there. Raises ``RetryLater`` when rolls keep coming in between.
         """
         for _attempt in range(ATTEMPTS_MAX):
             state = self.state().get(stream)
@@ -103,22 +103,6 @@ class History:
                     yield rows
         except StoreDamaged as e:
             self.damaged(segment, str(e))
-
-
-def untwinned(rows: Rows, tags: Collection[str]) -> Rows:
-    """Records that are the same one by ``tags`` and time as one: of each column the last value that is not null, the highest sequence."""
-    present = [t for t in tags if t in rows.data.schema.names]
-    hashes, ts = series_hashes(rows.data, present), rows.ts
-    order = np.lexsort((rows.seqs, ts, hashes))
-    h, t = hashes[order], ts[order]
-    last = np.append((h[1:] != h[:-1]) | (t[1:] != t[:-1]), True) if len(order) else np.empty(0, np.bool_)
-    if last.all():
-        return rows
-    ends = np.flatnonzero(last)
-    merged = merge_runs(rows.data.take(pa.array(order)), rows.seqs, ends)
-    seqs = rows.seqs[order][ends]
-    by_seq = np.argsort(seqs)
-    return Rows(merged.take(pa.array(by_seq)), seqs[by_seq])
 
 
 def _numbered(chunk: Chunk) -> I64:
@@ -171,19 +155,9 @@ def _overlapping(segments: list[Segment]) -> Iterator[list[Segment]]:
 
 def _sorted(parts: list[Rows]) -> Iterator[Rows]:
     """The rows of all parts by rising sequence, in pieces."""
-    names = list(dict.fromkeys(n for p in parts for n in p.data.schema.names))
-    types = {f.name: f.type for p in parts for f in p.data.schema}
-    whole = pa.Table.from_batches([_with_all(p.data, names, types) for p in parts]).unify_dictionaries().combine_chunks()
-    seqs = np.concatenate([p.seqs for p in parts])
-    order = np.argsort(seqs, kind="stable")
+    whole = joined(parts)
+    order = np.argsort(whole.seqs, kind="stable")
     if not (order[1:] > order[:-1]).all():
-        whole, seqs = whole.take(pa.array(order)), seqs[order]
-    first = 0
-    for batch in whole.to_batches(max_chunksize=BATCH_ROWS):
-        yield Rows(batch, seqs[first : first + batch.num_rows])
-        first += batch.num_rows
-
-
-def _with_all(data: pa.RecordBatch, names: list[str], types: dict[str, pa.DataType]) -> pa.RecordBatch:
-    present = data.schema.names
-    return pa.RecordBatch.from_arrays([data.column(n) if n in present else pa.nulls(len(data), types[n]) for n in names], names=names)
+        whole = Rows(whole.data.take(pa.array(order)), whole.seqs[order])
+    for first in range(0, len(whole), BATCH_ROWS):
+        yield Rows(whole.data.slice(first, BATCH_ROWS), whole.seqs[first : first + BATCH_ROWS])

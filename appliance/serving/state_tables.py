@@ -1,15 +1,16 @@
-"""The appliance's own tables in SQL: ``_streams``, ``_segments``, ``_deadletters``. Later parts add theirs to ``TABLES``.
+"""The appliance's own tables in SQL: ``_streams``, ``_segments``, ``_deadletters``, ``_alerts`` and what belongs to alerts.
 
 Each comes from the published state or from a table of ``hot.sqlite``, in one instant with the streams of the same query.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
 
+from appliance.hot.alerts import looks
 from appliance.hot.reader import HotReader
 from appliance.hot.state import State
 from appliance.serving.source import StateTable
@@ -21,6 +22,7 @@ _ARROW: Final[Mapping[str, pa.DataType]] = {
     "BIGINT": pa.int64(),
     "BOOLEAN": pa.bool_(),
 }
+Columns = tuple[tuple[str, str], ...]
 DEAD_LETTERS_MAX: Final = 100_000
 """The newest ones; more are not shown at once."""
 
@@ -112,10 +114,19 @@ def dead_letters(_state: State, reader: HotReader) -> pa.Table:
     return _table(DEAD_LETTERS, [tuple(v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in row) for row in found])
 
 
+def alert_table(columns: Columns, look: Callable[[HotReader], Sequence[Sequence[Any]]]) -> StateTable:
+    """One of the tables that the alerts keep in ``hot.sqlite``."""
+    return StateTable(columns, lambda _state, reader: _table(columns, look(reader)))
+
+
 TABLES: Final[Mapping[str, StateTable]] = {
     "_streams": StateTable(STREAMS, streams),
     "_segments": StateTable(SEGMENTS, segments),
     "_deadletters": StateTable(DEAD_LETTERS, dead_letters),
+    "_alerts": alert_table(looks.ALERTS, looks.alerts),
+    "_alert_history": alert_table(looks.HISTORY, looks.history),
+    "_silences": alert_table(looks.SILENCES, looks.silences),
+    "_outbox": alert_table(looks.OUTBOX, looks.outbox),
 }
 
 

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.hot.stream.repeats import untwinned
 from appliance.hot.stream.values import Rows
 from appliance.records import EVERYTHING, TimeRange
 from appliance.serving import history as module
-from appliance.serving.history import History, untwinned
+from appliance.serving.history import History
 from tests.serving.world import VERSIONS, World, at, once, rows_of
 
 DEVICES = ("a", "b", None)

@@ -1,0 +1,202 @@
+"""The wiring of alerts: made once a start, told the config, started and stopped with the service."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from appliance.alerting.charts import Charts
+from appliance.alerting.delivery import Delivery
+from appliance.alerting.desk import Desk
+from appliance.alerting.pictures import rule_rows
+from appliance.alerting.rulebook import Rulebook, Surroundings, make_rulebook
+from appliance.box import Box
+from appliance.clock import Clock, SystemClock
+from appliance.config import Config
+from appliance.door.commit import Committer
+from appliance.hot.alerts import outbox as stored
+from appliance.hot.alerts import tables
+from appliance.hot.alerts.book import AlertBook
+from appliance.hot.alerts.plan import Place, Plan
+from appliance.hot.alerts.tables import Written, durable
+from appliance.hot.alerts.values import Message
+from appliance.hot.reader import HotReader
+from appliance.hot.state import StreamState
+from appliance.hot.stream.baselines import Baselines
+from appliance.hot.stream.processor import Done, Processor
+from appliance.notify.channel import Channel
+from appliance.notify.channel_of import channel_of
+from appliance.notify.outbox import Outbox
+from appliance.observe.alerts import RuleRow, TransitionRow
+from appliance.observe.status import Problem
+from appliance.serving.history import History
+
+log = logging.getLogger(__name__)
+STORED_S: Final = 600.0
+"""A plan that the writer has not stored by then is a defect; a full disk answers at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the processor gets back of a plan: what was written, and the messages that are to go."""
+
+    written: Written
+    messages: tuple[Message, ...]
+
+
+class Alerting:
+    """Everything about alerts of a running service."""
+
+    def __init__(
+        self,
+        box: Box,
+        config: Config,
+        *,
+        history: History,
+        reader: Callable[[], AbstractContextManager[HotReader]],
+        clock: Clock,
+        publish: Callable[[Sequence[TransitionRow]], None],
+        step: Callable[[str], None],
+    ) -> None:
+        """``publish`` is told of each transition that is durable, in the processor's thread, and must return at once."""
+        self._box = box
+        self._clock = clock
+        self._publish = publish
+        self._step = step
+        self.baselines = Baselines()
+        self._surroundings = Surroundings(history.rows, lambda s: _latest(box, s), self.baselines)
+        self.rulebook = make_rulebook(config, self._surroundings)
+        self._delivery = Delivery(call=box.writer.call, reader=reader, clock=clock)
+        self.outbox = Outbox(_channels(config, clock), wiring=self._delivery.wiring(), clock=clock, random=random.Random())  # noqa: S311 - jitter
+        self._delivery.outbox = self.outbox
+        self._failed_us: int | None = None
+        book, places, self._waiting = _load(reader, now_us=clock.now_us())
+        self.processor = Processor(
+            book=book, places=places, clock=clock, state=lambda: box.state, write=self._write, on_done=self._on_done, step=step
+        )
+        self.desk = Desk(
+            processor=self.processor,
+            outbox=self.outbox,
+            reader=reader,
+            stages={
+                "evaluated": self.processor.evaluated,
+                "committed": self.processor.committed,
+                "handed over": self._delivery.handed_over,
+            },
+            chart=Charts(history, lambda: self.rulebook, self.baselines, clock).of,
+            rules=self._rule_rows,
+            clock=clock,
+        )
+
+    def start(self) -> None:
+        """Takes up what was left: the config, the messages that wait, the records that have come since."""
+        self.processor.configure(self.rulebook)
+        self.processor.start()
+        self.outbox.start(self._waiting)
+        self._box.door.listeners.append(self.processor.committed_records)
+
+    def stop(self) -> None:
+        """Ends evaluating, with the places stored, then the outbox; what waits stays in the store."""
+        self.processor.stop()
+        self.outbox.close()
+
+    def check(self, config: Config) -> tuple[Rulebook, Mapping[str, Channel]]:
+        """Whether a config's rules and channels can be used; raises ``ConfigRefused``. Nothing is changed."""
+        return make_rulebook(config, self._surroundings), _channels(config, self._clock)
+
+    def reload(self, checked: tuple[Rulebook, Mapping[str, Channel]]) -> Future[None]:
+        """From now on these rules and channels; the future is done when that is stored."""
+        self.rulebook, channels = checked
+        self.outbox.reload(channels)
+        return self.processor.configure(self.rulebook)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What keeps alerts from being evaluated, stored or handed over."""
+        failed = self.processor.failed
+        if failed is None:
+            self._failed_us = None
+            return ()
+        self._failed_us = self._failed_us or self._clock.now_us()
+        return (
+            Problem(
+                "CRIT", f"alerts are not evaluated: {failed}", self._failed_us, "rules, silences and messages wait until this is mended"
+            ),
+        )
+
+    def _write(self, plan: Plan) -> Future[Stored]:
+        def run(committer: Committer) -> Stored:
+            db = committer.store.connection
+            with durable(db), committer.store.transaction():
+                written = tables.write(db, plan, history_max=self.rulebook.config.alerts.history_max)
+                self._step("alerts.written")
+            messages = tuple(m for i in written.messages if (m := stored.load_message(db, i)) is not None)
+            return Stored(written, messages)
+
+        return self._box.writer.call(run)
+
+    def _on_done(self, done: Done[Stored]) -> None:
+        messages = done.stored.messages
+        if messages:
+            if done.since_ns is not None:
+                self._delivery.note(messages, done.since_ns)
+            self.outbox.put(messages)
+        if done.plan.transitions:
+            self._publish(_transitions(done.plan, done.stored.written))
+
+    def _rule_rows(self) -> Sequence[RuleRow]:
+        return rule_rows(self.rulebook, self.processor, now_ns=self._clock.monotonic_ns())
+
+
+def check_alerts(config: Config) -> None:
+    """Whether the rules and channels of a config can be used. Raises ``ConfigRefused`` for the first that can't."""
+    make_rulebook(config)
+    _channels(config, SystemClock())
+
+
+def _channels(config: Config, clock: Clock) -> dict[str, Channel]:
+    return {
+        name: channel_of(name, options, data_dir=config.data_dir, node=config.node.name, clock=clock)
+        for name, options in config.channels.items()
+    }
+
+
+def _load(reader: Callable[[], AbstractContextManager[HotReader]], *, now_us: int) -> tuple[AlertBook, dict[int, Place], set[str]]:
+    with reader() as db:
+        book = AlertBook(
+            instances=tables.load_instances(db),
+            silences=tables.load_silences(db, now_us=now_us),
+            known=tables.load_known(db),
+            silence_id=tables.load_silence_id(db),
+        )
+        waiting = {str(row[0]) for row in db.execute("SELECT DISTINCT channel FROM outbox WHERE state = 'waiting'")}
+        return book, tables.load_places(db), waiting
+
+
+def _latest(box: Box, stream: StreamState) -> pa.Table:
+    return box.last_values(stream.name)
+
+
+def _transitions(plan: Plan, written: Written) -> list[TransitionRow]:
+    return [
+        TransitionRow(
+            id=event,
+            rule=t.rule,
+            key=dict(zip(plan.columns.get(t.rule, ()), t.key, strict=False)),
+            kind=t.kind,
+            old=t.old,
+            new=t.new,
+            at_us=t.at_us,
+            learned_us=t.learned_us,
+            seq=t.seq,
+            values=t.values,
+            reason=t.reason,
+        )
+        for event, t in zip(written.events, plan.transitions, strict=True)
+    ]

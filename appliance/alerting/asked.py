@@ -1,0 +1,222 @@
+"""Rules and baselines that are asked in SQL: run in the query processes at most once a second, their answers handed to the processor.
+
+Owned by the event loop. One question at a time for each rule; what it costs is shown with the rule. A question that fails puts the
+rule's alerts into ERROR and is asked again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from appliance.alerting.rulebook import SQL_CLOCK, Rulebook
+from appliance.clock import US_PER_DAY, US_PER_S, Clock
+from appliance.errors import ApplianceError, QueryCancelled
+from appliance.hot.alerts.draft import Draft
+from appliance.hot.stream.baselines import HOURS, Baseline, Baselines, Name, baseline_of
+from appliance.hot.stream.expression import Baseline as BaselineTerm
+from appliance.hot.stream.expression import terms
+from appliance.hot.stream.processor import Processor
+from appliance.hot.stream.values import FALSE, TRUE, Key, Scalar, Signal, What
+from appliance.observe.cost import CostMeter
+from appliance.records import fold
+from appliance.serving.http.context import Answers
+from appliance.serving.question import Question
+
+log = logging.getLogger(__name__)
+ROWS_MAX: Final = 10_000
+"""Alerts of one rule; a query that gives more is an error."""
+EVERY_S: Final = 1.0
+BASELINE_EVERY_S: Final = 86_400.0
+BASELINE_AGAIN_S: Final = 60.0
+"""A baseline that could not be made is tried again after this time."""
+BASELINE_WEEKS: Final = 8
+"""The past that a baseline is made of."""
+
+
+@dataclass(slots=True)
+class SqlRule:
+    """One rule of free SQL and what it said last."""
+
+    name: str
+    sql: str
+    every_s: float
+    time_max_s: float
+    by: tuple[str, ...] = ()
+    cost: CostMeter = field(default_factory=CostMeter)
+    firing: dict[Key, Mapping[str, Scalar]] = field(default_factory=dict)
+    reason: str = ""
+
+
+class Asked:
+    """See the module. ``run`` is its whole life."""
+
+    def __init__(
+        self,
+        *,
+        queries: Answers,
+        processor: Processor[Any],
+        baselines: Baselines,
+        clock: Clock,
+        save: Callable[[Name, Baseline], Future[None]],
+    ) -> None:
+        """``save`` stores a baseline."""
+        self._save = save
+        self._queries = queries
+        self._processor = processor
+        self._baselines = baselines
+        self._clock = clock
+        self._tasks: list[asyncio.Task[None]] = []
+        self.rules: dict[str, SqlRule] = {}
+
+    def configure(self, rulebook: Rulebook) -> None:
+        """From now on these rules; on the event loop."""
+        self.close()
+        self.rules = {}
+        for name, parsed in rulebook.parsed.items():
+            options = parsed.options
+            if options.sql is not None:
+                rule = SqlRule(name, options.sql, options.every_s or EVERY_S, rulebook.config.alerts.sql_time_max_s, options.by or ())
+                self.rules[name] = rule
+                self._tasks.append(asyncio.create_task(self._ask_always(rule)))
+        for wanted in baselines_of(rulebook):
+            self._tasks.append(asyncio.create_task(self._refresh_always(wanted, rulebook)))
+
+    def close(self) -> None:
+        """Asks no more."""
+        for task in self._tasks:
+            task.cancel()
+        self._tasks = []
+
+    async def _ask_always(self, rule: SqlRule) -> None:
+        while True:
+            start_ns = self._clock.monotonic_ns()
+            await self._ask(rule)
+            end_ns = self._clock.monotonic_ns()
+            rule.cost.add(end_ns - start_ns, at_ns=end_ns)
+            await asyncio.sleep(max(0.0, rule.every_s - (end_ns - start_ns) / 1e9))
+
+    async def _ask(self, rule: SqlRule) -> None:
+        now_us = self._clock.now_us()
+        try:
+            rows = await self._rows(rule.sql, f"rule-{rule.name}", rule.time_max_s)
+        except ApplianceError as e:
+            await self._tell([_error(rule.name, key, now_us, str(e)) for key in rule.firing] if rule.reason != str(e) else [], now_us)
+            rule.reason = str(e)
+            return
+        rule.reason = ""
+        found = {_key(row, rule.by): _values(row, rule.by) for row in rows}
+        signals = [
+            *(
+                Signal(rule.name, key, What.LEVEL, now_us, now_us, None, TRUE, values)
+                for key, values in found.items()
+                if key not in rule.firing
+            ),
+            *(Signal(rule.name, key, What.LEVEL, now_us, now_us, None, FALSE, v) for key, v in rule.firing.items() if key not in found),
+        ]
+        await self._tell(signals, now_us)
+        rule.firing = found
+
+    async def _tell(self, signals: Sequence[Signal], now_us: int) -> None:
+        def run(draft: Draft) -> None:
+            draft.apply(signals)
+            draft.advance(SQL_CLOCK, now_us)
+
+        if signals or (self._processor.book.next_due(SQL_CLOCK) or 2**62) <= now_us:
+            await asyncio.wrap_future(self._processor.call(run))
+
+    async def _rows(self, sql: str, query_id: str, time_max_s: float) -> list[dict[str, Any]]:
+        """The rows of a query. Raises what the query raises, ``QueryCancelled`` when it takes too long."""
+
+        async def read() -> list[dict[str, Any]]:
+            answer = await self._queries.run(Question(sql=sql, id=query_id, format="jsonl"))
+            body = bytearray()
+            try:
+                async for piece in answer:
+                    body += piece
+                    if len(body) > 64 * 1024 * 1024:
+                        raise QueryCancelled("its answer is larger than 64 MiB")
+            finally:
+                await answer.aclose()
+            return [msgspec.json.decode(line) for line in bytes(body).splitlines() if line]
+
+        try:
+            rows = await asyncio.wait_for(read(), time_max_s)
+        except TimeoutError:
+            raise QueryCancelled(f"the query took longer than {time_max_s:g} s") from None
+        if len(rows) > ROWS_MAX:
+            raise QueryCancelled(f"the query gives {len(rows):,} rows, more than {ROWS_MAX:,}")
+        return rows
+
+    async def _refresh_always(self, name: Name, rulebook: Rulebook) -> None:
+        while True:
+            done = await self._refresh(name, rulebook)
+            await asyncio.sleep(BASELINE_EVERY_S if done else BASELINE_AGAIN_S)
+
+    async def _refresh(self, name: Name, rulebook: Rulebook) -> bool:
+        stream, by, column = name
+        now_us = self._clock.now_us()
+        try:
+            rows = await self._rows(
+                baseline_sql(stream, by, column, now_us=now_us), f"baseline-{stream}-{column}", rulebook.config.query.time_max_s
+            )
+        except ApplianceError as e:
+            log.debug("the baseline of %s.%s could not be made: %s", stream, column, e)
+            return False
+        made = baseline_from(rows, by, made_us=now_us)
+        self._baselines.swap(name, made)
+        await asyncio.wrap_future(self._save(name, made))
+        return True
+
+
+def baselines_of(rulebook: Rulebook) -> list[Name]:
+    """What the rules of a config compare with history."""
+    found: dict[Name, None] = {}
+    for parsed in rulebook.parsed.values():
+        options = parsed.options
+        for expression in (parsed.when, parsed.clear):
+            if expression is None or options.stream is None or options.by is None:
+                continue
+            for term in terms(expression):
+                if isinstance(term, BaselineTerm):
+                    found[(fold(options.stream), options.by, term.column.name)] = None
+    return list(found)
+
+
+def baseline_sql(stream: str, by: Sequence[str], column: str, *, now_us: int) -> str:
+    """The mean of a column for each key and hour of the week, over the last ``BASELINE_WEEKS`` weeks."""
+    keys = ", ".join(f'CAST({_quoted(c)} AS VARCHAR) AS "k{i}"' for i, c in enumerate(by))
+    since_us = now_us - BASELINE_WEEKS * 7 * US_PER_DAY
+    return (
+        f"SELECT {keys + ', ' if keys else ''}((epoch_us(ts) // {3_600 * US_PER_S}) + 72) % {HOURS} AS hour, avg({_quoted(column)}) AS mean"
+        f" FROM {_quoted(stream)} WHERE ts >= make_timestamp({since_us}) AND {_quoted(column)} IS NOT NULL GROUP BY ALL"
+    )
+
+
+def baseline_from(rows: Sequence[Mapping[str, Any]], by: Sequence[str], *, made_us: int) -> Baseline:
+    """A baseline out of the rows of ``baseline_sql``."""
+    cells = ((tuple(r[f"k{i}"] for i in range(len(by))), int(r["hour"]), float(r["mean"])) for r in rows)
+    return baseline_of(cells, made_us=made_us)
+
+
+def _key(row: Mapping[str, Any], by: Sequence[str]) -> Key:
+    """The columns of ``by``."""
+    return tuple(None if row.get(c) is None else str(row[c]) for c in by)
+
+
+def _values(row: Mapping[str, Any], by: Sequence[str]) -> Mapping[str, Scalar]:
+    return {name: v for name, v in row.items() if name not in by and isinstance(v, float | int | bool)}
+
+
+def _error(rule: str, key: Key, now_us: int, reason: str) -> Signal:
+    return Signal(rule, key, What.ERROR, now_us, now_us, None, 0, {}, reason)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,116 @@
+"""What history says of a column, for each key and hour of the week: made by a batch job, swapped in while rules run.
+
+One owner at a time: ``swap`` replaces whole tables, so that a reader sees the old or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.clock import US_PER_S
+from appliance.hot.stream.values import I64, Key, Vector
+
+HOURS: Final = 168
+_HOUR_US: Final = 3_600 * US_PER_S
+_FIRST_MONDAY_US: Final = 4 * 24 * _HOUR_US
+"""1970-01-01 was a Thursday: hour 0 is Monday, 00:00 to 01:00 in UTC."""
+Name = tuple[str, tuple[str, ...], str]
+"""Stream, columns of the key, column that the baseline is of; stream and column folded."""
+Hours = npt.NDArray[np.float64]
+
+
+def hour_of_week(at_us: I64) -> I64:
+    """0 to 167, from Monday 00:00 in UTC."""
+    return (at_us - _FIRST_MONDAY_US) // _HOUR_US % HOURS
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Of one name: a row of ``HOURS`` values for each key, NaN where history says nothing."""
+
+    rows: Mapping[Key, int]
+    values: Hours
+    made_us: int = 0
+    """Wall clock of the job."""
+
+
+class Reads(Protocol):
+    """What runs a SELECT."""
+
+    def execute(self, sql: str, parameters: tuple[object, ...] = ..., /) -> Iterable[Any]:
+        """The rows."""
+
+
+def load_baselines(reads: Reads) -> dict[Name, Baseline]:
+    """Those that the last job has stored."""
+    if not list(reads.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'baseline'")):
+        return {}
+    cells: dict[Name, list[tuple[Key, int, float]]] = {}
+    made: dict[Name, int] = {}
+    for term, key, hour, value, made_us in reads.execute("SELECT term, key, hour, value, made_us FROM baseline"):
+        stream, by, column = json.loads(term)
+        name: Name = (stream, tuple(by), column)
+        cells.setdefault(name, []).append((tuple(json.loads(key)), hour, value))
+        made[name] = made_us
+    return {name: baseline_of(found, made_us=made[name]) for name, found in cells.items()}
+
+
+def save_baseline(connection: sqlite3.Connection, name: Name, baseline: Baseline) -> None:
+    """Stores one in place of the one before, within the caller's transaction."""
+    term = json.dumps(name)
+    connection.execute("DELETE FROM baseline WHERE term = ?", (term,))
+    connection.executemany(
+        "INSERT INTO baseline (term, key, hour, value, made_us) VALUES (?, ?, ?, ?, ?)",
+        [
+            (term, json.dumps(key), hour, float(baseline.values[row, hour]), baseline.made_us)
+            for key, row in baseline.rows.items()
+            for hour in range(HOURS)
+            if np.isfinite(baseline.values[row, hour])
+        ],
+    )
+
+
+def baseline_of(cells: Iterable[tuple[Key, int, float]], *, made_us: int) -> Baseline:
+    """A baseline out of (key, hour of the week, value)."""
+    places: dict[Key, int] = {}
+    numbered = [(places.setdefault(key, len(places)), hour, value) for key, hour, value in cells]
+    values = np.full((max(1, len(places)), HOURS), np.nan)
+    for row, hour, value in numbered:
+        values[row, hour] = value
+    return Baseline(places, values, made_us)
+
+
+@dataclass(slots=True)
+class Baselines:
+    """All baselines of the box."""
+
+    tables: dict[Name, Baseline] = field(default_factory=dict)
+
+    def swap(self, name: Name, baseline: Baseline) -> None:
+        """From now on this one."""
+        self.tables = {**self.tables, name: baseline}
+
+    def look(self, name: Name, ids: I64, at_us: I64, key_of: Callable[[int], Key], cache: dict[int, tuple[int, I64]]) -> Vector:
+        """The value for each key and time; null where there is none.
+
+        ``cache`` is the caller's, for this name: which row of the newest table each id has.
+        """
+        table = self.tables.get(name)
+        if table is None or not len(ids):
+            return Vector(np.zeros(len(ids)), np.zeros(len(ids), np.bool_))
+        made, places = cache.get(0, (-1, np.empty(0, np.int64)))
+        highest = int(ids.max()) + 1
+        if made != id(table) or len(places) < highest:
+            known = places if made == id(table) else np.empty(0, np.int64)
+            places = np.append(known, [table.rows.get(key_of(i), -1) for i in range(len(known), highest)]).astype(np.int64)
+            cache[0] = (id(table), places)
+        row = places[ids]
+        values = table.values[np.maximum(row, 0), hour_of_week(at_us)]
+        return Vector(values, (row >= 0) & np.isfinite(values))

@@ -1,0 +1,139 @@
+"""One stream that is evaluated: its plan, and the place up to which its records have been taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from appliance.hot.alerts.book import AlertBook
+from appliance.hot.alerts.plan import Place
+from appliance.hot.series import fit
+from appliance.hot.state import StreamState
+from appliance.hot.stream.event_clock import NEVER
+from appliance.hot.stream.plan import ROUND_ROWS_MAX, StreamPlan
+from appliance.hot.stream.values import I64, Key, Rows, Signal
+from appliance.observe.cost import CostMeter
+from appliance.records import TimeRange
+
+AT_ONCE_MAX: Final = 4
+"""Pieces of the ring that one round takes: the next round comes at once."""
+
+
+class PastRows(Protocol):
+    """The records of a stream, wherever they lie, by rising sequence."""
+
+    def __call__(
+        self,
+        stream: str,
+        *,
+        after_seq: int = 0,
+        up_to_seq: int | None = None,
+        span: TimeRange = ...,
+        columns: Collection[str] | None = None,
+    ) -> Iterator[Rows]:
+        """Those with ``after_seq < _seq <= up_to_seq`` in ``span``."""
+
+
+@dataclass(slots=True)
+class Followed:
+    """Owned by the processor's thread."""
+
+    plan: StreamPlan
+    name: str
+    """Folded; also the clock that the timers of its rules follow."""
+    stream_id: int
+    past: PastRows
+    latest: Callable[[], tuple[pa.RecordBatch, I64]]
+    """The last record of each series and its sequence."""
+    grace_us: int
+    cost: CostMeter = field(default_factory=CostMeter)
+    seq: int = 0
+    """Records up to here have been evaluated."""
+
+    def begin(self, stream: StreamState, book: AlertBook, place: Place | None, *, now_us: int, now_ns: int) -> None:
+        """As it was when the last record of ``place`` had been evaluated; without one, from now on."""
+        plan = self.plan
+        self.seq = stream.last_seq if place is None else min(place.seq, stream.last_seq)
+        latest, seqs = self.latest()
+        if latest.num_rows:
+            plan.know(latest, seqs)
+        newest_us = place.event_us if place is not None else _newest(latest, now_us)
+        if newest_us > NEVER:
+            reach = plan.reach_us()
+            if any(keyed.windows for keyed in plan.keyed.values()):
+                span = TimeRange(since=newest_us - reach)
+                for rows in self.past(self.name, up_to_seq=self.seq, span=span):
+                    plan.load(rows)
+            elapsed_us = now_us - place.wall_us if place is not None else max(0, now_us - newest_us)
+            plan.clock.restore(newest_us, elapsed_us=elapsed_us, now_ns=now_ns)
+        plan.settle(_levels(book, plan))
+        plan.silence_from_ns = now_ns + self.grace_us * 1000
+
+    def current(self, names: Collection[str]) -> list[Signal]:
+        """What these rules say of how things stand."""
+        latest, seqs = self.latest()
+        return self.plan.current(names, Rows(latest, seqs)) if latest.num_rows else []
+
+    def next_rows(self, stream: StreamState) -> Iterator[Rows]:
+        """Records that have come since, some of them when they are many; they count as taken when the next piece is asked for."""
+        if self.seq >= stream.last_seq:
+            return
+        if stream.ring_first > self.seq + 1:
+            yield from self._missed(stream)
+            return
+        taken = 0
+        for chunk in stream.ring:
+            if chunk.last <= self.seq:
+                continue
+            part = chunk.after(self.seq)
+            data = fit(part.data, stream.schema)
+            for first in range(0, data.num_rows, ROUND_ROWS_MAX):
+                piece = data.slice(first, ROUND_ROWS_MAX)
+                start = part.first + first
+                yield Rows(piece, np.arange(start, start + piece.num_rows, dtype=np.int64))
+                self.seq = start + piece.num_rows - 1
+                taken += 1
+            if taken >= AT_ONCE_MAX:
+                return
+
+    def _missed(self, stream: StreamState) -> Iterator[Rows]:
+        """The ring has let go what comes next: it is read from the store and the lake. What is lost there is passed over."""
+        until = min(stream.last_seq, self.seq + AT_ONCE_MAX * ROUND_ROWS_MAX)
+        for rows in self.past(self.name, after_seq=self.seq, up_to_seq=until):
+            yield rows
+            self.seq = int(rows.seqs[-1])
+        self.seq = until
+
+    def take(self, rows: Rows, *, now_us: int, now_ns: int) -> list[Signal]:
+        """The signals of these records."""
+        return self.plan.take(rows, now_us=now_us, now_ns=now_ns)
+
+    def idle(self, *, now_ns: int) -> list[Signal]:
+        """What time alone does."""
+        return self.plan.idle(now_ns=now_ns)
+
+    def has_timer(self, book: AlertBook) -> bool:
+        """Whether an alert waits for a time that has come."""
+        due_us = book.next_due(self.name)
+        return due_us is not None and due_us <= self.plan.clock.watermark_us
+
+    def place(self, *, now_us: int) -> Place:
+        """How far it has been evaluated."""
+        clock = self.plan.clock
+        return Place(self.stream_id, self.seq, clock.newest_us, clock.watermark_us, now_us)
+
+
+def _newest(latest: pa.RecordBatch, now_us: int) -> int:
+    if not latest.num_rows:
+        return NEVER
+    ts = np.asarray(latest.column("ts").view(pa.int64()).to_numpy(zero_copy_only=False))
+    ts = ts[ts <= now_us]
+    return int(ts.max()) if len(ts) else NEVER
+
+
+def _levels(book: AlertBook, plan: StreamPlan) -> dict[str, dict[Key, int]]:
+    return {name: {i.key: i.level for i in book.instances(name) if i.level} for name in plan.watches}

@@ -1,0 +1,240 @@
+"""The rules of one stream that have the same keys: records are sorted by key once, and what rules share is done once.
+
+Each rule is fed from one of its groups: conditions on single records here, windows in ``windowed``; silence is watched for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.clock import US_PER_S
+from appliance.hot.stream.event_clock import NEVER
+from appliance.hot.stream.gaps import Gaps
+from appliance.hot.stream.keys import KeySpace
+from appliance.hot.stream.terms import RecordTerms
+from appliance.hot.stream.values import I64, TRUE, Key, Mask, Points, Rows, Signal, What
+from appliance.hot.stream.watch import BACK, BEFORE, Found, Times, Watch, back_signal, gap_signal
+from appliance.hot.stream.windowed import Order, Windowed
+from appliance.hot.stream.windows.rounds import Round
+
+LAST_ROW: Final = 2**31
+"""Behind all rows of a round."""
+LATE_SIGNALS_MAX: Final = 100
+"""Late records of one round that are told of one rule; what is above is counted."""
+
+
+@dataclass(slots=True)
+class GapGroup:
+    """Rules for which silence of the same length means something."""
+
+    gaps: Gaps
+    rules: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Keyed:
+    """Owned by the plan of the stream."""
+
+    by: tuple[str, ...]
+    keys: KeySpace
+    lateness_us: int
+    terms: RecordTerms
+    """Of all rules whose condition is about single records."""
+    records: list[Watch] = field(default_factory=list)
+    """Those rules."""
+    windows: list[Windowed] = field(default_factory=list)
+    gaps: list[GapGroup] = field(default_factory=list)
+    expected: dict[Key, dict[str, int]] = field(default_factory=dict)
+    """Levels of alerts that are stored of keys that have not come yet, by rule."""
+    newest_us: I64 = field(default_factory=lambda: np.empty(0, np.int64))
+    """Event time of the newest record of each key; ``NEVER`` where there was none."""
+
+    _seen: int = 0
+    _second: int = 0
+    """Up to which whole second of event time ``time_since`` was looked at."""
+
+    def grow(self) -> None:
+        """Makes room for all keys that there are."""
+        keys = len(self.keys)
+        new = keys - len(self.newest_us)
+        if new > 0:
+            self.newest_us = np.append(self.newest_us, np.full(max(new, len(self.newest_us)), NEVER, np.int64))
+        for watch in self.watches():
+            watch.levels.grow(keys)
+        if self.expected and keys > self._seen:
+            for key in range(self._seen, keys):
+                for rule, level in self.expected.pop(self.keys.key(key), {}).items():
+                    next(w for w in self.watches() if w.rule.name == rule).levels.last[key] = level
+        self._seen = keys
+        for group in self.gaps:
+            group.gaps.grow(keys)
+
+    def watches(self) -> Iterator[Watch]:
+        """Every rule with a condition."""
+        yield from self.records
+        for window in self.windows:
+            yield from window.watches
+
+    def know(self, rows: Rows, ts: I64) -> None:
+        """Records of the past by which keys are known, and when each was heard last."""
+        ids = self.keys.ids(rows.data)
+        self.grow()
+        kept = ids >= 0
+        np.maximum.at(self.newest_us, ids[kept], ts[kept])
+
+    def load(self, rows: Rows, ts: I64, times: Times) -> None:
+        """Records that were evaluated before: they fill the windows."""
+        ids = self.keys.ids(rows.data)
+        self.grow()
+        kept = np.flatnonzero(ids >= 0)
+        np.maximum.at(self.newest_us, ids[kept], ts[kept])
+        if len(kept):
+            order = kept[np.lexsort((kept, ids[kept]))]
+            self.terms.take(rows, ids[order], order, ts[order])
+            for window in self.windows:
+                window.load(rows, ids[kept], kept, times)
+
+    def current(self, names: Collection[str], latest: Rows, watermark_us: int) -> Iterator[Found]:
+        """What rules say of how things stand: of the last record of each key, and of the windows as they are."""
+        ids = self.keys.ids(latest.data)
+        self.grow()
+        ts = latest.ts
+        where = np.lexsort((latest.seqs, ts, ids))
+        where = where[ids[where] >= 0]
+        key = ids[where]
+        if not len(key):
+            return
+        where = where[np.append(key[1:] != key[:-1], True)]
+        key = ids[where]
+        times = Times(np.full(len(latest), watermark_us), watermark_us)
+        points = Points(key, where.astype(np.int64), ts[where], latest.seqs[where], ())
+        vectors = self.terms.look(latest, key, where, ts[where])
+        for watch in self.records:
+            if watch.rule.name in names:
+                yield from watch.take(points, self.terms.of(vectors, watch.rule), times, self.keys.key)
+        for window in self.windows:
+            yield from window.current(names, key, watermark_us)
+
+    def take(self, rows: Rows, ts: I64, times: Times, repeats: Mask | None) -> Iterator[Found]:
+        """All that the rules of these keys say of a round. ``repeats`` are records that may have been there before."""
+        ids = self.keys.ids(rows.data)
+        self.grow()
+        kept = None if (ids >= 0).all() else np.flatnonzero(ids >= 0)
+        if kept is not None:
+            if not len(kept):
+                return
+            ids = ids[kept]
+        sorted_rows = Round.of(ids)
+        where = sorted_rows.order if kept is None else kept[sorted_rows.order]
+        stamps = ts[where]
+        before = self._advance_newest(sorted_rows, stamps)
+        yield from self._silences(sorted_rows, where, before, stamps, rows, times)
+        if self.records:
+            yield from self._records(sorted_rows, where, stamps < before - self.lateness_us, rows, stamps, times)
+        if self.windows:
+            behind = np.empty(len(ids), np.bool_)
+            behind[sorted_rows.order] = stamps < before
+            placed = np.arange(len(ids)) if kept is None else kept
+            for window in self.windows:
+                yield from window.take(rows, ids, placed, times, Order(behind), repeats)
+
+    def advance(self, watermark_us: int, *, silence_counts: bool) -> Iterator[Found]:
+        """What time alone does, the records of the round being in."""
+        keys = len(self.keys)
+        for group in self.gaps if silence_counts else ():
+            for key in group.gaps.advance(self.newest_us[:keys], watermark_us).tolist():
+                at_us = int(self.newest_us[key]) + group.gaps.after_us
+                for rule in group.rules:
+                    yield Found(LAST_ROW, BEFORE, at_us, gap_signal(rule, self.keys.key(key), at_us, watermark_us=watermark_us))
+        for window in self.windows:
+            yield from window.advance(watermark_us)
+        if self.terms.ticks:
+            yield from self._tick(watermark_us)
+
+    def _tick(self, watermark_us: int) -> Iterator[Found]:
+        """Conditions that become true by time alone, looked at once for each whole second that is new."""
+        second = watermark_us // US_PER_S
+        if second <= self._second:
+            return
+        self._second = second
+        at_us = second * US_PER_S
+        key, vectors = self.terms.tick(at_us)
+        if len(key):
+            never = np.full(len(key), -1, np.int64)
+            points = Points(key, np.full(len(key), LAST_ROW, np.int64), np.full(len(key), at_us, np.int64), never, ())
+            times = Times(np.empty(0, np.int64), watermark_us)
+            for watch in self.records:
+                yield from watch.take(points, self.terms.of(vectors, watch.rule), times, self.keys.key)
+
+    def _advance_newest(self, rows: Round, ts: I64) -> I64:
+        """The newest time of the key just before each row, all in the order of ``rows``; the rows are taken in."""
+        newest = ts.copy()
+        first = self.newest_us[rows.keys]
+        newest[rows.key_starts] = np.maximum(newest[rows.key_starts], first)
+        rows.accumulate(np.maximum, newest)
+        self.newest_us[rows.keys] = newest[rows.key_ends]
+        before = np.empty_like(newest)
+        before[1:] = newest[:-1]
+        before[rows.key_starts] = first
+        return before
+
+    def _silences(self, rows: Round, where: npt.NDArray[np.intp], before: I64, ts: I64, data: Rows, times: Times) -> Iterator[Found]:
+        for group in self.gaps:
+            fell, back = group.gaps.take(rows.key, before, times.before[where])
+            for place in fell.tolist():
+                at_us, row, key = int(before[place]) + group.gaps.after_us, int(where[place]), self.keys.key(int(rows.key[place]))
+                for rule in group.rules:
+                    yield Found(row, BEFORE, at_us, gap_signal(rule, key, at_us, watermark_us=times.at(row)))
+            for place in back.tolist():
+                row, key = int(where[place]), self.keys.key(int(rows.key[place]))
+                for rule in group.rules:
+                    signal = back_signal(rule, key, int(ts[place]), watermark_us=times.at(row), seq=int(data.seqs[row]))
+                    yield Found(row, BACK, int(ts[place]), signal)
+            group.gaps.disturb(int(ts.min()))
+
+    def _records(self, rows: Round, where: npt.NDArray[np.intp], late: Mask, data: Rows, ts: I64, times: Times) -> Iterator[Found]:
+        """Conditions on single records. A late one changes nothing: it says what would have been."""
+        timely = slice(None) if not late.any() else np.flatnonzero(~late)
+        picked = where[timely]
+        key, seqs = rows.key[timely], data.seqs[picked]
+        vectors = self.terms.take(data, key, picked, ts[timely], seqs)
+        points = Points(key, picked.astype(np.int64), ts[timely], seqs, ())
+        for watch in self.records:
+            yield from watch.take(points, self.terms.of(vectors, watch.rule), times, self.keys.key)
+        if isinstance(timely, np.ndarray):
+            old = np.flatnonzero(late)
+            yield from self._late(rows.key[old], where[old], ts[old], data, times)
+
+    def _late(self, key: I64, where: npt.NDArray[np.intp], ts: I64, data: Rows, times: Times) -> Iterator[Found]:
+        vectors = self.terms.look(data, key, where, ts)
+        for watch in self.records:
+            mine = self.terms.of(vectors, watch.rule)
+            true = np.flatnonzero(watch.evaluate(mine, len(key)) == TRUE)
+            watch.late += len(true)
+            for place in true[:LATE_SIGNALS_MAX].tolist():
+                row = int(where[place])
+                signal = Signal(
+                    watch.rule.name,
+                    self.keys.key(int(key[place])),
+                    What.LATE,
+                    int(ts[place]),
+                    times.at(row),
+                    int(data.seqs[row]),
+                    TRUE,
+                    watch.values(mine, place),
+                )
+                yield Found(row, BEFORE, int(ts[place]), signal)
+
+
+def ordered(found: Sequence[Found]) -> list[Signal]:
+    """Signals in the order of happening."""
+    return [f.signal for f in sorted(found, key=_place)]
+
+
+def _place(found: Found) -> tuple[int, int, int]:
+    return found.row, found.rank, found.at_us

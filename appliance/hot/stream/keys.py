@@ -1,0 +1,96 @@
+"""The keys of rules as dense numbers: one for each set of values of some columns, in the order in which they came.
+
+By column: each distinct value is hashed once, as in ``hot.series``; two keys of a million share a hash once in about 10^7 boxes,
+and would then share their alerts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from appliance.hot.series import U64, series_hashes
+from appliance.hot.stream.values import I64, Key
+from appliance.records import TAG_TYPE, fold
+
+
+class KeySpace:
+    """Owned by the plan of a stream."""
+
+    def __init__(self, by: tuple[str, ...], keys_max: int) -> None:
+        """``by`` are columns as the stream names them; of more than ``keys_max`` keys the others have no number."""
+        self.by = by
+        self.keys_max = keys_max
+        self.rows_over = 0
+        """Records of keys above the limit."""
+        self._sorted: U64 = np.empty(0, np.uint64)
+        self._ids: I64 = np.empty(0, np.int64)
+        self._keys: list[Key] = []
+        self._known: dict[Key, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def key(self, number: int) -> Key:
+        """The values of one key."""
+        return self._keys[number]
+
+    def find(self, key: Key) -> int | None:
+        """The number of a key; None when it has not come yet."""
+        return self._known.get(key)
+
+    def ids(self, data: pa.RecordBatch) -> I64:
+        """The number of each row's key; -1 above the limit."""
+        columns = [_column(data, name) for name in self.by]
+        hashes = series_hashes(pa.RecordBatch.from_arrays(columns, names=list(self.by)), self.by) if columns else _alone(data.num_rows)
+        found = self._look(hashes)
+        if (found < 0).any():
+            self._add(hashes, found, columns)
+            found = self._look(hashes)
+            self.rows_over += int((found < 0).sum())
+        return found
+
+    def _look(self, hashes: U64) -> I64:
+        if not len(self._sorted):
+            return np.full(len(hashes), -1, np.int64)
+        at = np.minimum(np.searchsorted(self._sorted, hashes), len(self._sorted) - 1)
+        return np.where(self._sorted[at] == hashes, self._ids[at], -1)
+
+    def _add(self, hashes: U64, found: I64, columns: list[Any]) -> None:
+        """Numbers for the keys that are new, in the order of their first rows, as far as the limit goes."""
+        rows = np.flatnonzero(found < 0)
+        fresh, first = np.unique(hashes[rows], return_index=True)
+        order = np.argsort(first)[: max(0, self.keys_max - len(self._keys))]
+        if not len(order):
+            return
+        start = len(self._keys)
+        at = rows[first[order]]
+        values = [c.take(pa.array(at)).to_pylist() for c in columns]
+        self._keys += [tuple(v[i] for v in values) for i in range(len(at))]
+        for number in range(start, len(self._keys)):
+            self._known.setdefault(self._keys[number], number)
+        new_hashes, new_ids = fresh[order], np.arange(start, len(self._keys), dtype=np.int64)
+        merged = np.concatenate((self._sorted, new_hashes))
+        by_hash = np.argsort(merged, kind="stable")
+        self._sorted, self._ids = merged[by_hash], np.concatenate((self._ids, new_ids))[by_hash]
+
+
+def _alone(rows: int) -> U64:
+    return np.zeros(rows, np.uint64)
+
+
+def _column(data: pa.RecordBatch, name: str) -> Any:
+    """A column of the key as texts by dictionary; of one that is not there every value is null."""
+    at = data.schema.get_field_index(name)
+    if at < 0:
+        at = next((i for i, n in enumerate(data.schema.names) if fold(n) == fold(name)), -1)
+    if at < 0:
+        return pa.nulls(data.num_rows, TAG_TYPE)
+    column = data.column(at)
+    if pa.types.is_dictionary(column.type):
+        return column
+    text = column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
+    return text.dictionary_encode().cast(TAG_TYPE)

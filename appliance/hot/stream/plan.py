@@ -1,0 +1,229 @@
+"""All rules of one stream as one thing that takes records and gives signals. One owner, the processor's thread.
+
+It is made anew when the rules or the columns change. It holds no truth: what it knows of the past comes from the records
+themselves (``load``) and from the alerts that are stored (``settle``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from appliance.hot.series import SeriesTable, series_hashes
+from appliance.hot.stream.baselines import Baselines
+from appliance.hot.stream.event_clock import EventClock, near
+from appliance.hot.stream.expression import Scope
+from appliance.hot.stream.gaps import Gaps
+from appliance.hot.stream.keyed import GapGroup, Keyed, ordered
+from appliance.hot.stream.keys import KeySpace
+from appliance.hot.stream.levels import NO_DEADLINE, Levels
+from appliance.hot.stream.rules import BoundRule, ParsedRule, RuleRefused, bind, key_columns
+from appliance.hot.stream.terms import RecordTerms
+from appliance.hot.stream.values import I64, TRUE, Key, Mask, Rows, Signal, What
+from appliance.hot.stream.watch import Found, Times, Watch, term_places
+from appliance.hot.stream.windowed import Past, window_groups
+from appliance.records import Schema, fold
+from appliance.workload_options import AlertOptions
+
+US: Final = 1_000_000
+ROUND_ROWS_MAX: Final = 131_072
+"""Records that are evaluated at once: more would hold up the alerts of the first of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What a plan is told of the stream and the box."""
+
+    lateness_us: int
+    keys_max: int
+    identity: tuple[str, ...] | None
+    """The tags by which, with the time, two records are the same one; None: no two are."""
+    baselines: Baselines
+    past: Past
+    """Reads records of the stream again, for late ones and repeats."""
+
+
+@dataclass(slots=True)
+class StreamPlan:
+    """See the module."""
+
+    schema: Schema
+    options: PlanOptions
+    clock: EventClock
+    keyed: dict[tuple[str, ...], Keyed] = field(default_factory=dict)
+    rules: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Rule -> the columns of its keys."""
+    watches: dict[str, tuple[Keyed, Watch]] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    """Rules that can't be computed over the columns there are, and why."""
+    ahead: int = 0
+    """Records from the future, which were not looked at."""
+    silence_from_ns: int = 0
+    """Monotonic time from which on silence counts: after a start what was sent meanwhile has to arrive first."""
+    _series: SeriesTable = field(default_factory=SeriesTable.empty)
+
+    def reach_us(self) -> int:
+        """How far back records matter to the windows."""
+        spans = [w.reach_us for k in self.keyed.values() for w in k.windows]
+        return max(spans, default=0) + self.options.lateness_us
+
+    # --- before the first round -------------------------------------------------------------------------------------------
+
+    def know(self, latest: pa.RecordBatch, seqs: I64) -> None:
+        """The last record of each series: which keys there are, and when each was heard last."""
+        rows = Rows(latest, seqs)
+        ts = rows.ts
+        self._note_series(rows, ts)
+        for keyed in self.keyed.values():
+            keyed.know(rows, ts)
+
+    def load(self, rows: Rows) -> None:
+        """Records that were evaluated before: they fill the windows and give no signal."""
+        ts = rows.ts
+        if not len(ts):
+            return
+        before = self.clock.take(ts, now_ns=0)
+        self._note_series(rows, ts)
+        for keyed in self.keyed.values():
+            keyed.load(rows, ts, Times(before, self.clock.watermark_us))
+
+    def settle(self, levels: Mapping[str, Mapping[Key, int]]) -> None:
+        """The levels of alerts that are stored, by rule and key; a key that is not there yet gets its level when it comes."""
+        for name, (keyed, watch) in self.watches.items():
+            of_rule = levels.get(name, {})
+            for key, level in of_rule.items():
+                found = keyed.keys.find(key)
+                if found is None:
+                    keyed.expected.setdefault(key, {})[name] = level
+                else:
+                    keyed.grow()
+                    watch.levels.last[found] = level
+
+    def current(self, names: Collection[str], latest: Rows) -> list[Signal]:
+        """What rules say of how things stand, for rules that have never been evaluated: what was true before they came is true."""
+        wanted = set(names)
+        found: list[Found] = []
+        for keyed in self.keyed.values():
+            found += keyed.current(wanted, latest, self.clock.watermark_us)
+        return ordered(found)
+
+    # --- rounds -----------------------------------------------------------------------------------------------------------
+
+    def take(self, rows: Rows, *, now_us: int, now_ns: int) -> list[Signal]:
+        """The signals of the next records, in the order of happening."""
+        ts = rows.ts
+        timely = near(ts, now_us=now_us)
+        if timely is not None:
+            self.ahead += len(ts) - int(timely.sum())
+            rows = Rows(rows.data.filter(pa.array(timely)), rows.seqs[timely])
+            ts = ts[timely]
+        if not len(ts):
+            return []
+        times = Times(self.clock.take(ts, now_ns=now_ns), self.clock.watermark_us)
+        repeats = self._note_series(rows, ts)
+        found: list[Found] = []
+        for keyed in self.keyed.values():
+            found += keyed.take(rows, ts, times, repeats)
+            found += keyed.advance(times.end_us, silence_counts=now_ns >= self.silence_from_ns)
+        return ordered(found)
+
+    def idle(self, *, now_ns: int) -> list[Signal]:
+        """What time alone does while nothing arrives."""
+        before = self.clock.watermark_us
+        counts = now_ns >= self.silence_from_ns
+        if self.clock.idle(now_ns) == before:
+            return []
+        return ordered([f for keyed in self.keyed.values() for f in keyed.advance(self.clock.watermark_us, silence_counts=counts)])
+
+    def set_deadline(self, rule: str, key: Key, due_us: int | None) -> None:
+        """A pending alert is due to fire then; None: none is pending."""
+        if rule in self.watches:
+            keyed, watch = self.watches[rule]
+            found = keyed.keys.find(key)
+            if found is not None and watch.levels.waits:
+                watch.levels.deadline_us[found] = NO_DEADLINE if due_us is None else due_us
+
+    def due(self) -> list[Signal]:
+        """Pending alerts that a later record of their own has made due."""
+        signals = []
+        for name, (keyed, watch) in self.watches.items():
+            if watch.levels.waits:
+                for key in watch.levels.due().tolist():
+                    at_us = int(watch.levels.true_us[key])
+                    watch.levels.deadline_us[key] = NO_DEADLINE
+                    signals.append(Signal(name, keyed.keys.key(key), What.DUE, at_us, self.clock.watermark_us, None, TRUE))
+        return signals
+
+    def _note_series(self, rows: Rows, ts: I64) -> Mask | None:
+        """Which records may be there already, because their series has been at their time; None when none may."""
+        if self.options.identity is None or not any(k.windows for k in self.keyed.values()):
+            return None
+        tags = [t for t in self.options.identity if t in rows.data.schema.names]
+        hashes = series_hashes(rows.data, tags)
+        repeats = ts <= self._series.reached(hashes)
+        order = np.lexsort((ts, hashes))
+        same = (hashes[order][1:] == hashes[order][:-1]) & (ts[order][1:] == ts[order][:-1])
+        if same.any():
+            repeats[order[1:][same]] = True
+        self._series.advance(hashes, ts)
+        return repeats if repeats.any() else None
+
+
+def make_plan(schema: Schema, parsed: Sequence[ParsedRule], options: PlanOptions) -> StreamPlan:
+    """A plan of all rules that can be computed; the others are in ``refused``."""
+    plan = StreamPlan(schema, options, EventClock(options.lateness_us))
+    bound: dict[tuple[str, ...], list[BoundRule]] = {}
+    silent: dict[tuple[str, ...], list[ParsedRule]] = {}
+    for rule in parsed:
+        try:
+            by = key_columns(rule.options.by, schema, f"workload.{rule.name}.by")
+            if rule.when is not None:
+                bound.setdefault(by, []).append(bind(rule, schema))
+        except RuleRefused as e:
+            plan.refused[rule.name] = str(e)
+            continue
+        plan.rules[rule.name] = by
+        silent.setdefault(by, []).append(rule)
+    for by, rules in silent.items():
+        plan.keyed[by] = _keyed(plan, by, bound.get(by, []))
+        plan.keyed[by].gaps = _gap_groups(rules)
+    return plan
+
+
+def _keyed(plan: StreamPlan, by: tuple[str, ...], rules: Sequence[BoundRule]) -> Keyed:
+    options, stream = plan.options, fold(plan.schema.stream)
+    watches = {rule.name: Watch(rule, Levels(waits=rule.parsed.options.for_s > 0)) for rule in rules}
+    records = [watches[r.name] for r in rules if r.scope is Scope.RECORD]
+    keys = KeySpace(by, options.keys_max)
+    terms = RecordTerms(term_places([w.rule for w in records]), keys, options.baselines, stream, by)
+    keyed = Keyed(by, keys, options.lateness_us, terms, records)
+    keyed.windows = window_groups(
+        [watches[r.name] for r in rules if r.scope is Scope.WINDOW],
+        keys,
+        by,
+        stream=stream,
+        baselines=options.baselines,
+        past=options.past,
+        lateness_us=options.lateness_us,
+        tags=options.identity,
+    )
+    plan.watches.update({name: (keyed, watch) for name, watch in watches.items()})
+    return keyed
+
+
+def _gap_groups(rules: Sequence[ParsedRule]) -> list[GapGroup]:
+    groups: dict[int, GapGroup] = {}
+    for rule in rules:
+        after_us = gap_us(rule.options)
+        groups.setdefault(after_us, GapGroup(Gaps(after_us))).rules.append(rule.name)
+    return list(groups.values())
+
+
+def gap_us(options: AlertOptions) -> int:
+    """The silence that means something to a rule: that it fires, or that nothing is known any more."""
+    seconds = options.absent_s if options.absent_s is not None else options.nodata_after_s
+    return round(seconds * US)

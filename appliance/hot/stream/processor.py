@@ -1,0 +1,326 @@
+"""The processor: one thread that follows committed records, evaluates every rule, and has what follows from it committed.
+
+It owns the plans and the book of alerts; others hand it commands and await them. It is a follower with a place in the sequences of
+each stream: however far behind it is, nothing queues up but what the ring, the store and the lake hold anyway. Signals become
+a plan, the plan becomes true in one transaction of the writer, and only then is anybody told.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from appliance.clock import US_PER_S, Clock
+from appliance.errors import ApplianceError, RetryLater
+from appliance.hot.alerts.book import AlertBook
+from appliance.hot.alerts.draft import Draft
+from appliance.hot.alerts.plan import Place, Plan
+from appliance.hot.alerts.rules import RuleFacts
+from appliance.hot.state import State, StreamState
+from appliance.hot.stream.applying import apply
+from appliance.hot.stream.followed import Followed
+from appliance.hot.stream.values import Rows
+from appliance.observe.latency import LatencyWindow
+from appliance.records import fold
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+PLACES_EVERY_NS: Final = 5_000_000_000
+"""How often the places are stored when nothing else is: what was evaluated since is evaluated again after a crash."""
+IDLE_S: Final = 0.25
+"""How often time alone is looked at while nothing arrives."""
+RETRY_S: Final = 1.0
+
+
+S = TypeVar("S")
+"""What the writer says of a plan that it has stored."""
+
+
+class Rules(Protocol):
+    """What the processor is told of the config: which rules there are, how streams are followed."""
+
+    @property
+    def channels(self) -> Iterable[str]:
+        """The names of the channels."""
+
+    def shape(self, state: State) -> tuple[object, ...]:
+        """Changes when streams have come, or columns, so that rules have to look again."""
+
+    def facts(self, state: State) -> Mapping[str, RuleFacts]:
+        """Every rule, with the columns of its keys as far as its stream is there."""
+
+    def follow(self, stream: StreamState) -> Followed | None:
+        """How a stream is evaluated; None when no rule is about it."""
+
+
+@dataclass(slots=True)
+class _Command:
+    run: Callable[[Draft], Any]
+    future: Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[S]):
+    """One round that has become true."""
+
+    plan: Plan
+    stored: S
+    since_ns: int | None
+    """Monotonic time at which the oldest record of the round was committed; None where no record caused it."""
+
+
+class Processor(Generic[S]):
+    """See the module. ``start`` begins to follow; ``stop`` ends after the round under way."""
+
+    def __init__(
+        self,
+        *,
+        book: AlertBook,
+        places: Mapping[int, Place],
+        clock: Clock,
+        state: Callable[[], State],
+        write: Callable[[Plan], Future[S]],
+        on_done: Callable[[Done[S]], None],
+        step: Callable[[str], None],
+    ) -> None:
+        """``write`` has a plan stored by the writer; ``on_done`` is told each that was, in this thread, and must return at once;
+        ``step`` is told each named step, for tests that stop there."""
+        self.book = book
+        self.places = dict(places)
+        self._clock = clock
+        self._state = state
+        self._write = write
+        self._on_done = on_done
+        self._step = step
+        self._rules: Rules | None = None
+        self._shape: tuple[object, ...] | None = None
+        self._fresh: set[str] = set()
+        """Rules that have never been evaluated, or not as they are now: they look at how things stand when their stream is taken up."""
+        self._followed: dict[str, Followed] = {}
+        self._commands: deque[_Command] = deque()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._has_ended = False
+        self._saved_ns = 0
+        self._thread = threading.Thread(target=self._run, name="processor", daemon=True)
+        self.evaluated = LatencyWindow()
+        """From the commit of records until they were evaluated, by round."""
+        self.committed = LatencyWindow()
+        """From the commit of records until their alerts were stored, by round with alerts."""
+        self._since_ns: dict[str, int] = {}
+        """When the oldest records were committed that have not been evaluated yet, by folded name of the stream."""
+        self.failed: str | None = None
+        """Why rounds can't be stored at the moment."""
+        self.rounds = 0
+
+    @property
+    def followed(self) -> Mapping[str, Followed]:
+        """The streams that are evaluated, by folded name."""
+        return self._followed
+
+    def start(self) -> None:
+        """Begins to follow."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 30.0) -> None:
+        """Ends after the round under way, with the places stored."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        self._refuse()
+
+    def committed_records(self, counts: Mapping[str, int]) -> None:
+        """The door's word of a commit; returns at once."""
+        now_ns = self._clock.monotonic_ns()
+        for stream in counts:
+            key = fold(stream)
+            if key in self._followed:
+                self._since_ns.setdefault(key, now_ns)
+        self._wake.set()
+
+    def call(self, run: Callable[[Draft], T]) -> Future[T]:
+        """Runs something on the draft of the next round; the future is done when that is stored. Its ``UsageRefused`` is the future's."""
+        command = _Command(run, Future())
+        command.future.set_running_or_notify_cancel()
+        self._commands.append(command)
+        self._wake.set()
+        if self._stopping or self._has_ended:
+            self._refuse()
+        return command.future
+
+    def configure(self, rules: Rules) -> Future[None]:
+        """Another config: plans are made anew from the records; the future is done when what it ends and changes is stored."""
+
+        def run(draft: Draft) -> None:
+            self._rules = rules
+            self._configure(draft, self._state())
+
+        return self.call(run)
+
+    # --- the thread -------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._wake.wait(self._pause_s())
+                self._wake.clear()
+                self._round()
+            self._save_places()
+        except Exception:
+            log.exception("the stream processor has failed; alerts are not evaluated until the next start")
+            self.failed = "it has failed; see the log"
+        finally:
+            self._has_ended = True
+            self._refuse()
+
+    def _pause_s(self) -> float:
+        wake_us = self.book.next_wake_us()
+        until = IDLE_S if wake_us is None else (wake_us - self._clock.now_us()) / US_PER_S
+        return min(max(until, 0.0), IDLE_S)
+
+    def _round(self) -> None:
+        """Everything that is there by now, as one plan; when there is more than fits, the next round follows at once."""
+        draft = self._draft()
+        commands = self._run_commands(draft)
+        state = self._state()
+        if not commands and self._rules is not None and self._rules.shape(state) != self._shape:
+            self._configure(draft, state)
+        elif not commands:
+            for key, followed in self._followed.items():
+                stream = state.streams.get(key)
+                if stream is not None:
+                    self._catch_up(draft, followed, stream)
+                self._idle(draft, followed)
+            self.rounds += 1
+        self._finish(draft, commands)
+        if commands or any(f.seq < state.streams[key].last_seq for key, f in self._followed.items() if key in state.streams):
+            self._wake.set()
+
+    def _catch_up(self, draft: Draft, followed: Followed, stream: StreamState) -> None:
+        for rows in followed.next_rows(stream):
+            self._take(draft, followed, rows)
+
+    def _draft(self) -> Draft:
+        return Draft(self.book, now_us=self._clock.now_us())
+
+    def _configure(self, draft: Draft, state: State) -> None:
+        """Tells the draft of the rules as they are for the streams that there are, and takes those streams up from their places."""
+        assert self._rules is not None
+        facts = self._rules.facts(state)
+        known = self.book.known
+        self._fresh |= {n for n, f in facts.items() if n not in known or (known[n].condition, known[n].by) != (f.condition, f.by)}
+        draft.configure(facts, self._rules.channels)
+        before = {f.stream_id: f.place(now_us=self._clock.now_us()) for f in self._followed.values()}
+        self._followed = {}
+        self._shape = self._rules.shape(state)
+        for key, stream in state.streams.items():
+            made = self._rules.follow(stream)
+            if made is None:
+                continue
+            place = before.get(stream.id) or self.places.get(stream.id)
+            made.begin(stream, self.book, place, now_us=self._clock.now_us(), now_ns=self._clock.monotonic_ns())
+            self._followed[key] = made
+            fresh = self._fresh & set(made.plan.rules)
+            if fresh:
+                self._fresh -= fresh
+                apply(draft, made.plan, made.name, made.current(fresh))
+
+    def _take(self, draft: Draft, followed: Followed, rows: Rows) -> None:
+        start_ns = self._clock.monotonic_ns()
+        apply(draft, followed.plan, followed.name, followed.take(rows, now_us=self._clock.now_us(), now_ns=start_ns))
+        end_ns = self._clock.monotonic_ns()
+        followed.cost.add(end_ns - start_ns, at_ns=end_ns)
+
+    def _idle(self, draft: Draft, followed: Followed) -> None:
+        signals = followed.idle(now_ns=self._clock.monotonic_ns())
+        if signals or followed.has_timer(self.book):
+            apply(draft, followed.plan, followed.name, signals)
+
+    def _run_commands(self, draft: Draft) -> list[tuple[_Command, Any]]:
+        done: list[tuple[_Command, Any]] = []
+        while self._commands:
+            command = self._commands.popleft()
+            try:
+                done.append((command, command.run(draft)))
+            except ApplianceError as e:
+                command.future.set_exception(e)
+        return done
+
+    def _finish(self, draft: Draft, commands: list[tuple[_Command, Any]]) -> None:
+        """The draft as a plan, stored and made true; then whoever waits is answered."""
+        since_ns = self._take_since()
+        self._step("alerts.evaluated")
+        places = tuple(self._moved_places())
+        plan = draft.finish(places)
+        now_ns = self._clock.monotonic_ns()
+        is_due = bool(places) and now_ns - self._saved_ns >= PLACES_EVERY_NS
+        if plan.is_empty and plan.rules is None and not is_due:
+            self.book.accept(plan)
+            self._answer(commands)
+            return
+        stored = self._store(plan)
+        if stored is None:
+            self._give_up(commands)
+            return
+        self._saved_ns = self._clock.monotonic_ns()
+        if plan.transitions and since_ns is not None:
+            self.committed.add((self._saved_ns - since_ns) / 1e6, at_ns=self._saved_ns)
+        self.book.accept(plan)
+        self.places.update({p.stream_id: p for p in plan.places})
+        self._step("alerts.durable")
+        self._on_done(Done(plan, stored, since_ns))
+        self._answer(commands)
+
+    def _take_since(self) -> int | None:
+        """When the oldest of the records of this round was committed."""
+        now_ns = self._clock.monotonic_ns()
+        waiting = [self._since_ns.pop(key) for key in tuple(self._since_ns) if key in self._followed]
+        if not waiting:
+            return None
+        self.evaluated.add((now_ns - min(waiting)) / 1e6, at_ns=now_ns)
+        return min(waiting)
+
+    def _store(self, plan: Plan) -> S | None:
+        """Until it is stored, however long the disk is full; None when the process ends before."""
+        while True:
+            try:
+                stored = self._write(plan).result()
+            except RetryLater as e:
+                if self.failed is None:
+                    log.warning("alerts can't be stored at the moment: %s", e)
+                self.failed = str(e)
+                if self._stopping:
+                    return None
+                self._wake.wait(RETRY_S)
+            else:
+                self.failed = None
+                return stored
+
+    def _moved_places(self) -> Iterator[Place]:
+        for followed in self._followed.values():
+            place = followed.place(now_us=self._clock.now_us())
+            if self.places.get(place.stream_id) is None or self.places[place.stream_id].seq != place.seq:
+                yield place
+
+    def _save_places(self) -> None:
+        self._saved_ns = -PLACES_EVERY_NS
+        self._finish(self._draft(), [])
+
+    def _answer(self, commands: list[tuple[_Command, Any]]) -> None:
+        for command, result in commands:
+            command.future.set_result(result)
+
+    def _give_up(self, commands: list[tuple[_Command, Any]]) -> None:
+        for command, _ in commands:
+            command.future.set_exception(RetryLater("the appliance is stopping; try again when it has started", after_s=2))
+
+    def _refuse(self) -> None:
+        while self._commands:
+            command = self._commands.popleft()
+            command.future.set_exception(RetryLater("the stream processor is stopping; try again when it has started", after_s=2))

@@ -1,0 +1,110 @@
+"""A webhook that keeps what it is sent, and a service that tells it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.running import QUIET, Running, wait_for
+
+RULE = """
+[alerts]
+grace = "100ms"
+
+[workload.overheating]
+kind = "alert"
+stream = "readings"
+by = ["device"]
+over = "30s"
+when = "avg(temperature) > 80"
+clear = "avg(temperature) < 75"
+severity = "critical"
+nodata = "40s"
+notify = ["ops"]
+"""
+T0 = 1_760_000_000
+
+
+class Hook:
+    """What came, in order."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.keys: list[str] = []
+        hook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:  # noqa: N802 - the library's name
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                hook.keys.append(self.headers["Idempotency-Key"])
+                hook.messages.append(body)
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_args: object) -> None:
+                """Nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    @property
+    def items(self) -> list[tuple[str, str]]:
+        """(state, key) of every alert told, in order."""
+        return [(i["state"], ",".join(map(str, i["key"]))) for m in self.messages for i in m["items"]]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@contextmanager
+def told(folder: Path, rules: str = RULE) -> Iterator[tuple[Running, Hook]]:
+    """A service with these rules whose channel ``ops`` is the hook; started."""
+    hook = Hook()
+    running = Running(folder / "data", config=f'{rules}\n[notify.ops]\nurl = "json://127.0.0.1:{hook.port}/hook"\n', sources=QUIET)
+    try:
+        yield running.start(), hook
+    finally:
+        if running.process is not None and running.process.poll() is None:
+            running.stop()
+        hook.close()
+
+
+def write(running: Running, *lines: str) -> None:
+    """Line protocol, times in seconds after ``T0``."""
+    body = "\n".join(_dated(line) for line in lines)
+    status, said = running.request("POST", "/write?db=x&precision=ms", body=body.encode())
+    assert status == 204, said
+
+
+def _dated(line: str) -> str:
+    head, _, second = line.rpartition(" ")
+    return f"{head} {int((T0 + float(second)) * 1000)}"
+
+
+def alerts(running: Running) -> list[dict[str, Any]]:
+    """What is shown now."""
+    status, said = running.request("GET", "/api/alerts")
+    assert status == 200, said
+    found: list[dict[str, Any]] = json.loads(said)["alerts"]
+    return found
+
+
+def wait_phase(running: Running, phase: str, *, device: str = "d1") -> dict[str, Any]:
+    """The alert of a device once it is in a phase."""
+
+    def look() -> dict[str, Any] | None:
+        return next((a for a in alerts(running) if a["key"].get("device") == device and a["phase"] == phase), None)
+
+    found: dict[str, Any] = wait_for(look, what=f"{device} {phase}")
+    return found

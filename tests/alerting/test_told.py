@@ -1,0 +1,39 @@
+"""From a record over the threshold to the message, through the whole service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.alerting.hooks import RULE, alerts, told, wait_phase, write
+from tests.running import wait_for
+
+
+def test_a_record_over_the_threshold_is_told_once_and_so_is_its_end(tmp_path: Path) -> None:
+    with told(tmp_path) as (running, hook):
+        write(running, "readings,device=d1 temperature=20 0", "readings,device=d2 temperature=20 0")
+        write(running, "readings,device=d1 temperature=200 1")
+        wait_for(lambda: hook.items == [("firing", "d1")], what="the message")
+        found = wait_phase(running, "firing")
+        assert found["values"] == {"avg(temperature)": 110.0}
+        write(running, "readings,device=d2 temperature=20 60")  # time goes on without d1
+        assert wait_phase(running, "nodata")["was"] == "firing"
+        write(running, "readings,device=d1 temperature=20 100")
+        wait_for(lambda: hook.items == [("firing", "d1"), ("resolved", "d1")], what="the end")
+        assert [a for a in alerts(running) if a["phase"] == "firing"] == []
+
+
+def test_a_restart_repeats_nothing_and_forgets_nothing(tmp_path: Path) -> None:
+    with told(tmp_path, RULE.replace('severity =', 'for = "10s"\nseverity =')) as (running, hook):
+        write(running, "readings,device=d1 temperature=90 0", "readings,device=d2 temperature=90 0")
+        write(running, "readings,device=d1 temperature=90 20")
+        wait_for(lambda: hook.items == [("firing", "d1"), ("firing", "d2")] or len(hook.items) == 2, what="both")
+        write(running, "readings,device=d3 temperature=95 25")
+        wait_phase(running, "pending", device="d3")
+        running.kill()
+        running.start()
+        assert wait_phase(running, "firing")["fired_us"] is not None
+        wait_phase(running, "pending", device="d3")
+        write(running, "readings,device=d3 temperature=95 36")
+        wait_for(lambda: ("firing", "d3") in hook.items, what="the third")
+        assert sorted(hook.items) == [("firing", "d1"), ("firing", "d2"), ("firing", "d3")]
+        assert len(set(hook.keys)) == len(hook.keys)
