@@ -107,6 +107,11 @@ class ApplianceApp(App[None]):
         return self._clock
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether the picture stands still: nothing is asked for meanwhile."""
+        return self._frozen_us is not None
+
+    @property
     def rate_words(self) -> str:
         """The refresh rate for the title bar."""
         if self._period_s is None:

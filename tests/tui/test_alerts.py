@@ -218,6 +218,32 @@ async def test_a_box_where_nothing_fires_says_so() -> None:
             await ui.sees(words)
 
 
+@pytest.mark.parametrize(("keys", "kept", "away"), [(("x",), "device=oven-7", "Details"), (("tab", "x"), "line at 80", "device=oven-2"),
+                                                  (("tab", "tab", "x"), "team=night shift", "device=oven-2")])  # fmt: skip
+async def test_each_panel_gets_the_whole_screen_and_gives_it_back(keys: tuple[str, ...], kept: str, away: str) -> None:
+    async with driven(size=(80, 24)) as ui:
+        await open_alerts(ui, *keys)
+        await ui.sees(kept)
+        await ui.misses(away)
+        await ui.press("escape")
+        await ui.sees("Details", "line at 80", "device=oven-2", "◂ now 4 ▸")
+        await ui.press("x", "l")
+        await ui.sees("◂ rules 2 ▸")
+
+
+async def test_a_frozen_picture_tells_of_every_row_but_reads_no_values() -> None:
+    async with driven() as ui:
+        await open_alerts(ui, "space")
+        asked = list(ui.box.asked)
+        await ui.press("down")
+        await ui.tick(2)
+        await ui.sees("FROZEN", "oven-2 is at 91.4", "not read while the picture is frozen")
+        assert [q for q in ui.box.asked[len(asked) :] if q.startswith("alert")] == []
+        await ui.press("space")
+        await ui.tick(1)
+        await ui.sees("avg(temperature)  9")
+
+
 async def test_a_lost_service_leaves_the_last_picture() -> None:
     async with driven() as ui:
         await open_alerts(ui)

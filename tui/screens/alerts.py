@@ -185,15 +185,16 @@ class AlertsScreen(RowKeys, LiveScreen):
         if name is None:
             return "nothing fires" if self._picture is not None else "waiting for the first data"
         if self._chart is None or self._chart[0] != name:
-            return "reading its values"
+            return "not read while the picture is frozen" if self.ui.is_frozen else "reading its values"
         return "no values at hand"
 
     def _show_view(self, name: str) -> None:
-        """Puts another view in front; each keeps its order, filter and place."""
+        """Puts another view in front; each keeps its order, filter and place. What is maximised belongs to the view before."""
+        if self.enlarged is not None:
+            self.toggle_enlarged()
         self._view = name
         for view in VIEW_NAMES:
-            self.query_one(f"#{view}").display = view == name
-        self.chart.display = name == "now"
+            self.query_one(f"#{view}").set_class(view == name, "-shown")
         self.query_one("#alerts").set_class(name != "now", "-lists")
         self.set_focus(self.table)
         self.ui.refresh_now()
