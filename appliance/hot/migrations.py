@@ -53,11 +53,78 @@ CREATE VIEW dead_letters_readable AS
            CAST(raw AS TEXT) AS raw, replayed_us IS NOT NULL AS replayed FROM dead_letter;
 """
 
+_ALERTS = """
+CREATE TABLE alert_rule (name TEXT PRIMARY KEY, condition TEXT NOT NULL, columns TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE alert (
+    rule TEXT NOT NULL, key TEXT NOT NULL, columns TEXT NOT NULL, phase TEXT NOT NULL, was TEXT NOT NULL, since_us INTEGER NOT NULL,
+    level INTEGER NOT NULL, level_us INTEGER NOT NULL, ending_us INTEGER, fired_us INTEGER, resolved_us INTEGER, fire INTEGER NOT NULL,
+    seq INTEGER, term_values TEXT NOT NULL, reason TEXT NOT NULL, acked_by TEXT, acked_until_us INTEGER, ack_comment TEXT NOT NULL,
+    flapping INTEGER NOT NULL, flap_fires INTEGER NOT NULL, fires_us TEXT NOT NULL, told INTEGER NOT NULL, told_fire INTEGER NOT NULL,
+    told_to TEXT NOT NULL, told_us INTEGER, told_since_us INTEGER, escalated INTEGER NOT NULL, labels TEXT NOT NULL,
+    learned_us INTEGER NOT NULL, PRIMARY KEY (rule, key)) WITHOUT ROWID;
+CREATE TABLE alert_event (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, rule TEXT NOT NULL, key TEXT NOT NULL, columns TEXT NOT NULL, kind TEXT NOT NULL,
+    old TEXT NOT NULL, new TEXT NOT NULL, at_us INTEGER NOT NULL, learned_us INTEGER NOT NULL, seq INTEGER, term_values TEXT NOT NULL,
+    reason TEXT NOT NULL, fire INTEGER NOT NULL);
+CREATE TABLE silence (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, matchers TEXT NOT NULL, since_us INTEGER NOT NULL, until_us INTEGER NOT NULL,
+    author TEXT NOT NULL, comment TEXT NOT NULL, ended_us INTEGER);
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, turn INTEGER NOT NULL DEFAULT 0, channel TEXT NOT NULL, group_name TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting', title TEXT NOT NULL, created_us INTEGER NOT NULL, due_us INTEGER NOT NULL,
+    sent_us INTEGER, attempts INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '');
+CREATE INDEX outbox_waiting ON outbox (channel, group_name, turn, id) WHERE state = 'waiting';
+CREATE INDEX outbox_by_state ON outbox (state, id);
+CREATE TABLE outbox_item (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, message_id INTEGER NOT NULL REFERENCES outbox(id), rule TEXT NOT NULL, key TEXT NOT NULL,
+    fire INTEGER NOT NULL, tells TEXT NOT NULL, at_us INTEGER NOT NULL, added_us INTEGER NOT NULL, body TEXT NOT NULL);
+CREATE INDEX outbox_item_by_message ON outbox_item (message_id, id);
+CREATE INDEX outbox_item_by_fire ON outbox_item (rule, key, fire);
+CREATE TABLE evaluated (
+    stream_id INTEGER PRIMARY KEY REFERENCES stream(id), seq INTEGER NOT NULL, event_us INTEGER NOT NULL,
+    watermark_us INTEGER NOT NULL, wall_us INTEGER NOT NULL);
+CREATE TABLE session_open (workload TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (workload, key)) WITHOUT ROWID;
+CREATE TABLE baseline (
+    term TEXT NOT NULL, key TEXT NOT NULL, hour INTEGER NOT NULL, value REAL, made_us INTEGER NOT NULL,
+    PRIMARY KEY (term, key, hour)) WITHOUT ROWID;
+CREATE VIEW alerts_readable AS
+    SELECT rule, key, phase, was, strftime('%Y-%m-%dT%H:%M:%SZ', since_us / 1000000, 'unixepoch') AS since,
+           strftime('%Y-%m-%dT%H:%M:%SZ', fired_us / 1000000, 'unixepoch') AS fired, fire, seq, term_values, reason, acked_by,
+           strftime('%Y-%m-%dT%H:%M:%SZ', acked_until_us / 1000000, 'unixepoch') AS acked_until, ack_comment, flapping, told FROM alert;
+CREATE VIEW alert_events_readable AS
+    SELECT id, rule, key, kind, old, new, strftime('%Y-%m-%dT%H:%M:%SZ', at_us / 1000000, 'unixepoch') AS at,
+           strftime('%Y-%m-%dT%H:%M:%SZ', learned_us / 1000000, 'unixepoch') AS learned, seq, term_values, reason FROM alert_event;
+CREATE VIEW silences_readable AS
+    SELECT id, matchers, strftime('%Y-%m-%dT%H:%M:%SZ', since_us / 1000000, 'unixepoch') AS since,
+           strftime('%Y-%m-%dT%H:%M:%SZ', until_us / 1000000, 'unixepoch') AS until, author, comment,
+           strftime('%Y-%m-%dT%H:%M:%SZ', ended_us / 1000000, 'unixepoch') AS ended FROM silence;
+CREATE VIEW outbox_readable AS
+    SELECT m.id, m.channel, m.state, m.title, (SELECT count(*) FROM outbox_item i WHERE i.message_id = m.id) AS items,
+           strftime('%Y-%m-%dT%H:%M:%SZ', m.created_us / 1000000, 'unixepoch') AS created,
+           strftime('%Y-%m-%dT%H:%M:%SZ', m.due_us / 1000000, 'unixepoch') AS due,
+           strftime('%Y-%m-%dT%H:%M:%SZ', m.sent_us / 1000000, 'unixepoch') AS sent, m.attempts, m.error FROM outbox m;
+CREATE VIEW evaluated_readable AS
+    SELECT s.name AS stream, e.seq, s.last_seq - e.seq AS behind,
+           strftime('%Y-%m-%dT%H:%M:%SZ', e.event_us / 1000000, 'unixepoch') AS event,
+           strftime('%Y-%m-%dT%H:%M:%SZ', e.wall_us / 1000000, 'unixepoch') AS evaluated
+    FROM evaluated e JOIN stream s ON s.id = e.stream_id;
+"""
+
 
 @hot_store()
 def spine(db: Any) -> None:
     """Streams and their schemas, hot batches, the manifest, taken files, dead letters."""
-    for statement in _SPINE.split(";\n"):
+    _run(db, _SPINE)
+
+
+@hot_store()
+def alerts(db: Any) -> None:
+    """Alerts with their history, silences and the outbox; how far each stream was evaluated; open sessions and baselines."""
+    _run(db, _ALERTS)
+
+
+def _run(db: Any, statements: str) -> None:
+    for statement in statements.split(";\n"):
         if statement.strip():
             db.execute(statement)
 

@@ -17,6 +17,7 @@ from appliance.box import Box, open_box
 from appliance.clock import US_PER_DAY
 from appliance.door.twins import FutureSpan
 from appliance.errors import RetryLater, StoreBusy, StoreDamaged, StoreTooNew
+from appliance.hot.store import FORMAT_VERSION
 from appliance.manifest import Segment
 from tests.clock import NOON_US, FakeClock
 from tests.door import batches
@@ -139,7 +140,7 @@ def test_a_folder_of_a_later_version_is_refused_untouched(tmp_path: Path, clock:
         shutil.copytree(tmp_path / "a", folder)
     before = touched(folder)
     assert ("hot.sqlite-wal" in before) is not clean
-    with pytest.raises(StoreTooNew, match=r"format 99, this one knows 1\); install that version"):
+    with pytest.raises(StoreTooNew, match=rf"format 99, this one knows {FORMAT_VERSION}\); install that version"):
         batches.open_box(folder)
     assert touched(folder) == before
 

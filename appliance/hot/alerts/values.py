@@ -10,6 +10,11 @@ from hashlib import blake2b
 
 from appliance.hot.stream.values import Key, Scalar
 
+LISTED_MAX = 100
+"""Alerts that one message lists; the others are counted."""
+Ident = tuple[str, Key]
+"""Rule and key: the name of one alert."""
+
 
 class Phase(StrEnum):
     """The state of one alert."""
@@ -46,7 +51,7 @@ class Instance:
     was: Phase = Phase.OK
     """In NODATA and ERROR: the phase before (ok, pending or firing)."""
     level: int = 0
-    """The newest level that is known."""
+    """The newest level, as far as the phase depends on it; HOLD while it is ok."""
     level_us: int = 0
     """Event time at which that level began: pending counts from here."""
     ending_us: int | None = None
@@ -56,7 +61,7 @@ class Instance:
     fire: int = 0
     """Number of fires so far: with rule and key the name of one fire, for all its messages."""
     seq: int | None = None
-    """The record that caused the newest transition."""
+    """The record that caused the newest transition; of a pending alert that fired in time, the one that made it pending."""
     values: Mapping[str, Scalar] = field(default_factory=dict)
     reason: str = ""
     acked_by: str | None = None
@@ -67,12 +72,29 @@ class Instance:
     fires_us: tuple[int, ...] = ()
     """Event times of the fires that flapping is judged by, oldest first, at most ``flap_max`` + 1."""
     told: bool = False
-    """Whether this fire has been told (a message was made that said firing)."""
+    """Whether a fire has been told (a message was made that said firing) and its end has not."""
     told_us: int | None = None
     """Wall clock of the newest message about this fire; repeats count from here."""
     escalated: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     """``by`` columns and their values, the rule's labels, ``rule``, ``severity``, ``stream``."""
+    resolved_us: int | None = None
+    """Event time at which the newest fire ended; None while it goes on, and before the first."""
+    flap_fires: int = 0
+    """Fires since it has been flapping: counted, not stored singly."""
+    told_fire: int = 0
+    """With ``told``: the fire that was told. Another one than ``fire`` when that has ended while nobody could be told."""
+    told_to: tuple[str, ...] = ()
+    """The channels that were told of it: they, and no others, are told of its end."""
+    told_since_us: int | None = None
+    """Wall clock of the first message about the fire that was told; escalation counts from here."""
+    learned_us: int = 0
+    """Wall clock of the newest transition."""
+
+    @property
+    def is_firing(self) -> bool:
+        """Whether a fire goes on; in NODATA and ERROR one that had begun does, because missing data ends nothing."""
+        return self.phase is Phase.FIRING or (self.phase in (Phase.NODATA, Phase.ERROR) and self.was is Phase.FIRING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,5 +184,16 @@ class Message:
     due_us: int
     """Wall clock; until then further items of the group join it."""
     items: tuple[Item, ...]
+    """Those of the first ``LISTED_MAX`` alerts, in the order in which they came."""
     id: int | None = None
     """Its row in the outbox; None before it is stored."""
+    others: int = 0
+    """Further items that are counted and not listed."""
+    created_us: int = 0
+    """Wall clock at which its first item came."""
+    attempts: int = 0
+    """How often it could not be handed over."""
+    last_item: int = 0
+    """The newest item that it was read with: what comes later is not part of what is handed over."""
+    turn: int = 0
+    """Messages of one group go in the order of (turn, id): one that goes on with what another left over has the turn of that one."""

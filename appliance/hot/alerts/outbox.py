@@ -1,0 +1,228 @@
+"""The outbox: messages between the commit that made them and the channel that got them. Statements within the writer's transaction.
+
+A message that is read to be handed over may get more items meanwhile. Whoever has handed it over says up to which item it was
+read; what came later goes on in a new message that takes the turn of the old one: nothing is lost or overtaken, and nobody is locked out.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+from appliance.hot.alerts.dispatch import Parcel
+from appliance.hot.alerts.placing import Fire, Open, Placement, fire_of, place
+from appliance.hot.alerts.reads import Reads, has_tables
+from appliance.hot.alerts.rows import ITEM_COLUMNS, item_of, item_row, key_text, marks
+from appliance.hot.alerts.values import LISTED_MAX, Ident, Item, Message, Tells
+
+SENT_KEPT: Final = 1_000
+"""Messages that were handed over and can still be looked at."""
+DEAD_KEPT: Final = 10_000
+"""Dead letters; the oldest go first."""
+ERROR_CHARS_MAX: Final = 500
+TITLE_CHARS_MAX: Final = 200
+_MESSAGE: Final = "id, turn, channel, group_name, due_us, created_us, attempts"
+_FIRST: Final = (
+    "m.state = 'waiting' AND m.channel = ? AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.state = 'waiting' AND o.channel = m.channel"
+    " AND o.group_name = m.group_name AND (o.turn, o.id) < (m.turn, m.id))"
+)
+"""The message of each group of a channel whose turn it is."""
+_LOOKS_BACK: Final = (Tells.RESOLVED, Tells.REPEAT)
+"""Items for which it matters whether their fire still waits to be told."""
+
+
+def put(connection: sqlite3.Connection, parcels: Sequence[Parcel], *, now_us: int) -> list[int]:
+    """Puts parcels into messages and returns the ids of those that are new or have grown."""
+    by_group: dict[tuple[str, str], list[Parcel]] = defaultdict(list)
+    for parcel in parcels:
+        by_group[(parcel.channel, parcel.group)].append(parcel)
+    waiting = {group: _open(connection, group, of) for group, of in by_group.items()}
+    return [_store(connection, placement, now_us) for placement in place(parcels, waiting)]
+
+
+def load_waiting_messages(reads: Reads) -> list[Message]:
+    """Messages that were not handed over, in the order of their turns."""
+    if not has_tables(reads):
+        return []
+    rows = list(reads.execute(f"SELECT {_MESSAGE} FROM outbox WHERE state = 'waiting' ORDER BY turn, id"))
+    return [_message(reads, row) for row in rows]
+
+
+def load_due_messages(reads: Reads, channel: str, *, now_us: int, limit: int = 100) -> list[Message]:
+    """What a channel is to hand over now, in the order of their turns: of each group the oldest alone, so that a group stays in order.
+
+    A message that was made later than ``now_us`` is due too: the wall clock was set back, and nobody waits for it to come again.
+    """
+    if not has_tables(reads):
+        return []
+    rows = list(
+        reads.execute(
+            f"SELECT {_MESSAGE} FROM outbox m WHERE {_FIRST} AND (due_us <= ? OR created_us > ?) ORDER BY turn, id LIMIT ?",
+            (channel, now_us, now_us, limit),
+        )
+    )
+    return [_message(reads, row) for row in rows]
+
+
+def next_due_us(reads: Reads, channel: str) -> int | None:
+    """Wall clock at which a channel next has something to hand over; None: nothing waits. May be in the past: then it is due."""
+    if not has_tables(reads):
+        return None
+    found = reads.execute(f"SELECT min(due_us) FROM outbox m WHERE {_FIRST}", (channel,))
+    return next((None if row[0] is None else int(row[0]) for row in found), None)
+
+
+def load_message(reads: Reads, message_id: int) -> Message | None:
+    """One message that waits, with all its items as of now; None when it does not wait any more."""
+    rows = list(reads.execute(f"SELECT {_MESSAGE} FROM outbox WHERE state = 'waiting' AND id = ?", (message_id,)))
+    return _message(reads, rows[0]) if rows else None
+
+
+def sent(connection: sqlite3.Connection, message: Message, *, now_us: int) -> int | None:
+    """It was handed over as it was read. Returns the new message with what has joined it since, None when nothing has."""
+    return _settle(connection, message, "sent", "", now_us, younger_than_us=None)
+
+
+def dead(connection: sqlite3.Connection, message: Message, *, reason: str, now_us: int, age_max_us: int | None = None) -> int | None:
+    """It will not be tried again. Items that joined it later than it was read, or less than ``age_max_us`` ago, go on in a new one."""
+    younger_than_us = None if age_max_us is None else now_us - age_max_us
+    return _settle(connection, message, "dead", reason, now_us, younger_than_us=younger_than_us)
+
+
+def failed(connection: sqlite3.Connection, message_id: int, *, error: str, due_us: int) -> None:
+    """It could not be handed over and is due again then."""
+    connection.execute(
+        "UPDATE outbox SET attempts = attempts + 1, error = ?, due_us = ? WHERE id = ? AND state = 'waiting'",
+        (_text(error)[:ERROR_CHARS_MAX], due_us, message_id),
+    )
+
+
+def revive(connection: sqlite3.Connection, message_id: int, *, now_us: int) -> bool:
+    """A dead message is tried again from the start, as if it were new; False when there is no such one."""
+    cursor = connection.execute(
+        "UPDATE outbox SET state = 'waiting', attempts = 0, error = '', due_us = ?, created_us = ?, sent_us = NULL"
+        " WHERE id = ? AND state = 'dead'",
+        (now_us, now_us, message_id),
+    )
+    connection.execute("UPDATE outbox_item SET added_us = ? WHERE message_id = ? AND ?", (now_us, message_id, cursor.rowcount))
+    return cursor.rowcount > 0
+
+
+def _open(connection: sqlite3.Connection, group: tuple[str, str], parcels: Sequence[Parcel]) -> list[Open]:
+    """What waits of a group, with those fires of it that matter to the parcels."""
+    rows = connection.execute(
+        "SELECT id, due_us, attempts FROM outbox WHERE state = 'waiting' AND channel = ? AND group_name = ? ORDER BY turn, id", group
+    ).fetchall()
+    if not rows:
+        return []
+    fires: dict[int, set[Fire]] = defaultdict(set)
+    ids = {row[0] for row in rows}
+    for fire in {fire_of(p.item) for p in parcels if p.item.tells in _LOOKS_BACK}:
+        (rule, key), number = fire
+        for (message_id,) in connection.execute(
+            "SELECT message_id FROM outbox_item WHERE rule = ? AND key = ? AND fire = ?", (rule, key_text(key), number)
+        ):
+            if message_id in ids:
+                fires[message_id].add(fire)
+    return [Open(message_id, due_us, attempts, frozenset(fires[message_id])) for message_id, due_us, attempts in rows]
+
+
+def _store(connection: sqlite3.Connection, placement: Placement, now_us: int) -> int:
+    message_id = placement.message_id
+    if message_id is None:
+        message_id = _new(connection, placement.channel, placement.group, _title(placement.items[0].summary), placement.due_us, now_us)
+    else:
+        connection.execute("UPDATE outbox SET due_us = ? WHERE id = ? AND due_us > ?", (placement.due_us, message_id, placement.due_us))
+    connection.executemany(
+        f"INSERT INTO outbox_item (message_id, added_us, {ITEM_COLUMNS}) VALUES (?, ?, {marks(ITEM_COLUMNS)})",
+        [(message_id, now_us, *item_row(item)) for item in placement.items],
+    )
+    return message_id
+
+
+def _new(
+    connection: sqlite3.Connection, channel: str, group: str, title: str, due_us: int, now_us: int, *, instead_of: int | None = None
+) -> int:
+    """A message that waits; its turn is that of another one, or after all there are."""
+    cursor = connection.execute(
+        "INSERT INTO outbox (channel, group_name, title, created_us, due_us) VALUES (?, ?, ?, ?, ?)",
+        (channel, group, title, now_us, due_us),
+    )
+    new_id = cursor.lastrowid
+    assert new_id is not None
+    if instead_of is None:
+        connection.execute("UPDATE outbox SET turn = id WHERE id = ?", (new_id,))
+    else:
+        connection.execute("UPDATE outbox SET turn = (SELECT turn FROM outbox WHERE id = ?) WHERE id = ?", (instead_of, new_id))
+    return new_id
+
+
+def _settle(
+    connection: sqlite3.Connection, message: Message, state: str, error: str, now_us: int, *, younger_than_us: int | None
+) -> int | None:
+    """Closes a message that waits; those of its items that are not settled with it go into a new one, in their order."""
+    assert message.id is not None, "only what is stored can be handed over"
+    cursor = connection.execute(
+        "UPDATE outbox SET state = ?, sent_us = ?, error = ?, attempts = attempts + 1 WHERE id = ? AND state = 'waiting'",
+        (state, now_us, _text(error)[:ERROR_CHARS_MAX], message.id),
+    )
+    if not cursor.rowcount:
+        return None
+    left = connection.execute(
+        f"SELECT id, {ITEM_COLUMNS} FROM outbox_item WHERE message_id = ? AND (id > ? OR added_us > ?) ORDER BY id",
+        (message.id, message.last_item, 2**63 - 1 if younger_than_us is None else younger_than_us),
+    ).fetchall()
+    next_id = None
+    if left:
+        title = _title(item_of(left[0][1:]).summary)
+        next_id = _new(connection, message.channel, message.group, title, now_us, now_us, instead_of=message.id)
+        connection.executemany("UPDATE outbox_item SET message_id = ? WHERE id = ?", [(next_id, row[0]) for row in left])
+    _trim(connection, state, SENT_KEPT if state == "sent" else DEAD_KEPT)
+    return next_id
+
+
+def _trim(connection: sqlite3.Connection, state: str, kept: int) -> None:
+    oldest = connection.execute("SELECT id FROM outbox WHERE state = ? ORDER BY id DESC LIMIT 1 OFFSET ?", (state, kept)).fetchone()
+    if oldest is None:
+        return
+    gone = connection.execute("SELECT id FROM outbox WHERE state = ? AND id <= ?", (state, oldest[0])).fetchall()
+    connection.executemany("DELETE FROM outbox_item WHERE message_id = ?", gone)
+    connection.executemany("DELETE FROM outbox WHERE id = ?", gone)
+
+
+def _message(reads: Reads, row: tuple[Any, ...]) -> Message:
+    message_id, turn, channel, group, due_us, created_us, attempts = row
+    items: list[Item] = []
+    listed: set[Ident] = set()
+    others = last_item = 0
+    for item_id, rule, key, *rest in reads.execute(
+        f"SELECT id, {ITEM_COLUMNS} FROM outbox_item WHERE message_id = ? ORDER BY id", (message_id,)
+    ):
+        last_item = item_id
+        if (rule, key) in listed or len(listed) < LISTED_MAX:
+            listed.add((rule, key))
+            items.append(item_of((rule, key, *rest)))
+        else:
+            others += 1
+    return Message(
+        channel=channel,
+        group=group,
+        due_us=due_us,
+        items=tuple(items),
+        id=message_id,
+        others=others,
+        created_us=created_us,
+        attempts=attempts,
+        last_item=last_item,
+        turn=turn,
+    )
+
+
+def _title(summary: str) -> str:
+    return summary if len(summary) <= TITLE_CHARS_MAX else summary[: TITLE_CHARS_MAX - 1] + "…"
+
+
+def _text(given: str) -> str:
+    return given.encode("utf-8", "backslashreplace").decode("utf-8")
