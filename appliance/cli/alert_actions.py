@@ -76,7 +76,7 @@ def silence(matchers: tuple[str, ...], *, config: Config, for_: str | None, unti
     if until_us is None:
         raise UsageRefused("say how long: --for 2h, or --until")
     made = _post(config.data_dir, "silence", {"matchers": matchers, "until": until_us, "author": author, "comment": comment})
-    click.echo(f"silence {made['id']} until {iso(made['until_us'])}: {visible(' '.join(made['matchers']))}")
+    click.echo(f"silence {made['id']} until {iso(made['until_us'] // US_PER_S * US_PER_S)}: {visible(' '.join(made['matchers']))}")
 
 
 @click.command()

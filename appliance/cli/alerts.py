@@ -117,7 +117,7 @@ def silences(*, data_dir: Path, as_json: bool) -> None:
         print_json(found)
         return
     rows = [
-        [str(s.id), "yes" if s.is_active else "no", " ".join(s.matchers), iso(s.since_us), iso(s.until_us), s.author, s.comment]
+        [str(s.id), "yes" if s.is_active else "no", " ".join(s.matchers), _second(s.since_us), _second(s.until_us), s.author, s.comment]
         for s in found
     ]
     print_table(["id", "active", "matchers", "since", "until", "author", "comment"], rows, right=frozenset({0}))
@@ -138,7 +138,8 @@ def outbox(*, data_dir: Path, as_json: bool) -> None:
         print_json(found)
         return
     rows = [
-        [str(m.id), m.channel, m.state, iso(m.created_us), _moment(m.sent_us or m.due_us), str(m.attempts), m.title, m.error] for m in found
+        [str(m.id), m.channel, m.state, _second(m.created_us), _second(m.sent_us or m.due_us), str(m.attempts), m.title, m.error]
+        for m in found
     ]
     print_table(["id", "channel", "state", "made", "sent or due", "attempts", "title", "error"], rows, right=frozenset({0, 5}))
 
@@ -210,7 +211,7 @@ def _alert_cells(a: AlertRow, now_us: int) -> list[str]:
         a.severity,
         a.rule,
         key_words(a.key),
-        iso(a.since_us),
+        _second(a.since_us),
         since,
         values_words(a.values),
         ", ".join(t for t in told if t),
@@ -220,7 +221,7 @@ def _alert_cells(a: AlertRow, now_us: int) -> list[str]:
 
 def _transition_cells(t: TransitionRow) -> list[str]:
     step = f"{t.old} -> {t.new}" if t.kind == "change" else t.kind if t.old == t.new else f"{t.kind}: {t.old} -> {t.new}"
-    late = f"learned {iso(t.learned_us)}" if t.learned_us - t.at_us > LATE_US else ""
+    late = f"learned {_second(t.learned_us)}" if t.learned_us - t.at_us > LATE_US else ""
     seq = "" if t.seq is None else str(t.seq)
     return [
         str(t.id),
@@ -247,5 +248,6 @@ def _value(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _moment(ts_us: int | None) -> str:
-    return "" if ts_us is None else iso(ts_us)
+def _second(ts_us: int) -> str:
+    """ISO 8601 to the second, for people; the JSON has it whole."""
+    return iso(ts_us // US_PER_S * US_PER_S)

@@ -31,7 +31,7 @@ from tui.widgets.plot import Buckets, held
 from tui.widgets.table import FastTable
 
 _ASK_EVERY_US = 1_000_000
-_OFFLINE = "no service runs: this is what was stored, read-only"
+_OFFLINE = "stored, read-only"
 _EMPTY = AlertsPicture(at_us=0)
 
 
@@ -113,8 +113,7 @@ class AlertsScreen(RowKeys, LiveScreen):
 
     def show_snapshot(self, snapshot: Snapshot, look: Look) -> None:
         self._take(snapshot)
-        status = snapshot.status
-        self._show_views(look, offline=status is not None and status.state == "offline")
+        self._show_views(look)
         self.table.show_rows(rows_of(self._view, self._picture or _EMPTY, self._history), look)
         self._show_chosen(look)
 
@@ -131,7 +130,7 @@ class AlertsScreen(RowKeys, LiveScreen):
         if snapshot.extra_error is not None:
             self._why, self._picture_us = snapshot.extra_error, 0
 
-    def _show_views(self, look: Look, *, offline: bool) -> None:
+    def _show_views(self, look: Look) -> None:
         picture, line = self._picture or _EMPTY, self.query_one("#views", LinesWidget)
         counts = {
             "now": sum(a.phase == "firing" for a in picture.alerts),
@@ -140,13 +139,13 @@ class AlertsScreen(RowKeys, LiveScreen):
             "outbox": sum(m.state != "sent" for m in picture.outbox),
         }
         views = [(name, figures.count(counts[name]) if counts.get(name) else "") for name in VIEW_NAMES]
-        line.show_lines([view_line(views, self._view, self._note(picture, look, offline=offline), look, self.size.width)])
+        line.show_lines([view_line(views, self._view, self._note(picture, look), look, self.size.width)])
 
-    def _note(self, picture: AlertsPicture, look: Look, *, offline: bool) -> Span | None:
+    def _note(self, picture: AlertsPicture, look: Look) -> Span | None:
         """What is to be known of the view as a whole, at the right of the views."""
         if self._why is not None:
             return f"{look.symbols.state('WARN')} {look.safe(self._why)}", look.paint.warn
-        if offline:
+        if self._is_offline:
             return _OFFLINE, look.paint.warn
         if self._view == "history" and self._rule is not None:
             return f"of {look.safe(self._rule)} {look.symbols.dot} Esc shows all", look.paint.accent
@@ -184,6 +183,8 @@ class AlertsScreen(RowKeys, LiveScreen):
     def _why_no_chart(self, name: str | None) -> str:
         if name is None:
             return "nothing fires" if self._picture is not None else "waiting for the first data"
+        if self._is_offline:
+            return "values over time need a running service"
         if self._chart is None or self._chart[0] != name:
             return "not read while the picture is frozen" if self.ui.is_frozen else "reading its values"
         return "no values at hand"
@@ -282,9 +283,13 @@ class AlertsScreen(RowKeys, LiveScreen):
             return None
         return row if self._may_act() else None
 
-    def _may_act(self) -> bool:
+    @property
+    def _is_offline(self) -> bool:
         status = self.ui.picture.status
-        if status is not None and status.state == "offline":
+        return status is not None and status.state == "offline"
+
+    def _may_act(self) -> bool:
+        if self._is_offline:
             self.ui.say("No service runs: what is stored can only be looked at.", severity="warning")
             return False
         return True
