@@ -1,0 +1,281 @@
+"""Windows of fixed length over the records of all keys of a stream, sliding or tumbling, kept as panes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import numpy as np
+
+from appliance.hot.stream.values import I64, Points, Vector
+from appliance.hot.stream.windows import closing, rewriting
+from appliance.hot.stream.windows.aggregates import FAR, NEVER, Aggregate, State
+from appliance.hot.stream.windows.leaving import Left, Stands, both, early_stands, leave, row_stands
+from appliance.hot.stream.windows.points import Found, empty, finished, merged, nothing
+from appliance.hot.stream.windows.rounds import Round
+from appliance.hot.stream.windows.state import pick, put
+from appliance.hot.stream.windows.store import Store
+from appliance.hot.stream.windows.timeline import Clock, Taken, Timeline, timeline
+
+
+class Mode(StrEnum):
+    """How windows follow each other, and when they are looked at."""
+
+    SLIDING = "sliding"
+    """By a pane; a point after each row, and one for each pane that leaves."""
+    TUMBLING = "tumbling"
+    """End to end, each a pane; one point, when it ends."""
+
+
+class PaneTable:
+    """One stream, one set of keys, one length of window, and all that rules ask of these windows. Has one owner, takes no locks.
+
+    Memory is bounded by keys × kept panes (``panes + lateness_panes``, counted from the newest of each key, only those with content)
+    plus, for quantiles and distinct counts, ``2 × values_max`` values a key. Points are the same whatever rounds the rows come in.
+    """
+
+    def __init__(
+        self,
+        *,
+        pane_us: int,
+        panes: int,
+        aggregates: Sequence[Aggregate],
+        mode: Mode = Mode.SLIDING,
+        lateness_panes: int = 0,
+        values_max: int = 100_000,
+    ) -> None:
+        """``panes`` of ``pane_us`` make a window (1 when tumbling); ``lateness_panes`` more are kept for rows that come late."""
+        assert pane_us > 0, pane_us
+        assert panes >= 1, panes
+        assert lateness_panes >= 0, lateness_panes
+        assert mode is Mode.SLIDING or panes == 1, f"a tumbling window is one pane, not {panes}"
+        self.pane_us = pane_us
+        self.panes = panes
+        self.mode = mode
+        self.kept_panes = panes + lateness_panes
+        self._store = Store(aggregates, values_max=values_max)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of what is kept."""
+        return self._store.bytes
+
+    @property
+    def watermark_us(self) -> int:
+        """Up to which time points have been given; ``NEVER`` at first."""
+        return self._store.watermark_us
+
+    @property
+    def overfull(self) -> I64:
+        """Keys whose latest window has more values than ``values_max``, so that quantiles and distinct counts of it are null; rising."""
+        return np.flatnonzero(self._store.overfull)
+
+    def take(self, ids: I64, ts: I64, seqs: I64, vectors: Sequence[Vector], watermark: I64, *, watermark_us: int) -> Points:
+        """Applies rows that are in order (each not older than the newest of its key) and gives the points up to the end of the round.
+
+        ``ids`` are dense ids of keys, at least 0; ``watermark`` is that before each row, not falling, ``watermark_us`` that after the
+        round, not below them. ``Points.row`` counts these rows.
+        """
+        if not len(ids):
+            return self.advance(watermark_us)
+        store = self._store
+        store.reserve(int(ids.max()) + 1)
+        store.meet(vectors)
+        clock = Clock(watermark, max(watermark_us, store.watermark_us))
+        with np.errstate(over="ignore", invalid="ignore"):
+            taken = self._taken(ids, ts, seqs, vectors, clock)
+            due = self._due_rows(taken, clock)
+            keys = self._eventful(taken, due, clock)
+            found = self._sliding(taken, due, keys, clock) if self.mode is Mode.SLIDING else self._tumbling(taken, keys, clock)
+            store.watermark_us = clock.end
+        points = finished(store, found)
+        store.trim(taken.rows.keys)
+        return points
+
+    def advance(self, watermark_us: int) -> Points:
+        """Time goes on without rows: the points up to ``watermark_us``, all with row 0."""
+        store = self._store
+        keys = np.flatnonzero(store.next_at <= watermark_us)
+        clock = Clock(np.empty(0, np.int64), max(watermark_us, store.watermark_us))
+        if not len(keys):
+            store.watermark_us = clock.end
+            return nothing(store)
+        with np.errstate(over="ignore", invalid="ignore"):
+            none = np.empty(0, np.int64)
+            found = self._sliding(None, none, keys, clock) if self.mode is Mode.SLIDING else self._tumbling(None, keys, clock)
+        store.watermark_us = clock.end
+        return finished(store, found)
+
+    def load(self, ids: I64, ts: I64, seqs: I64, vectors: Sequence[Vector], watermark: I64, *, watermark_us: int) -> None:
+        """Takes in rows without giving points, to rebuild after a start: in the order of their sequences, whatever their times.
+
+        May be called again with later rows. Rows of all kept panes give the state that ``take`` would have left.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            rewriting.load(self._store, self._frame, ids, ts, seqs, vectors, watermark, watermark_us=watermark_us)
+
+    def replace(self, affected: I64, pane_from: int, pane_to: int, ids: I64, ts: I64, seqs: I64, vectors: Sequence[Vector]) -> None:
+        """The panes ``pane_from`` to ``pane_to`` (both in) of the keys ``affected`` are made anew of these rows.
+
+        The rows are all that these keys have in these panes, each record once, in any order; panes that aren't kept any more are left out.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            rewriting.replace(self._store, self._frame, affected, pane_from, pane_to, ids, ts, seqs, vectors)
+
+    def history(self, ids: I64, pane_from: int, pane_to: int) -> Points:
+        """The windows of the panes ``pane_from`` to ``pane_to`` (both in) of some keys, as they now are.
+
+        A point for each pane whose whole window is kept, up to where the key's own time is (tumbling: each with content), at the end of
+        the pane, in row 0.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            return finished(self._store, rewriting.history(self._store, self._frame, ids, pane_from, pane_to))
+
+    def current(self, ids: I64) -> Points:
+        """The window that each key is in now, one point a key, at the newest of its record and its own time, in row 0."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return finished(self._store, rewriting.current(self._store, self._frame, ids))
+
+    @property
+    def _frame(self) -> rewriting.Frame:
+        return rewriting.Frame(self.pane_us, self.panes, self.kept_panes, tumbling=self.mode is Mode.TUMBLING)
+
+    def _taken(self, ids: I64, ts: I64, seqs: I64, vectors: Sequence[Vector], clock: Clock) -> Taken:
+        store = self._store
+        rows = Round.of(ids)
+        times, watermark = ts.take(rows.order), clock.before.take(rows.order)
+        pane = times // self.pane_us
+        rows.cut(pane[1:] != pane[:-1])
+        inputs = store.layout.inputs(vectors, rows.order)
+        run_key = rows.key.take(rows.starts)
+        goes_on = store.pane.take(run_key) == pane.take(rows.starts)
+        start = store.layout.begin(goes_on, pick(store.open, run_key))
+        state = store.layout.run(start, rows, times, inputs, store.totals(rows, inputs))
+        until = np.append(watermark[1:], clock.end)
+        until[rows.key_ends] = clock.end
+        return Taken(rows, times, seqs.take(rows.order), pane, np.maximum(watermark - times, 0), until, goes_on, state)
+
+    def _due_rows(self, taken: Taken, clock: Clock) -> I64:
+        """The sorted rows after which time makes a point before their key's next row."""
+        if clock.end < (int(taken.pane.min()) + 1) * self.pane_us:
+            return np.empty(0, np.int64)
+        return np.flatnonzero(taken.until - taken.lag >= (taken.pane + 1) * self.pane_us)
+
+    def _eventful(self, taken: Taken, due: I64, clock: Clock) -> I64:
+        """Keys of which more comes than rows in their newest pane, rising."""
+        store, rows = self._store, taken.rows
+        timed = store.next_at <= clock.end
+        if taken.goes_on.all() and not len(due) and not timed.any():
+            return np.empty(0, np.int64)
+        timed[rows.key[rows.starts[~taken.goes_on]]] = True
+        timed[rows.key[due]] = True
+        return np.flatnonzero(timed)
+
+    # --- sliding ----------------------------------------------------------------------------------------------------------
+
+    def _sliding(self, taken: Taken | None, due: I64, keys: I64, clock: Clock) -> Found:
+        store = self._store
+        line, begins, left, at = None, np.empty(0, np.int64), None, None
+        if len(keys):
+            line = timeline(store, taken, keys, skip=store.ring.before(keys, store.pane[keys] - self.panes + 1))
+            begins = self._begins(line)
+            at = early_stands(store, line, taken, clock)
+            if taken is not None:
+                at = both(at, row_stands(store, line, taken, begins, due))
+            if len(at.rank):
+                left = leave(store, line, at, clock, pane_us=self.pane_us, panes=self.panes)
+        found = empty(store)
+        if taken is not None:
+            base = self._bases(line, taken, begins)
+            state = store.layout.combine(base if taken.rows.single else pick(base, taken.rows.run_of), store.layout.stretch(taken.state))
+            found = Found(taken.rows.key, taken.rows.order, taken.ts, taken.seq, state)
+            self._keep(taken, clock)
+            last_runs = taken.rows.run_of[taken.rows.key_ends]
+            put(store.base, taken.rows.keys, pick(base, last_runs))
+        self._schedule(line, taken, begins, left, at)
+        return found if left is None else merged(found, left.found, left.slots)
+
+    def _begins(self, line: Timeline) -> I64:
+        """The first entry of the window of each run of the round; -1 for keys that are not in the timeline."""
+        begins = np.full(len(line.run_entry), -1, np.int64)
+        here = np.flatnonzero(line.run_rank >= 0)
+        begins[here] = line.window_starts(line.run_entry[here], line.run_rank[here], self.panes)
+        return begins
+
+    def _bases(self, line: Timeline | None, taken: Taken, begins: I64) -> State:
+        """For each run the closed panes of its window."""
+        base = pick(self._store.base, taken.rows.key.take(taken.rows.starts))
+        if line is not None:
+            new = np.flatnonzero(~taken.goes_on)
+            put(base, new, line.stretches.window(begins[new], line.run_entry[new] - begins[new]))
+        return base
+
+    def _schedule(self, line: Timeline | None, taken: Taken | None, begins: I64, left: Left | None, at: Stands | None) -> None:
+        """Sets when the next pane leaves the window of each key of the round."""
+        store = self._store
+        if taken is not None:
+            keys = taken.rows.keys
+            if line is not None:
+                last_run = taken.rows.run_of[taken.rows.key_ends]
+                new = np.flatnonzero(begins[last_run] >= 0)
+                store.first_due[keys[new]] = (line.pane[begins[last_run[new]]] + self.panes) * self.pane_us
+            store.next_at[keys] = store.first_due[keys] + store.lag[keys]
+        if line is not None and left is not None and at is not None:
+            final = np.flatnonzero(at.final)
+            rest, entry, ids = left.rest[final], at.entry[final], line.ids[at.rank[final]]
+            due = (line.pane.take(np.minimum(rest, entry)) + self.panes) * self.pane_us + store.lag[ids]
+            store.next_at[ids] = np.where(rest > entry, FAR, due)
+
+    # --- tumbling ---------------------------------------------------------------------------------------------------------
+
+    def _tumbling(self, taken: Taken | None, keys: I64, clock: Clock) -> Found:
+        store = self._store
+        found = empty(store)
+        if len(keys):
+            skip = store.ring.before(keys, np.full(len(keys), store.watermark_us // self.pane_us, np.int64))
+            line = timeline(store, taken, keys, skip=skip)
+            found = closing.close(closing.ends(store, line, taken, clock, pane_us=self.pane_us), clock, pane_us=self.pane_us)
+        if taken is not None:
+            self._keep(taken, clock)
+            rows = taken.rows.keys
+            store.next_at[rows] = np.minimum((store.pane[rows] + 1) * self.pane_us + store.lag[rows], store.older[rows])
+        store.watermark_us = clock.end
+        if len(keys):
+            closing.schedule(store, keys, pane_us=self.pane_us)
+        return found
+
+    # --- both -------------------------------------------------------------------------------------------------------------
+
+    def _keep(self, taken: Taken, clock: Clock) -> None:
+        """Puts the closed panes into the rings, those too old out of them, and the newest ones in their places."""
+        store, rows = self._store, taken.rows
+        last = rows.key_ends
+        if not taken.goes_on.all():
+            self._close(taken, clock)
+        keys = rows.keys
+        put(store.open, keys, pick(taken.state, last))
+        store.pane[keys], store.newest[keys], store.lag[keys] = taken.pane[last], taken.ts[last], taken.lag[last]
+
+    def _close(self, taken: Taken, clock: Clock) -> None:
+        store, rows = self._store, taken.rows
+        run_key = rows.key[rows.starts]
+        first_run = rows.run_of[rows.key_starts]
+        gone = rows.keys[~taken.goes_on[first_run] & (store.pane[rows.keys] != NEVER)]
+        inner = np.flatnonzero(run_key[1:] == run_key[:-1])
+        keys = np.concatenate((gone, run_key[inner]))
+        panes = np.concatenate((store.pane[gone], taken.pane[rows.starts[inner]]))
+        oldest = taken.pane[rows.key_ends] - self.kept_panes + 1
+        if self.mode is Mode.TUMBLING:
+            # what hasn't ended yet is kept, however far the key is ahead
+            oldest = np.minimum(oldest, clock.end // self.pane_us)
+        store.ring.drop(rows.keys, store.ring.before(rows.keys, oldest))
+        kept = np.flatnonzero(panes >= oldest[np.searchsorted(rows.keys, keys)])
+        order = kept[np.argsort(keys[kept], kind="stable")]
+        if not len(order):
+            return
+        from_open = order < len(gone)
+        state = pick(taken.state, rows.ends[inner[np.maximum(order - len(gone), 0)]]) if len(inner) else pick(store.open, gone[order])
+        if len(inner) and from_open.any():
+            put(state, np.flatnonzero(from_open), pick(store.open, gone[order[from_open]]))
+        ids, counts = np.unique(keys[order], return_counts=True)
+        store.ring.append(ids, counts, panes[order], state)
