@@ -28,7 +28,10 @@ from appliance.workload_options import NotifyOptions
 MESSAGES_MAX: Final = 1_000
 LOOK_S_MAX: Final = 5.0
 """Whatever is due, the wall clock is looked at again after this time: it may have been set."""
+AGAIN_S_MAX: Final = 3_600.0
+"""What had failed before the start is tried again after this time at the latest, whatever the wall clock says."""
 _NS: Final = 1_000_000_000
+_NEVER: Final = 2**63
 _DOWN_AFTER: Final = 3
 """Failures in a row after which the channel counts as down: the first success then sends everybody at once."""
 
@@ -43,26 +46,33 @@ class Now:
     """Monotonic."""
 
 
-@dataclass(slots=True, eq=False)
 class _Waiting:
-    message: Message
-    came: Now
+    """A message, and what of it is looked at time and again."""
+
+    __slots__ = ("came", "due_ns", "id", "message", "rank", "since_ns")
+
+    def __init__(self, message: Message, came: Now) -> None:
+        assert message.id is not None
+        self.id = message.id
+        self.came = came
+        self.renew(message)
+
+    def renew(self, message: Message) -> None:
+        """What it has become."""
+        self.message = message
+        self.rank = max((rank(item.severity) for item in message.items), default=-1)
+        self.due_ns = self.came.ns + max(0, message.due_us - self.came.us) * 1000
+        # What has failed before is due at its next try: its age counts from when it was made.
+        made_us = int(getattr(message, "created_us", 0)) if self.attempts else 0
+        self.since_ns = self.came.ns + ((made_us or message.due_us) - self.came.us) * 1000
 
     @property
-    def id(self) -> int:
-        assert self.message.id is not None
-        return self.message.id
+    def attempts(self) -> int:
+        """How often it had failed when it was stored."""
+        return int(getattr(self.message, "attempts", 0))
 
     def is_due(self, now: Now) -> bool:
-        return now.us >= self.message.due_us or self.due_ns() <= now.ns
-
-    def due_ns(self) -> int:
-        return self.came.ns + max(0, self.message.due_us - self.came.us) * 1000
-
-    def old_ns(self, age_max_s: float) -> int:
-        """When it is too old."""
-        age_ns = max(0, self.came.us - self.message.due_us) * 1000
-        return max(self.came.ns, self.due_ns()) - age_ns + int(age_max_s * _NS)
+        return self.due_ns <= now.ns or now.us >= self.message.due_us
 
 
 @dataclass(slots=True)
@@ -122,6 +132,8 @@ class Lane:
         self._held_ns = 0
         """The other side wants to hear nothing before then."""
         self._failures = 0
+        self._since_ns = _NEVER
+        """Nothing that waits is older."""
         self.last_id = 0
         """All messages up to this one are here, or done with."""
         self.is_behind = True
@@ -240,18 +252,20 @@ class Lane:
     def _add(self, message: Message, now: Now) -> None:
         assert message.id is not None
         waiting = _Waiting(message, now)
+        self._since_ns = min(self._since_ns, waiting.since_ns)
         self._known[message.id] = waiting
         self.last_id = max(self.last_id, message.id)
         group = self._groups.get(message.group)
         if group is None:
-            before = int(getattr(message, "attempts", 0))
-            self._groups[message.group] = _Group([waiting], tried=min(before, 1), attempts=before)
+            next_ns = min(waiting.due_ns, now.ns + int(AGAIN_S_MAX * _NS)) if waiting.attempts else 0
+            self._groups[message.group] = _Group([waiting], tried=min(waiting.attempts, 1), attempts=waiting.attempts, next_ns=next_ns)
         else:
             insort(group.waiting, waiting, lo=max(group.tried, group.going), key=lambda one: one.id)
 
     def _renew(self, waiting: _Waiting, message: Message) -> None:
         if int(getattr(message, "last_item", 0)) >= int(getattr(waiting.message, "last_item", 0)):
-            waiting.message = message
+            waiting.renew(message)
+            self._since_ns = min(self._since_ns, waiting.since_ns)
 
     def _is_going(self, waiting: _Waiting) -> bool:
         group = self._groups[waiting.message.group]
@@ -271,11 +285,15 @@ class Lane:
                 del self._groups[message.group]
 
     def _too_old(self, options: NotifyOptions, now: Now) -> Dead | None:
+        born_ns = now.ns - int(options.age_max_s * _NS)
+        if self._since_ns > born_ns:
+            return None
         for group in self._groups.values():
-            old = tuple(one.message for one in group.waiting if one.old_ns(options.age_max_s) <= now.ns)
+            old = tuple(one.message for one in group.waiting if one.since_ns <= born_ns)
             if old:
                 why = f"; the last attempt: {group.reason}" if group.reason else ""
                 return Dead(old, f"not handed over within {show_duration(options.age_max_s)} (age_max){why}")
+        self._since_ns = min((one.since_ns for one in self._known.values()), default=_NEVER)
         return None
 
     def _bundle(self, group: _Group, now: Now) -> Bundle:
@@ -290,17 +308,17 @@ class Lane:
     def _pause_s(self, options: NotifyOptions, now: Now, gate_ns: int | None) -> float | None:
         if not self._known:
             return None
-        moments = [one.old_ns(options.age_max_s) for one in self._known.values()]
-        moments += [max(group.next_ns, 0 if group.tried else group.waiting[0].due_ns(), self._held_ns) for group in self._groups.values()]
+        moments = [max(group.next_ns, 0 if group.tried else group.waiting[0].due_ns, self._held_ns) for group in self._groups.values()]
+        moments.append(self._since_ns + int(options.age_max_s * _NS))
         if gate_ns is not None:
             moments.append(gate_ns)
-        ahead = [moment for moment in moments if moment > now.ns]
-        return min((min(ahead) - now.ns) / _NS if ahead else LOOK_S_MAX, LOOK_S_MAX)
+        ahead = min((moment for moment in moments if moment > now.ns), default=_NEVER)
+        return min((ahead - now.ns) / _NS, LOOK_S_MAX)
 
 
 def _weight(group: _Group) -> tuple[int, int]:
     head = group.waiting[0]
-    return -max((rank(item.severity) for item in head.message.items), default=-1), head.id
+    return -head.rank, head.id
 
 
 def _together(waiting: Sequence[_Waiting], now: Now) -> Sequence[Message]:

@@ -66,10 +66,7 @@ class Wire:
 
     def secure(self, context: ssl.SSLContext, host: str) -> None:
         """From here on TLS. Raises ``OSError`` (``ssl.SSLError``)."""
-        secured = context.wrap_socket(self._socket, server_hostname=host, do_handshake_on_connect=False)
-        self._socket = secured
-        secured.settimeout(self.deadline.left_s())
-        secured.do_handshake()
+        self._socket = secured(self._socket, context, host, self.deadline)
 
     def sendall(self, data: bytes | bytearray | memoryview) -> None:
         left = memoryview(data).cast("B")
@@ -124,6 +121,18 @@ class _Reading(io.RawIOBase):
         if not self.closed:
             super().close()
             self._wire.let_go()
+
+
+def secured(connected: socket.socket, context: ssl.SSLContext, host: str, deadline: Deadline) -> ssl.SSLSocket:
+    """The same connection with TLS. Raises ``OSError`` (``ssl.SSLError``), and then it is closed."""
+    one = context.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
+    try:
+        one.settimeout(deadline.left_s())
+        one.do_handshake()
+    except OSError:
+        one.close()
+        raise
+    return one
 
 
 def tls_context(*, verify: bool) -> ssl.SSLContext:

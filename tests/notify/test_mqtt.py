@@ -7,7 +7,8 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,29 @@ def failure(url: str, *, timeout_s: float = LONG_S) -> Undelivered:
     with pytest.raises(Undelivered) as undelivered:
         channel(url).send(message(), timeout_s=timeout_s)
     return undelivered.value
+
+
+@contextmanager
+def serving(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+    """The port of a server that serves one connection after the other."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def run() -> None:
+            while True:
+                try:
+                    s, _ = listening.accept()
+                except OSError:
+                    return
+                with s, suppress(OSError):
+                    serve(s)
+
+        thread = threading.Thread(target=run)  # noqa: TID251 - joined below
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join(20)
 
 
 def retained(port: int, topic: str) -> bytes:
@@ -112,6 +136,50 @@ def test_a_topic_that_may_not_be_written_to_is_said(tmp_path: Path) -> None:
     assert "Not authorized" in undelivered.reason
 
 
+@needs_mosquitto
+def test_tls(tmp_path: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Broker(tmp_path / "broker")
+    own = tmp_path / "both.pem"
+    own.write_bytes(certificate.read_bytes())
+    with (tmp_path / "broker" / "mosquitto.conf").open("a") as config:
+        config.write(f"certfile {own}\nkeyfile {own}\n")
+    one.start()
+    try:
+        assert "certificate is not trusted" in failure(f"mqtts://localhost:{one.port}/alerts").reason
+        channel(f"mqtts://localhost:{one.port}/alerts?verify=no").send(message(), timeout_s=LONG_S)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        channel(f"mqtts://localhost:{one.port}/alerts").send(message(), timeout_s=LONG_S)
+        assert "certificate is not trusted" in failure(f"mqtts://127.0.0.1:{one.port}/alerts").reason
+    finally:
+        one.stop()
+
+
+@pytest.mark.parametrize("refusal", [b"\x20\x03\x00\x84\x00", b""])
+def test_a_broker_that_speaks_only_an_older_version(refusal: bytes) -> None:
+    """It refuses MQTT 5 by its reason code, or hangs up as those of old do; with 3.1.1 it takes what comes."""
+    versions: list[int] = []
+
+    def serve(s: socket.socket) -> None:
+        hello = s.recv(1000)
+        versions.append(hello[8])
+        if hello[8] == 5:
+            s.sendall(refusal)
+            return
+        s.sendall(b"\x20\x02\x00\x00")
+        published = b""
+        while b"overheating" not in published:
+            published += s.recv(65_536)
+        topic_end = published.index(b"alerts") + len(b"alerts")
+        s.sendall(b"\x40\x02" + published[topic_end : topic_end + 2])
+        s.recv(1000)
+
+    with serving(serve) as port:
+        old = channel(f"mqtt://127.0.0.1:{port}/alerts")
+        for _ in range(2):
+            assert "acknowledged" in old.send(message(), timeout_s=LONG_S).said
+    assert versions == [5, 4, 4]
+
+
 def test_nobody_there() -> None:
     assert failure(f"mqtt://127.0.0.1:{free_port()}/alerts").retry
 
@@ -119,29 +187,17 @@ def test_nobody_there() -> None:
 @pytest.mark.parametrize(("answer", "reason"), [(None, "timed out"), (b"", "closed the connection"), (b"HTTP/1.1 400 Bad\r\n\r\n", "")])
 def test_what_is_no_broker(answer: bytes | None, reason: str) -> None:
     ending = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
 
-        def serve() -> None:
-            while not ending.is_set():
-                try:
-                    s, _ = listening.accept()
-                except OSError:
-                    return
-                with s:
-                    s.recv(1000)
-                    if answer is None:
-                        ending.wait()
-                    else:
-                        s.sendall(answer)
+    def serve(s: socket.socket) -> None:
+        s.recv(1000)
+        if answer is None:
+            ending.wait()
+        else:
+            s.sendall(answer)
 
-        thread = threading.Thread(target=serve)  # noqa: TID251 - joined below
-        thread.start()
-        try:
-            undelivered = failure(f"mqtt://127.0.0.1:{listening.getsockname()[1]}/alerts", timeout_s=SHORT_S)
-        finally:
-            ending.set()
-            listening.shutdown(socket.SHUT_RDWR)
-            thread.join(20)
+    with serving(serve) as port:
+        undelivered = failure(f"mqtt://127.0.0.1:{port}/alerts", timeout_s=SHORT_S)
+        ending.set()
     assert undelivered.retry
     assert reason in undelivered.reason
 

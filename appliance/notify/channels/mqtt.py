@@ -24,7 +24,7 @@ from appliance.notify.bodies import json_body, json_bytes
 from appliance.notify.channel import Channel, Delivery, Sender, Undelivered, refused
 from appliance.notify.deadline import Deadline
 from appliance.notify.urls import parse_url
-from appliance.notify.wire import Resolver, failure, tls_context
+from appliance.notify.wire import Resolver, failure, secured, tls_context
 from appliance.workload_options import NotifyOptions
 
 TOPIC_BYTES_MAX: Final = 65_535
@@ -86,14 +86,14 @@ class Mqtt(Channel):
             protocol=version,
             reconnect_on_failure=False,
         )
-        client.dial = lambda: self._resolver.connect(self._host, self._port, deadline)
-        client.connect_timeout = deadline.left_s()
+        client.dial = lambda: self._dial(deadline)
         if self._login is not None:
             client.username_pw_set(*self._login)
-        if self._tls is not None:
-            client.tls_set_context(self._tls)
-            client.tls_insecure_set(not self._tls.check_hostname)
         return client
+
+    def _dial(self, deadline: Deadline) -> socket.socket:
+        connected = self._resolver.connect(self._host, self._port, deadline)
+        return connected if self._tls is None else secured(connected, self._tls, self._host, deadline)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -105,7 +105,7 @@ class _OtherVersion(Exception):
 
 
 class _Client(paho.Client):
-    """The library's client, with connections that end in time."""
+    """The library's client on connections of ours, TLS included, which the library would not end in time."""
 
     dial: Callable[[], socket.socket]
 
