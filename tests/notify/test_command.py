@@ -20,7 +20,7 @@ from tests.notify.messages import SENDER, item, message
 from tests.running import wait_for
 
 LONG_S = 60.0
-SHORT_S = 0.5
+SHORT_S = 1.5
 
 
 def command(line: str, folder: Path) -> Command:

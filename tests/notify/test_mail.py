@@ -28,7 +28,7 @@ from tests.notify.messages import SENDER, item, message
 from tests.running import free_port, pause
 
 LONG_S = 30.0
-SHORT_S = 0.4
+SHORT_S = 1.5
 
 
 class Mailbox:

@@ -24,7 +24,7 @@ from tests.sources.broker import MISSING, Broker
 
 SUBSCRIBE = shutil.which("mosquitto_sub") or ""
 LONG_S = 30.0
-SHORT_S = 0.4
+SHORT_S = 1.5
 needs_mosquitto = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 
 

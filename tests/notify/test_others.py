@@ -15,6 +15,7 @@ from appliance.notify.channels.others import Other
 from appliance.workload_options import NotifyOptions
 from tests.notify.hook import Hook, hangs, says
 from tests.notify.messages import SENDER, message
+from tests.running import wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise tries it
 
@@ -48,6 +49,7 @@ def test_a_service_that_hangs_is_left_at_the_timeout_and_costs_one_thread() -> N
             with pytest.raises(Undelivered, match=reason) as undelivered:
                 one.send(message(), timeout_s=0.3)
             assert undelivered.value.retry
+        wait_for(lambda: hook.requests, what="the first attempt")
         assert len(hook.requests) == 1
 
 

@@ -112,7 +112,7 @@ def test_a_channel_that_hangs_delays_no_other(misbehaviour: Callable[[Hook, obje
 def test_order_and_key_stay_through_every_kind_of_failure(make: Make, clock: FakeClock) -> None:
     shelf = Shelf(message(item("d1"), id=1))
     with Hook(says(500, keep=False), hangs_up, says(503, keep=False), hangs, says(429, headers="Retry-After: 9\r\n")) as hook:
-        outbox = make(shelf, channel(hook.url, timeout_s=0.3))
+        outbox = make(shelf, channel(hook.url, timeout_s=2))
         for failure in range(1, 6):
             wait_for(lambda count=failure: len(shelf.failures) == count, what=f"failure {failure}")  # type: ignore[misc]
             outbox.put(shelf.keep([message(item(f"later{failure}"), id=failure + 1)]))
