@@ -70,10 +70,10 @@ CREATE TABLE silence (
     id INTEGER PRIMARY KEY AUTOINCREMENT, matchers TEXT NOT NULL, since_us INTEGER NOT NULL, until_us INTEGER NOT NULL,
     author TEXT NOT NULL, comment TEXT NOT NULL, ended_us INTEGER);
 CREATE TABLE outbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, turn INTEGER NOT NULL DEFAULT 0, channel TEXT NOT NULL, group_name TEXT NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT NOT NULL, group_name TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'waiting', title TEXT NOT NULL, created_us INTEGER NOT NULL, due_us INTEGER NOT NULL,
     sent_us INTEGER, attempts INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '');
-CREATE INDEX outbox_waiting ON outbox (channel, group_name, turn, id) WHERE state = 'waiting';
+CREATE INDEX outbox_waiting ON outbox (channel, group_name, id) WHERE state = 'waiting';
 CREATE INDEX outbox_by_state ON outbox (state, id);
 CREATE TABLE outbox_item (
     id INTEGER PRIMARY KEY AUTOINCREMENT, message_id INTEGER NOT NULL REFERENCES outbox(id), rule TEXT NOT NULL, key TEXT NOT NULL,

@@ -35,13 +35,14 @@ class Deadlines:
             heapify(self._heap)
 
     def first(self) -> int | None:
-        """The earliest time; None where nobody is due at any."""
+        """The earliest time; None where nobody is due at any. Drops what is stale before it."""
         while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
             heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def by(self, limit_us: int) -> list[Ident]:
         """All that are due at ``limit_us`` or before, the earliest first."""
+        self.first()
         found: list[_Entry] = []
         stack = [0]
         while stack:

@@ -7,7 +7,7 @@ to those who were told, and only to them. What could not be told because of a si
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from appliance.clock import US_PER_S
@@ -94,7 +94,7 @@ class _Teller:
         now_us: int,
     ) -> None:
         self.after = after
-        self.now = replace(before, labels=after.labels)
+        self.now = before if before.labels == after.labels else before.but(labels=after.labels)
         """The alert as far as it has been followed: its phase, its fire, and what was told of it."""
         self.rule = rule
         self.muted = muted
@@ -109,8 +109,7 @@ class _Teller:
         now = self.now
         firing_anew = transition.new is Phase.FIRING and transition.fire != now.fire
         flapping = transition.kind is Kind.FLAPPING or (now.flapping and transition.kind is not Kind.CALM)
-        self.now = replace(
-            now,
+        self.now = now.but(
             phase=transition.new,
             was=now.was if now.phase in (Phase.NODATA, Phase.ERROR) else now.phase,
             fire=transition.fire,
@@ -132,7 +131,8 @@ class _Teller:
     def finish(self) -> None:
         """What is to be told of the alert as it is now, without anything happening to it."""
         told = {field: getattr(self.now, field) for field in _TOLD_FIELDS}
-        self.now = replace(self.after, **told)
+        unchanged = all(getattr(self.after, field) == value for field, value in told.items())
+        self.now = self.after if unchanged else self.after.but(**told)
         self._settle(self.now.since_us)
         if self.now.is_firing and self.now.told and not self.now.flapping and self.now.acked_by is None:
             self._escalate()
@@ -140,7 +140,7 @@ class _Teller:
 
     def told_instance(self) -> Instance:
         """``after`` with what was told."""
-        return self.after if all(getattr(self.after, f) == getattr(self.now, f) for f in _TOLD_FIELDS) else self.now
+        return self.now
 
     def _settle(self, at_us: int) -> None:
         """Tells the end of a fire that was told, then the beginning of one that was not."""
@@ -163,8 +163,7 @@ class _Teller:
             self._add(channel, tells, now.fire, at_us, fired_us=now.fired_us)
         self.told_fired_us = now.fired_us
         escalated = now.escalated if now.told else False
-        self.now = replace(
-            now,
+        self.now = now.but(
             told=True,
             told_fire=now.fire,
             told_us=self.now_us,
@@ -179,7 +178,7 @@ class _Teller:
         ended_us = at_us if now.resolved_us is None else now.resolved_us
         for channel in self._known(now.told_to):
             self._add(channel, Tells.RESOLVED, now.told_fire, ended_us, fired_us=self.told_fired_us, resolved_us=ended_us)
-        self.now = replace(now, told=False, told_to=(), told_us=None, told_since_us=None, escalated=False)
+        self.now = now.but(told=False, told_to=(), told_us=None, told_since_us=None, escalated=False)
         self.is_held = False
 
     def _escalate(self) -> None:
@@ -192,7 +191,7 @@ class _Teller:
         channels = self._known(self.rule.escalate)
         for channel in channels:
             self._add(channel, Tells.ESCALATED, now.fire, now.since_us, fired_us=now.fired_us, waits=False)
-        self.now = replace(now, escalated=True, told_to=_united(now.told_to, channels))
+        self.now = now.but(escalated=True, told_to=_united(now.told_to, channels))
 
     def _repeat(self) -> None:
         now = self.now
@@ -205,7 +204,7 @@ class _Teller:
         for channel in channels:
             tells = Tells.REPEAT if channel in now.told_to else Tells.FIRING
             self._add(channel, tells, now.fire, self.now_us, fired_us=now.fired_us)
-        self.now = replace(now, told_us=self.now_us, told_to=_united(now.told_to, channels))
+        self.now = now.but(told_us=self.now_us, told_to=_united(now.told_to, channels))
 
     def _add(
         self,
@@ -237,7 +236,7 @@ class _Teller:
         self.parcels.append(Parcel(channel, group_of(rule, now.labels), due_us, item))
 
     def _known(self, names: Sequence[str]) -> tuple[str, ...]:
-        return tuple(n for n in dict.fromkeys(names) if self.channels is None or n in self.channels)
+        return tuple(name for name in dict.fromkeys(names) if self.channels is None or name in self.channels)
 
 
 _TOLD_FIELDS = ("told", "told_fire", "told_to", "told_us", "told_since_us", "escalated")

@@ -210,7 +210,7 @@ class Draft:
         labels = labels_of(rule, instance.key)
         reason = CHANGED if is_other and instance.phase is not Phase.OK else instance.reason
         if labels != instance.labels or reason != instance.reason:
-            self._changed[(instance.rule, instance.key)] = replace(instance, labels=labels, reason=reason)
+            self._changed[(instance.rule, instance.key)] = instance.but(labels=labels, reason=reason)
 
     def _run_out_acknowledgements(self) -> None:
         for ident in self._book.awake(self._now_us):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from typing import Any
 
 from appliance.hot.alerts.rules import RuleFacts
 from appliance.hot.alerts.values import Instance, Kind, Phase, Transition
@@ -18,6 +18,7 @@ from appliance.hot.stream.values import FALSE, HOLD, TRUE, Scalar, Signal, What
 Step = tuple[Instance, tuple[Transition, ...]]
 Values = Mapping[str, Scalar]
 _ASIDE = (Phase.NODATA, Phase.ERROR)
+_NOT_ACKED: Mapping[str, Any] = {"acked_by": None, "acked_until_us": None, "ack_comment": ""}
 
 
 def step(instance: Instance, signal: Signal, rule: RuleFacts, *, now_us: int) -> Step:
@@ -49,7 +50,7 @@ def next_due(instance: Instance, rule: RuleFacts) -> int | None:
 def acknowledge(instance: Instance, rule: RuleFacts, *, author: str, comment: str, until_us: int | None, now_us: int) -> Step:
     """Somebody has taken the alert on, until ``until_us`` by the wall clock (None: until it resolves). Only what fires can be."""
     assert instance.is_firing, "what doesn't fire can't be acknowledged"
-    life = _Life(replace(instance, acked_by=author, acked_until_us=until_us, ack_comment=comment), rule, now_us)
+    life = _Life(instance.but(acked_by=author, acked_until_us=until_us, ack_comment=comment), rule, now_us)
     life.note(Kind.ACKED, now_us, values=instance.values, reason=f"{author}: {comment}" if comment else author)
     return life.instance, tuple(life.transitions)
 
@@ -64,7 +65,7 @@ def unacknowledge(instance: Instance, rule: RuleFacts, *, author: str, now_us: i
 
 def end(instance: Instance, rule: RuleFacts, *, reason: str, now_us: int) -> Step:
     """The alert is over because its rule is: whatever it was, it is ok now, at the time of the wall clock."""
-    life = _Life(replace(instance, flapping=False, fires_us=(), flap_fires=0), rule, now_us)
+    life = _Life(instance.but(flapping=False, fires_us=(), flap_fires=0), rule, now_us)
     if instance.is_firing:
         life.resolve(now_us, values=instance.values, reason=reason)
     elif instance.phase is not Phase.OK:
@@ -100,36 +101,40 @@ class _Life:
             Transition(now.rule, now.key, kind, old or now.phase, now.phase, at_us, self.now_us, seq, values, reason, now.fire)
         )
 
-    def enter(self, phase: Phase, at_us: int, *, values: Values, seq: int | None = None, reason: str = "") -> None:
-        """Moves to another phase. While it is flapping the way to and fro is not noted."""
+    def enter(self, phase: Phase, at_us: int, *, values: Values, seq: int | None = None, reason: str = "", **more: Any) -> None:
+        """Moves to another phase, and changes ``more``. While it is flapping the way to and fro is not noted."""
         before = self.instance
+        level, level_us = (HOLD, 0) if phase is Phase.OK else (before.level, before.level_us)
         was = _interrupted(before) if phase in _ASIDE else Phase.OK
-        self.instance = replace(
-            before,
+        self.instance = before.but(
             phase=phase,
             was=was,
             since_us=at_us,
-            seq=before.seq if seq is None and before.phase is Phase.PENDING else seq,
+            seq=seq,
             values=values,
             reason=reason,
             learned_us=self.now_us,
-            level=HOLD if phase is Phase.OK else before.level,
-            level_us=0 if phase is Phase.OK else before.level_us,
+            **{"level": level, "level_us": level_us, **more},
         )
-        if not before.flapping or phase in _ASIDE or before.phase in _ASIDE:
+        if not more.get("flapping", before.flapping) or phase in _ASIDE or before.phase in _ASIDE:
             self.note(Kind.CHANGE, at_us, values=values, reason=reason, seq=seq, old=before.phase)
 
     def set_level(self, level: int, at_us: int) -> None:
         if level != self.instance.level:
-            self.instance = replace(self.instance, level=level, level_us=at_us)
+            self.instance = self.instance.but(level=level, level_us=at_us)
 
     def fire(self, at_us: int, *, values: Values, seq: int | None = None) -> None:
         """Begins a fire. The one above ``flap_max`` within ``flap_within`` is the beginning of flapping instead."""
         before, rule = self.instance, self.rule
         fires = (*(f for f in before.fires_us if f > at_us - rule.flap_within_us), at_us)[-(rule.flap_max + 1) :]
         begins_to_flap = not before.flapping and len(fires) > rule.flap_max
-        self.instance = replace(
-            before,
+        self.enter(
+            Phase.FIRING,
+            at_us,
+            values=values,
+            seq=seq,
+            level=TRUE,
+            level_us=before.level_us if before.level == TRUE else at_us,
             fire=before.fire + 1,
             fired_us=at_us,
             resolved_us=None,
@@ -138,7 +143,6 @@ class _Life:
             flapping=before.flapping or begins_to_flap,
             flap_fires=before.flap_fires + 1 if before.flapping else 0,
         )
-        self.enter(Phase.FIRING, at_us, values=values, seq=seq)
         if begins_to_flap:
             self.note(
                 Kind.FLAPPING,
@@ -151,15 +155,13 @@ class _Life:
 
     def resolve(self, at_us: int, *, values: Values, seq: int | None = None, reason: str = "") -> None:
         """Ends a fire, and the acknowledgement with it; that of a flapping alert holds until it is calm."""
-        self.instance = replace(self.instance, fired_us=None, ending_us=None, resolved_us=at_us)
-        if not self.instance.flapping:
-            self.forget_acknowledgement()
-        self.enter(Phase.OK, at_us, values=values, seq=seq, reason=reason)
+        more = {} if self.instance.flapping else _NOT_ACKED
+        self.enter(Phase.OK, at_us, values=values, seq=seq, reason=reason, fired_us=None, ending_us=None, resolved_us=at_us, **more)
 
     def calm(self, at_us: int) -> None:
         """It has not changed for ``flap_within``: from now on it is told as usual."""
         more = self.instance.flap_fires
-        self.instance = replace(self.instance, flapping=False, fires_us=(), flap_fires=0, learned_us=self.now_us)
+        self.instance = self.instance.but(flapping=False, fires_us=(), flap_fires=0, learned_us=self.now_us)
         if not self.instance.is_firing:
             self.forget_acknowledgement()
         self.note(Kind.CALM, at_us, values=self.instance.values, reason=f"has fired {more} more times meanwhile")
@@ -168,7 +170,7 @@ class _Life:
         """Back from NODATA or ERROR to what it was. Pending counts anew, once a point says that the condition holds; so does keep."""
         was = self.instance.was
         if self.instance.ending_us is not None:
-            self.instance = replace(self.instance, ending_us=at_us)
+            self.instance = self.instance.but(ending_us=at_us)
         self.enter(was, at_us, values=values, seq=seq)
         if was is Phase.PENDING:
             self.set_level(HOLD, at_us)
@@ -178,7 +180,7 @@ class _Life:
         return {} if self.instance.phase is Phase.OK else self.instance.values
 
     def forget_acknowledgement(self) -> None:
-        self.instance = replace(self.instance, acked_by=None, acked_until_us=None, ack_comment="")
+        self.instance = self.instance.but(**_NOT_ACKED)
 
     def unacknowledge(self, at_us: int, reason: str) -> None:
         self.forget_acknowledgement()
@@ -197,7 +199,8 @@ def _next_timer(instance: Instance, rule: RuleFacts) -> tuple[int, Callable[[_Li
 
 
 def _fire_in_time(life: _Life, at_us: int) -> None:
-    life.fire(at_us, values=life.instance.values)
+    """The cause is the record with which it became pending: which later one shows that it still holds depends on who looks when."""
+    life.fire(at_us, values=life.instance.values, seq=life.instance.seq)
 
 
 def _resolve_in_time(life: _Life, at_us: int) -> None:
@@ -225,19 +228,18 @@ def _apply_level(life: _Life, signal: Signal, values: Values, level: int) -> Non
 def _holds(life: _Life, signal: Signal, values: Values) -> None:
     now, rule, at_us = life.instance, life.rule, signal.at_us
     if now.phase is Phase.OK:
-        life.set_level(TRUE, at_us)
         if rule.for_us:
-            life.enter(Phase.PENDING, at_us, values=values, seq=signal.seq)
+            life.enter(Phase.PENDING, at_us, values=values, seq=signal.seq, level=TRUE, level_us=at_us)
         else:
             life.fire(at_us, values=values, seq=signal.seq)
     elif now.phase is Phase.PENDING:
         if now.level != TRUE:
             life.set_level(TRUE, at_us)
-            life.instance = replace(life.instance, values=values)
+            life.instance = life.instance.but(values=values)
         if at_us >= now.since_us + rule.for_us:
-            life.fire(now.since_us + rule.for_us, values=values, seq=signal.seq)
+            _fire_in_time(life, now.since_us + rule.for_us)
     elif now.ending_us is not None:
-        life.instance = replace(now, ending_us=None, level=TRUE, level_us=at_us, values=values)
+        life.instance = now.but(ending_us=None, level=TRUE, level_us=at_us, values=values)
 
 
 def _is_over(life: _Life, signal: Signal, values: Values) -> None:
@@ -248,9 +250,9 @@ def _is_over(life: _Life, signal: Signal, values: Values) -> None:
         if not rule.keep_us:
             life.resolve(at_us, values=values, seq=signal.seq)
         elif now.ending_us is None:
-            life.instance = replace(now, ending_us=at_us, level=FALSE, level_us=at_us, values=values)
+            life.instance = now.but(ending_us=at_us, level=FALSE, level_us=at_us, values=values)
         elif at_us >= now.ending_us + rule.keep_us:
-            life.resolve(now.ending_us + rule.keep_us, values=values, seq=signal.seq)
+            _resolve_in_time(life, now.ending_us + rule.keep_us)
 
 
 def _on_due(life: _Life, signal: Signal, values: Values) -> None:
@@ -281,7 +283,7 @@ def _on_error(life: _Life, signal: Signal, values: Values) -> None:
     if now.phase is not Phase.ERROR:
         life.enter(Phase.ERROR, signal.at_us, values=values or life.last_values(), seq=signal.seq, reason=signal.reason)
     elif now.reason != signal.reason:
-        life.instance = replace(now, reason=signal.reason)
+        life.instance = now.but(reason=signal.reason)
 
 
 def _on_late(life: _Life, signal: Signal, values: Values) -> None:

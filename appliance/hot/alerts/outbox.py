@@ -1,7 +1,7 @@
 """The outbox: messages between the commit that made them and the channel that got them. Statements within the writer's transaction.
 
 A message that is read to be handed over may get more items meanwhile. Whoever has handed it over says up to which item it was
-read; what came later goes on in a new message that takes the turn of the old one: nothing is lost or overtaken, and nobody is locked out.
+read; what came later stays in it and goes next, so that nothing is lost or overtaken, and nobody has to be locked out.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ DEAD_KEPT: Final = 10_000
 """Dead letters; the oldest go first."""
 ERROR_CHARS_MAX: Final = 500
 TITLE_CHARS_MAX: Final = 200
-_MESSAGE: Final = "id, turn, channel, group_name, due_us, created_us, attempts"
+_MESSAGE: Final = "id, channel, group_name, due_us, created_us, attempts"
 _FIRST: Final = (
     "m.state = 'waiting' AND m.channel = ? AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.state = 'waiting' AND o.channel = m.channel"
-    " AND o.group_name = m.group_name AND (o.turn, o.id) < (m.turn, m.id))"
+    " AND o.group_name = m.group_name AND o.id < m.id)"
 )
 """The message of each group of a channel whose turn it is."""
 _LOOKS_BACK: Final = (Tells.RESOLVED, Tells.REPEAT)
@@ -43,15 +43,15 @@ def put(connection: sqlite3.Connection, parcels: Sequence[Parcel], *, now_us: in
 
 
 def load_waiting_messages(reads: Reads) -> list[Message]:
-    """Messages that were not handed over, in the order of their turns."""
+    """Messages that were not handed over, in the order of their ids."""
     if not has_tables(reads):
         return []
-    rows = list(reads.execute(f"SELECT {_MESSAGE} FROM outbox WHERE state = 'waiting' ORDER BY turn, id"))
+    rows = list(reads.execute(f"SELECT {_MESSAGE} FROM outbox WHERE state = 'waiting' ORDER BY id"))
     return [_message(reads, row) for row in rows]
 
 
 def load_due_messages(reads: Reads, channel: str, *, now_us: int, limit: int = 100) -> list[Message]:
-    """What a channel is to hand over now, in the order of their turns: of each group the oldest alone, so that a group stays in order.
+    """What a channel is to hand over now, in the order of their ids: of each group the oldest alone, so that a group stays in order.
 
     A message that was made later than ``now_us`` is due too: the wall clock was set back, and nobody waits for it to come again.
     """
@@ -59,7 +59,7 @@ def load_due_messages(reads: Reads, channel: str, *, now_us: int, limit: int = 1
         return []
     rows = list(
         reads.execute(
-            f"SELECT {_MESSAGE} FROM outbox m WHERE {_FIRST} AND (due_us <= ? OR created_us > ?) ORDER BY turn, id LIMIT ?",
+            f"SELECT {_MESSAGE} FROM outbox m WHERE {_FIRST} AND (due_us <= ? OR created_us > ?) ORDER BY id LIMIT ?",
             (channel, now_us, now_us, limit),
         )
     )
@@ -81,12 +81,12 @@ def load_message(reads: Reads, message_id: int) -> Message | None:
 
 
 def sent(connection: sqlite3.Connection, message: Message, *, now_us: int) -> int | None:
-    """It was handed over as it was read. Returns the new message with what has joined it since, None when nothing has."""
+    """It was handed over as it was read. Returns its id when something has joined it since, which waits to go next; else None."""
     return _settle(connection, message, "sent", "", now_us, younger_than_us=None)
 
 
 def dead(connection: sqlite3.Connection, message: Message, *, reason: str, now_us: int, age_max_us: int | None = None) -> int | None:
-    """It will not be tried again. Items that joined it later than it was read, or less than ``age_max_us`` ago, go on in a new one."""
+    """It will not be tried again. What joined it after it was read, or less than ``age_max_us`` ago, waits to go next; as ``sent``."""
     younger_than_us = None if age_max_us is None else now_us - age_max_us
     return _settle(connection, message, "dead", reason, now_us, younger_than_us=younger_than_us)
 
@@ -113,7 +113,7 @@ def revive(connection: sqlite3.Connection, message_id: int, *, now_us: int) -> b
 def _open(connection: sqlite3.Connection, group: tuple[str, str], parcels: Sequence[Parcel]) -> list[Open]:
     """What waits of a group, with those fires of it that matter to the parcels."""
     rows = connection.execute(
-        "SELECT id, due_us, attempts FROM outbox WHERE state = 'waiting' AND channel = ? AND group_name = ? ORDER BY turn, id", group
+        "SELECT id, due_us, attempts FROM outbox WHERE state = 'waiting' AND channel = ? AND group_name = ? ORDER BY id", group
     ).fetchall()
     if not rows:
         return []
@@ -142,45 +142,59 @@ def _store(connection: sqlite3.Connection, placement: Placement, now_us: int) ->
     return message_id
 
 
-def _new(
-    connection: sqlite3.Connection, channel: str, group: str, title: str, due_us: int, now_us: int, *, instead_of: int | None = None
-) -> int:
-    """A message that waits; its turn is that of another one, or after all there are."""
+def _new(connection: sqlite3.Connection, channel: str, group: str, title: str, due_us: int, now_us: int) -> int:
     cursor = connection.execute(
         "INSERT INTO outbox (channel, group_name, title, created_us, due_us) VALUES (?, ?, ?, ?, ?)",
         (channel, group, title, now_us, due_us),
     )
-    new_id = cursor.lastrowid
-    assert new_id is not None
-    if instead_of is None:
-        connection.execute("UPDATE outbox SET turn = id WHERE id = ?", (new_id,))
-    else:
-        connection.execute("UPDATE outbox SET turn = (SELECT turn FROM outbox WHERE id = ?) WHERE id = ?", (instead_of, new_id))
-    return new_id
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
 
 
 def _settle(
     connection: sqlite3.Connection, message: Message, state: str, error: str, now_us: int, *, younger_than_us: int | None
 ) -> int | None:
-    """Closes a message that waits; those of its items that are not settled with it go into a new one, in their order."""
+    """Closes a message that waits. Where some of its items are not settled with it, those that are go into a row of their own."""
     assert message.id is not None, "only what is stored can be handed over"
-    cursor = connection.execute(
-        "UPDATE outbox SET state = ?, sent_us = ?, error = ?, attempts = attempts + 1 WHERE id = ? AND state = 'waiting'",
-        (state, now_us, _text(error)[:ERROR_CHARS_MAX], message.id),
-    )
-    if not cursor.rowcount:
+    if not connection.execute("SELECT 1 FROM outbox WHERE id = ? AND state = 'waiting'", (message.id,)).fetchone():
         return None
+    young_us = 2**63 - 1 if younger_than_us is None else younger_than_us
     left = connection.execute(
-        f"SELECT id, {ITEM_COLUMNS} FROM outbox_item WHERE message_id = ? AND (id > ? OR added_us > ?) ORDER BY id",
-        (message.id, message.last_item, 2**63 - 1 if younger_than_us is None else younger_than_us),
-    ).fetchall()
-    next_id = None
-    if left:
-        title = _title(item_of(left[0][1:]).summary)
-        next_id = _new(connection, message.channel, message.group, title, now_us, now_us, instead_of=message.id)
-        connection.executemany("UPDATE outbox_item SET message_id = ? WHERE id = ?", [(next_id, row[0]) for row in left])
+        f"SELECT added_us, {ITEM_COLUMNS} FROM outbox_item WHERE message_id = ? AND (id > ? OR added_us > ?) ORDER BY id LIMIT 1",
+        (message.id, message.last_item, young_us),
+    ).fetchone()
+    closed = message.id if left is None else _parted(connection, message, young_us)
+    if closed is not None:
+        connection.execute(
+            "UPDATE outbox SET state = ?, sent_us = ?, error = ?, attempts = attempts + 1 WHERE id = ?",
+            (state, now_us, _text(error)[:ERROR_CHARS_MAX], closed),
+        )
     _trim(connection, state, SENT_KEPT if state == "sent" else DEAD_KEPT)
-    return next_id
+    if left is None:
+        return None
+    added_us, *item = left
+    connection.execute(
+        "UPDATE outbox SET title = ?, created_us = ?, due_us = ?, attempts = 0, error = '' WHERE id = ?",
+        (_title(item_of(tuple(item)).summary), added_us, now_us, message.id),
+    )
+    return message.id
+
+
+def _parted(connection: sqlite3.Connection, message: Message, young_us: int) -> int | None:
+    """A row of its own for what a message was read with, but for what is younger than ``young_us``; None when that is all of it."""
+    settled = (message.id, message.last_item, young_us)
+    if not connection.execute("SELECT 1 FROM outbox_item WHERE message_id = ? AND id <= ? AND added_us <= ?", settled).fetchone():
+        return None
+    cursor = connection.execute(
+        "INSERT INTO outbox (channel, group_name, title, created_us, due_us, attempts)"
+        " SELECT channel, group_name, title, created_us, due_us, attempts FROM outbox WHERE id = ?",
+        (message.id,),
+    )
+    assert cursor.lastrowid is not None
+    connection.execute(
+        "UPDATE outbox_item SET message_id = ? WHERE message_id = ? AND id <= ? AND added_us <= ?", (cursor.lastrowid, *settled)
+    )
+    return cursor.lastrowid
 
 
 def _trim(connection: sqlite3.Connection, state: str, kept: int) -> None:
@@ -193,7 +207,7 @@ def _trim(connection: sqlite3.Connection, state: str, kept: int) -> None:
 
 
 def _message(reads: Reads, row: tuple[Any, ...]) -> Message:
-    message_id, turn, channel, group, due_us, created_us, attempts = row
+    message_id, channel, group, due_us, created_us, attempts = row
     items: list[Item] = []
     listed: set[Ident] = set()
     others = last_item = 0
@@ -216,7 +230,6 @@ def _message(reads: Reads, row: tuple[Any, ...]) -> Message:
         created_us=created_us,
         attempts=attempts,
         last_item=last_item,
-        turn=turn,
     )
 
 

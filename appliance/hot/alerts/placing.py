@@ -46,7 +46,7 @@ def fire_of(item: Item) -> Fire:
 
 
 def place(parcels: Sequence[Parcel], waiting: Mapping[tuple[str, str], Sequence[Open]]) -> list[Placement]:
-    """Where each parcel goes. ``waiting`` is by channel and group, each in the order of their turns.
+    """Where each parcel goes. ``waiting`` is by channel and group, each in the order of their ids.
 
     The end of a fire joins the message that tells of the fire and is still there; a repeat of a fire that still waits to be told is
     left out. Everything else joins the newest message of its group unless that has failed before; a message is due when its most

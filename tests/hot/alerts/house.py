@@ -103,7 +103,7 @@ class House:
         """What could be handed over now, whatever the channel; of each group the oldest."""
         channels = dict.fromkeys(message.channel for message in self.waiting())
         found = [m for c in channels for m in outbox.load_due_messages(self.store.connection, c, now_us=at(now))]
-        return sorted(found, key=lambda message: (message.turn, message.id))
+        return sorted(found, key=lambda message: message.id or 0)
 
     def deliver(self, now: float) -> list[str]:
         """Hands over all that is due and says what everybody has got: ``ops: firing hot d1``."""

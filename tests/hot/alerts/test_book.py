@@ -58,14 +58,14 @@ def test_timers_run_when_event_time_gets_there(house: Houses) -> None:
     h.see(1, up(1), up(3, key=("d2",)))
     assert second_of(h.book.next_due(CLOCK)) == 11
     assert said(h.see(11, reached=10.9).transitions) == []
-    assert said(h.see(11, reached=11).transitions) == ["11 pending>firing"]
+    assert said(h.see(11, reached=11).transitions) == ["11 pending>firing #1"]
     assert second_of(h.book.next_due(CLOCK)) == 13
-    assert said(h.see(50, reached=50).transitions) == ["13 pending>firing"]
+    assert said(h.see(50, reached=50).transitions) == ["13 pending>firing #3"]
     assert h.book.next_due(CLOCK) is None
 
 
 def test_a_timer_of_what_has_changed_in_the_same_round_runs_too(house: Houses) -> None:
-    assert said(house(FOR).see(20, up(1), reached=20).transitions) == ["1 ok>pending #1", "11 pending>firing"]
+    assert said(house(FOR).see(20, up(1), reached=20).transitions) == ["1 ok>pending #1", "11 pending>firing #1"]
 
 
 def test_timers_follow_their_own_clock(house: Houses) -> None:
@@ -104,7 +104,7 @@ def test_what_was_due_is_still_due_when_its_plan_was_dropped(house: Houses) -> N
     for _ in range(2):
         draft = Draft(h.book, now_us=at(20))
         draft.advance(CLOCK, at(20))
-        assert said(draft.finish().transitions) == ["11 pending>firing"]
+        assert said(draft.finish().transitions) == ["11 pending>firing #1"]
     h.see(20, reached=20)
     h.deliver(20)
     for _ in range(2):

@@ -44,19 +44,19 @@ LIVES: dict[str, tuple[RuleFacts, list[Event], list[str]]] = {
     "what goes on holding is no news": (PLAIN, [up(1), up(2), still(3), unsure(4), 100], ["1 ok>firing #1"]),
     "what goes on being well is no news": (PLAIN, [down(1), unsure(2), still(3), down(4), 100], []),
     # for
-    "pending fires when event time gets to its end": (FOR, [up(1), 10.9, 11], ["1 ok>pending #1", "11 pending>firing"]),
-    "pending fires by a point of its own": (FOR, [up(1), still(12, reached=10)], ["1 ok>pending #1", "11 pending>firing #12"]),
+    "pending fires when event time gets to its end": (FOR, [up(1), 10.9, 11], ["1 ok>pending #1", "11 pending>firing #1"]),
+    "pending fires by a point of its own": (FOR, [up(1), still(12, reached=10)], ["1 ok>pending #1", "11 pending>firing #1"]),
     "a point before the end fires nothing": (FOR, [up(1), still(10.5)], ["1 ok>pending #1"]),
     "a point after event time has got there changes nothing": (
         FOR,
         [up(1), still(12, reached=11)],
-        ["1 ok>pending #1", "11 pending>firing"],
+        ["1 ok>pending #1", "11 pending>firing #1"],
     ),
     "pending that ends was nothing": (FOR, [up(1), down(5), 100], ["1 ok>pending #1", "5 pending>ok #5"]),
     "pending that ends too late for event time": (
         FOR,
         [up(1), down(12, reached=11)],
-        ["1 ok>pending #1", "11 pending>firing", "12 firing>ok #12"],
+        ["1 ok>pending #1", "11 pending>firing #1", "12 firing>ok #12"],
     ),
     "pending that ends before event time has got there": (
         FOR,
@@ -66,15 +66,15 @@ LIVES: dict[str, tuple[RuleFacts, list[Event], list[str]]] = {
     "pending counts from the newest beginning": (
         FOR,
         [up(1), down(5), up(8), 11, 17.9, 18],
-        ["1 ok>pending #1", "5 pending>ok #5", "8 ok>pending #8", "18 pending>firing"],
+        ["1 ok>pending #1", "5 pending>ok #5", "8 ok>pending #8", "18 pending>firing #8"],
     ),
     "pending does not fire while it is unknown": (FOR, [up(1), unsure(5), 100], ["1 ok>pending #1"]),
     "pending that was unknown meanwhile fires when it is known again": (
         FOR,
         [up(1), unsure(5), up(20)],
-        ["1 ok>pending #1", "11 pending>firing #20"],
+        ["1 ok>pending #1", "11 pending>firing #1"],
     ),
-    "pending that was unknown meanwhile goes on": (FOR, [up(1), unsure(5), up(7), 11], ["1 ok>pending #1", "11 pending>firing"]),
+    "pending that was unknown meanwhile goes on": (FOR, [up(1), unsure(5), up(7), 11], ["1 ok>pending #1", "11 pending>firing #1"]),
     # keep
     "keep holds the fire": (KEEP, [up(1), down(5), 14.9, 15], ["1 ok>firing #1", "15 firing>ok"]),
     "keep that is broken by the condition starts anew": (
@@ -82,13 +82,13 @@ LIVES: dict[str, tuple[RuleFacts, list[Event], list[str]]] = {
         [up(1), down(5), up(9), 100, down(101), 111],
         ["1 ok>firing #1", "111 firing>ok"],
     ),
-    "keep ends by a point of its own": (KEEP, [up(1), down(5), still(16, reached=14)], ["1 ok>firing #1", "15 firing>ok #16"]),
+    "keep ends by a point of its own": (KEEP, [up(1), down(5), still(16, reached=14)], ["1 ok>firing #1", "15 firing>ok"]),
     "keep ends although it is unknown": (KEEP, [up(1), down(5), unsure(8), 15], ["1 ok>firing #1", "15 firing>ok"]),
     "the condition after keep is a new fire": (KEEP, [up(1), down(5), up(16)], ["1 ok>firing #1", "15 firing>ok", "16 ok>firing #16"]),
     "for and keep": (
         BOTH,
         [up(1), 50, down(60), up(65), down(80), 90],
-        ["1 ok>pending #1", "11 pending>firing", "90 firing>ok"],
+        ["1 ok>pending #1", "11 pending>firing #1", "90 firing>ok"],
     ),
     # nodata
     "missing data resolves nothing": (PLAIN, [up(1), gap(301), 10_000], ["1 ok>firing #1", "301 firing>nodata"]),
@@ -117,7 +117,7 @@ LIVES: dict[str, tuple[RuleFacts, list[Event], list[str]]] = {
     "pending counts anew after a gap": (
         FOR,
         [up(1), gap(5), back(20), up(20), 29.9, 30],
-        ["1 ok>pending #1", "5 pending>nodata", "20 nodata>pending #20", "30 pending>firing"],
+        ["1 ok>pending #1", "5 pending>nodata", "20 nodata>pending #20", "30 pending>firing #20"],
     ),
     "pending waits for a level after a gap": (
         FOR,
@@ -127,7 +127,7 @@ LIVES: dict[str, tuple[RuleFacts, list[Event], list[str]]] = {
     "a point of its own says that pending holds": (
         FOR,
         [up(1), gap(5), back(20), still(31)],
-        ["1 ok>pending #1", "5 pending>nodata", "20 nodata>pending #20", "30 pending>firing #31"],
+        ["1 ok>pending #1", "5 pending>nodata", "20 nodata>pending #20", "30 pending>firing #20"],
     ),
     "a second gap is none": (PLAIN, [gap(300), gap(301)], ["300 ok>nodata"]),
     "keep counts anew after a gap": (
@@ -135,7 +135,7 @@ LIVES: dict[str, tuple[RuleFacts, list[Event], list[str]]] = {
         [up(1), down(5), gap(10), 100, back(101), 111],
         ["1 ok>firing #1", "10 firing>nodata", "101 nodata>firing #101", "111 firing>ok"],
     ),
-    "for runs out before the gap": (FOR, [up(1), gap(11)], ["1 ok>pending #1", "11 pending>firing", "11 firing>nodata"]),
+    "for runs out before the gap": (FOR, [up(1), gap(11)], ["1 ok>pending #1", "11 pending>firing #1", "11 firing>nodata"]),
     # errors
     "an error resolves nothing": (PLAIN, [up(1), broken(5), 100], ["1 ok>firing #1", "5 firing>error #5"]),
     "an error that goes on is no news": (PLAIN, [up(1), broken(5), broken(6)], ["1 ok>firing #1", "5 firing>error #5"]),
@@ -168,7 +168,7 @@ LIVES: dict[str, tuple[RuleFacts, list[Event], list[str]]] = {
     "pending counts anew after an error": (
         FOR,
         [up(1), broken(5), up(8), 11, 18],
-        ["1 ok>pending #1", "5 pending>error #5", "8 error>pending #8", "18 pending>firing"],
+        ["1 ok>pending #1", "5 pending>error #5", "8 error>pending #8", "18 pending>firing #8"],
     ),
     # absence
     "silence fires": (ABSENT, [gap(60)], ["60 ok>firing"]),
@@ -181,7 +181,7 @@ LIVES: dict[str, tuple[RuleFacts, list[Event], list[str]]] = {
     "late is told apart": (PLAIN, [late(5)], ["late 5 ok>ok #5"]),
     "late where it was firing is no news": (PLAIN, [up(1), late(5)], ["1 ok>firing #1"]),
     "late before it was firing is": (PLAIN, [up(9), late(5)], ["9 ok>firing #9", "late 5 firing>firing #5"]),
-    "late does not end pending": (FOR, [up(9), late(5), 19], ["9 ok>pending #9", "late 5 pending>pending #5", "19 pending>firing"]),
+    "late does not end pending": (FOR, [up(9), late(5), 19], ["9 ok>pending #9", "late 5 pending>pending #5", "19 pending>firing #9"]),
     "late without data": (PLAIN, [gap(300), late(5)], ["300 ok>nodata", "late 5 nodata>nodata #5"]),
 }
 
@@ -251,9 +251,12 @@ def test_values_that_json_does_not_have_are_null() -> None:
     assert now.values == fired.values == {"a": None, "b": None, "c": 1.5, "d": "x", "e": None}
 
 
-def test_a_fire_by_time_alone_keeps_the_record_that_began_it() -> None:
-    now, (_, fired) = live(FOR, up(1, values={"t": 81}), 11)
-    assert (fired.seq, fired.values, now.seq) == (None, {"t": 81}, 1)
+@pytest.mark.parametrize(
+    "event", [11, still(12, reached=10, values={"t": 99}), still(12, reached=11, values={"t": 99}), up(12, reached=10)]
+)
+def test_what_made_it_pending_caused_the_fire_whoever_notices_that_it_is_due(event: Event) -> None:
+    now, (_, fired) = live(FOR, up(1, values={"t": 81}), event)
+    assert (fired.seq, fired.values, second_of(fired.at_us), now.seq) == (1, {"t": 81}, 11, 1)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +279,7 @@ def test_the_next_timer(facts: RuleFacts, events: list[Event], expected: float |
 
 def test_a_rule_with_a_shorter_for_fires_what_has_been_pending_for_long() -> None:
     now, _ = live(FOR, up(1), 5)
-    assert said(live(rule(for_s=2), 5, instance=now)[1]) == ["3 pending>firing"]
+    assert said(live(rule(for_s=2), 5, instance=now)[1]) == ["3 pending>firing #1"]
 
 
 def test_an_error_with_another_reason_is_shown_and_no_transition() -> None:
@@ -321,7 +324,7 @@ def test_pending_and_keep_are_counted_as_well_while_flapping() -> None:
     events: list[Event] = [e for t in range(1, 41, 4) for e in (up(t), down(t + 2))]
     now, found = live(facts, *events)
     assert [t.kind for t in found].count(Kind.FLAPPING) == 1
-    assert said(found)[-1] == "flapping 9.5 pending>firing"
+    assert said(found)[-1] == "flapping 9.5 pending>firing #9"
     assert now.flapping
 
 

@@ -33,15 +33,16 @@ def states(h: House) -> list[tuple[int, str, int, str]]:
     return [(row[0], row[3], row[9], row[10]) for row in sorted(looks.outbox(h.store.connection))]
 
 
-def test_what_joins_while_a_message_is_on_its_way_goes_on_in_a_new_one(house: Houses) -> None:
+def test_what_joins_while_a_message_is_on_its_way_goes_next(house: Houses) -> None:
     h = house(OPS)
     h.see(1, up(1))
     on_its_way = read(h)
     h.see(2, down(2), up(2, key=("d2",)))
     assert spoken(read(h)) == "ops: firing hot d1, resolved hot d1, firing hot d2"
-    new = settle(h, on_its_way, 3)
+    assert settle(h, on_its_way, 3) == on_its_way.id
     left = read(h)
-    assert (left.id, left.due_us, left.created_us, spoken(left)) == (new, at(3), at(3), "ops: resolved hot d1, firing hot d2")
+    assert (left.due_us, left.created_us, left.attempts, spoken(left)) == (at(3), at(2), 0, "ops: resolved hot d1, firing hot d2")
+    assert states(h) == [(1, "waiting", 0, ""), (2, "sent", 1, "")]
     assert settle(h, left, 4) is None
     assert h.waiting() == []
 
@@ -112,7 +113,8 @@ def test_what_joined_a_message_lately_does_not_die_with_it(house: Houses) -> Non
     message = read(h)
     with h.store.transaction():
         outbox.dead(h.store.connection, message, reason="too old", now_us=at(120), age_max_us=60_000_000)
-    assert (spoken(read(h)), states(h)[0][1]) == ("ops: firing hot d2", "dead")
+    assert (spoken(read(h)), read(h).created_us) == ("ops: firing hot d2", at(100))
+    assert [row[1] for row in states(h)] == ["waiting", "dead"]
 
 
 def test_one_message_is_read_while_it_waits(house: Houses) -> None:
@@ -143,12 +145,21 @@ def test_a_store_knows_which_messages_have_grown(house: Houses) -> None:
     assert h.written.messages == (1, 2)
 
 
-def test_what_goes_on_in_a_new_message_is_not_overtaken(house: Houses) -> None:
+def test_what_goes_next_is_not_overtaken(house: Houses) -> None:
     h = house(OPS)
     h.see(1, up(1))
     fail(h, read(h), 5)
     (on_its_way,) = h.due(5)
     h.see(6, down(6), up(7))
     settle(h, on_its_way, 8)
-    assert [m.id for m in h.due(9)] == [3]
+    assert [m.id for m in h.waiting()] == [1, 2]
     assert h.deliver(9) == ["ops: resolved hot d1", "ops: firing hot d1"]
+
+
+def test_a_message_of_which_all_is_young_lives_on(house: Houses) -> None:
+    h = house(OPS)
+    h.see(1, up(1))
+    fail(h, read(h), 2)
+    with h.store.transaction():
+        assert outbox.dead(h.store.connection, read(h), reason="too old", now_us=at(3), age_max_us=60_000_000) == 1
+    assert [(row[1], row[2]) for row in states(h)] == [("waiting", 0)]
