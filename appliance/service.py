@@ -22,6 +22,7 @@ import msgspec
 
 from appliance import __version__
 from appliance.alerting.alerting import Alerting, check_alerts
+from appliance.alerting.asked import Asked
 from appliance.box import Box, no_step
 from appliance.clock import Clock, SystemClock
 from appliance.cold.lake import Damage
@@ -33,10 +34,10 @@ from appliance.reconcile.start import check_lake, put_aside
 from appliance.roll.keeper import Keeper
 from appliance.serving import panels
 from appliance.serving.board import Board
+from appliance.serving.history import History
 from appliance.serving.http.app import App
 from appliance.serving.http.context import HttpContext
 from appliance.serving.http.server import HttpServer
-from appliance.serving.history import History
 from appliance.serving.http.sockets import bind_tcp, bind_unix, inherited_sockets, is_for
 from appliance.serving.letters import replay_letters
 from appliance.serving.push import Hub
@@ -84,6 +85,7 @@ class Service:
         self._problems: list[Problem] = []
         self._notifier = Notifier(os.environ)
         self._alerting: Alerting | None = None
+        self._asked: Asked | None = None
         self._inherited: list[socket.socket] = []
         self.ready = asyncio.Event()
 
@@ -146,9 +148,13 @@ class Service:
             queries_running=lambda: len(queries.running()),
             state=lambda: self._state,
         )
+        await asyncio.to_thread(alerting.start)
+        asked = self._asked = Asked(
+            queries=queries, processor=alerting.processor, baselines=alerting.baselines, clock=self._clock, save=alerting.save_baseline
+        )
+        asked.configure(alerting.rulebook)
         app.open(self._context(box, queries, taker, board, pool, alerting, hub))
         keeper.start()
-        await asyncio.to_thread(alerting.start)
         for source in sources:
             await _called(source.start)
         self._state = "running"
@@ -162,7 +168,7 @@ class Service:
         for source in sources:
             await _called(source.stop)
         await server.stop(grace_s=GRACE_S)
-        hub.close()
+        asked.close()
         await _called(alerting.stop)
         await _called(keeper.stop)
         await queries.close()
@@ -297,6 +303,8 @@ class Service:
         said = []
         if self._alerting is not None and any(getattr(found, n) != getattr(self.config, n) for n in RELOADED):
             self._alerting.reload(self._alerting.check(found)).result(RELOAD_S)
+            if self._loop is not None and self._asked is not None:
+                self._loop.call_soon_threadsafe(self._asked.configure, self._alerting.rulebook)
             said.append("rules and channels are in force")
             self.config = msgspec.structs.replace(self.config, **{n: getattr(found, n) for n in RELOADED})
         later = [name for name in AT_START if getattr(found, name) != getattr(self.config, name)]

@@ -29,8 +29,9 @@ from appliance.hot.alerts.tables import Written, durable
 from appliance.hot.alerts.values import Message
 from appliance.hot.reader import HotReader
 from appliance.hot.state import StreamState
-from appliance.hot.stream.baselines import Baselines
-from appliance.hot.stream.processor import Done, Processor
+from appliance.hot.stream.baselines import Baseline, Baselines, Name, load_baselines, save_baseline
+from appliance.hot.stream.processor import Done, Processor, SessionBody
+from appliance.hot.stream.session_store import load_bodies, save_bodies
 from appliance.notify.channel import Channel
 from appliance.notify.channel_of import channel_of
 from appliance.notify.outbox import Outbox
@@ -78,8 +79,19 @@ class Alerting:
         self._delivery.outbox = self.outbox
         self._failed_us: int | None = None
         book, places, self._waiting = _load(reader, now_us=clock.now_us())
+        with reader() as db:
+            bodies = load_bodies(db)
+            self.baselines.tables = load_baselines(db)
         self.processor = Processor(
-            book=book, places=places, clock=clock, state=lambda: box.state, write=self._write, on_done=self._on_done, step=step
+            book=book,
+            places=places,
+            clock=clock,
+            state=lambda: box.state,
+            write=self._write,
+            submit=box.door.put,
+            bodies=bodies,
+            on_done=self._on_done,
+            step=step,
         )
         self.desk = Desk(
             processor=self.processor,
@@ -130,11 +142,21 @@ class Alerting:
             ),
         )
 
-    def _write(self, plan: Plan) -> Future[Stored]:
+    def save_baseline(self, name: Name, baseline: Baseline) -> Future[None]:
+        """Stores a baseline, so that a start has it at once and a rehearsal compares with the same."""
+
+        def run(committer: Committer) -> None:
+            with committer.store.transaction():
+                save_baseline(committer.store.connection, name, baseline)
+
+        return self._box.writer.call(run)
+
+    def _write(self, plan: Plan, bodies: Sequence[SessionBody]) -> Future[Stored]:
         def run(committer: Committer) -> Stored:
             db = committer.store.connection
             with durable(db), committer.store.transaction():
                 written = tables.write(db, plan, history_max=self.rulebook.config.alerts.history_max)
+                save_bodies(db, bodies)
                 self._step("alerts.written")
             messages = tuple(m for i in written.messages if (m := stored.load_message(db, i)) is not None)
             return Stored(written, messages)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
@@ -32,6 +33,7 @@ from appliance.observe.alerts import (
 )
 from appliance.observe.latency import LatencyWindow
 
+log = logging.getLogger(__name__)
 ROWS_MAX: Final = 1_000
 OUTBOX_ROWS: Final = 200
 ANSWER_S: Final = 30.0
@@ -120,8 +122,10 @@ class Desk:
         return _silence(made, self._clock.now_us())
 
     def unsilence(self, silence_id: int, *, author: str) -> SilenceRow:
-        """Ends a silence now; ``author`` is who did it."""
-        return _silence(self._done(lambda draft: draft.unsilence(silence_id)), self._clock.now_us())
+        """Ends a silence now; ``author`` is who did it, for the log."""
+        ended = _silence(self._done(lambda draft: draft.unsilence(silence_id)), self._clock.now_us())
+        log.info("silence %d was ended by %s", silence_id, author)
+        return ended
 
     def test(self, channel: str) -> str:
         """Sends a test message for real."""

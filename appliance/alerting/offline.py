@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import msgspec
@@ -13,10 +14,13 @@ from appliance.clock import Clock
 from appliance.config import Config
 from appliance.errors import UsageRefused
 from appliance.hot.reader import HotReader
+from appliance.hot.state import StreamState
 from appliance.hot.stream.baselines import Baselines, load_baselines
+from appliance.hot.stream.expression import columns
+from appliance.hot.stream.rules import ParsedRule
 from appliance.hot.stream.values import Rows
 from appliance.manifest import Segment
-from appliance.records import TimeRange
+from appliance.records import TimeRange, fold
 from appliance.serving.folder import open_folder
 from appliance.serving.history import History
 
@@ -51,15 +55,35 @@ def rehearse_folder(
         return rehearse(
             parsed,
             stream.schema,
-            history.rows(stream.name, span=span),
+            _ahead(history.rows(stream.name, span=span, columns=_needed(parsed, stream))),
             lateness_s=config.stream(stream.name).lateness_s,
             keys_max=config.alerts.keys_max,
-            identity=identity_tags(stream),
+            identity=identity_tags(stream) if stream.dirty else None,
             baselines=Baselines(dict(load_baselines(reader))),
             past=past,
             now_us=clock.now_us(),
             on_progress=on_progress,
         )
+
+
+def _needed(rule: ParsedRule, stream: StreamState) -> set[str]:
+    """The columns that a rule looks at, and the tags, by which records are the same one."""
+    folded = {c.name for e in (rule.when, rule.clear) if e is not None for c in columns(e)} | {fold(c) for c in rule.options.by or ()}
+    tags = set(stream.schema.tags) if _all_tags(rule, stream) else set()
+    return tags | {c.name for c in stream.schema.columns if fold(c.name) in folded}
+
+
+def _all_tags(rule: ParsedRule, stream: StreamState) -> bool:
+    return rule.options.by is None or bool(stream.dirty)
+
+
+def _ahead(parts: Iterator[Rows]) -> Iterator[Rows]:
+    """Reads the next part while this one is looked at."""
+    with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
+        following = pool.submit(next, parts, None)
+        while (rows := following.result()) is not None:
+            following = pool.submit(next, parts, None)
+            yield rows
 
 
 def transitions_json(found: Rehearsal) -> str:

@@ -17,6 +17,7 @@ from appliance.hot.stream.baselines import Baselines
 from appliance.hot.stream.followed import Followed, PastRows
 from appliance.hot.stream.plan import PlanOptions, make_plan
 from appliance.hot.stream.rules import ParsedRule, RuleRefused, key_columns, parse_rule
+from appliance.hot.stream.session_watch import ParsedSession, parse_session
 from appliance.hot.stream.values import I64, Rows
 from appliance.records import TAG_TYPE, Schema, TimeRange, fold
 
@@ -44,6 +45,8 @@ class Rulebook:
     """None where nothing is evaluated: a config that is only checked."""
     streams: Mapping[str, tuple[ParsedRule, ...]] = field(default_factory=dict)
     """By folded name: the rules about one stream."""
+    sessions: Mapping[str, tuple[ParsedSession, ...]] = field(default_factory=dict)
+    """Likewise the sessions."""
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -68,12 +71,12 @@ class Rulebook:
 
     def shape(self, state: State) -> tuple[object, ...]:
         """What ``facts`` and plans depend on: it changes when they have to be made anew."""
-        return tuple((key, state.streams[key].schema.version) for key in self.streams if key in state.streams)
+        return tuple((key, state.streams[key].schema.version) for key in {**self.streams, **self.sessions} if key in state.streams)
 
     def follow(self, stream: StreamState) -> Followed | None:
         """How a stream is evaluated; None when no rule is about it."""
-        rules = self.streams.get(fold(stream.name), ())
-        if not rules or self.surroundings is None:
+        rules, sessions = self.streams.get(fold(stream.name), ()), self.sessions.get(fold(stream.name), ())
+        if not (rules or sessions) or self.surroundings is None:
             return None
         around = self.surroundings
         lateness_us = round(self.config.stream(stream.name).lateness_s * US_PER_S)
@@ -84,7 +87,7 @@ class Rulebook:
 
         options = PlanOptions(lateness_us, self.config.alerts.keys_max, identity, around.baselines, past)
         return Followed(
-            plan=make_plan(stream.schema, rules, options),
+            plan=make_plan(stream.schema, rules, options, sessions),
             name=fold(stream.name),
             stream_id=stream.id,
             past=around.past,
@@ -97,10 +100,12 @@ def make_rulebook(config: Config, surroundings: Surroundings | None = None) -> R
     """All rules of a config. Raises ``ConfigRefused`` with file, line, rule and the column of the first mistake."""
     parsed: dict[str, ParsedRule] = {}
     streams: dict[str, list[ParsedRule]] = {}
+    sessions: dict[str, list[ParsedSession]] = {}
     for name, options in config.workloads.items():
-        if not isinstance(options, AlertOptions):
-            continue
         try:
+            if not isinstance(options, AlertOptions):
+                sessions.setdefault(fold(options.stream), []).append(parse_session(name, options))
+                continue
             rule = parsed[name] = parse_rule(name, options)
         except RuleRefused as e:
             key = str(e).split(" ", 1)[0]
@@ -108,7 +113,8 @@ def make_rulebook(config: Config, surroundings: Surroundings | None = None) -> R
             raise ConfigRefused(str(e), file=origin if origin != "default" else str(config.file or "config"), key=key) from None
         if options.stream is not None and options.join is None:
             streams.setdefault(fold(options.stream), []).append(rule)
-    return Rulebook(config, parsed, surroundings, {key: tuple(rules) for key, rules in streams.items()})
+    by_stream = {key: tuple(rules) for key, rules in streams.items()}
+    return Rulebook(config, parsed, surroundings, by_stream, {key: tuple(of) for key, of in sessions.items()})
 
 
 def identity_tags(stream: StreamState) -> tuple[str, ...] | None:

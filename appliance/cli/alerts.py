@@ -29,6 +29,7 @@ SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     "silence": ("appliance.cli.alert_actions", "Tell nobody of alerts that match, for a time."),
     "unsilence": ("appliance.cli.alert_actions", "End a silence now."),
     "silences": ("appliance.cli.alerts", "Show the silences."),
+    "rehearse": ("appliance.cli.rehearse", "Run a rule over the records that are stored: what it would have done."),
     "test": ("appliance.cli.alert_actions", "Send a test message over a channel, for real."),
     "outbox": ("appliance.cli.alerts", "Show the messages on their way, the dead and the newest that were sent."),
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,8 +16,6 @@ from appliance.errors import UsageRefused
 from appliance.units import parse_duration, show_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from appliance.alerting.rehearsal import Rehearsal
 
 LINES_MAX: Final = 20
@@ -47,8 +45,9 @@ def rehearse(*, config: Config, rule: str, since: str | None, as_json: bool, eve
     from appliance.alerting.offline import rehearse_folder  # late: it loads Arrow
 
     start = time.perf_counter()
-    with _progress() as tell:
-        found = rehearse_folder(config, rule, since_us=_since_us(since), clock=SystemClock(), on_progress=tell)
+    found = rehearse_folder(config, rule, since_us=_since_us(since), clock=SystemClock(), on_progress=_tell)
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[K", nl=False, err=True)
     if as_json:
         from appliance.alerting.offline import transitions_json
 
@@ -105,17 +104,7 @@ def _print(found: Rehearsal, folder: Path, *, everything: bool) -> None:
         click.echo(f"{len(episodes) - len(shown)} more with --all", err=True)
 
 
-@contextmanager
-def _progress() -> Iterator[Callable[[int], None]]:
+def _tell(records: int) -> None:
     """Tells a person how far it is."""
-    stream = click.get_text_stream("stderr")
-    shown = stream.isatty()
-
-    def tell(records: int) -> None:
-        if shown:
-            stream.write(f"\r{records:,} records")
-            stream.flush()
-
-    yield tell
-    if shown:
-        stream.write("\r\x1b[K")
+    if sys.stderr.isatty():
+        click.echo(f"\r{records:,} records", nl=False, err=True)

@@ -13,6 +13,8 @@ import pyarrow as pa
 from appliance.hot.alerts import looks
 from appliance.hot.reader import HotReader
 from appliance.hot.state import State
+from appliance.hot.stream.session_store import closed_sessions, shown_sessions
+from appliance.hot.stream.sessions.live import session_table
 from appliance.serving.source import StateTable
 
 _ARROW: Final[Mapping[str, pa.DataType]] = {
@@ -23,6 +25,7 @@ _ARROW: Final[Mapping[str, pa.DataType]] = {
     "BOOLEAN": pa.bool_(),
 }
 Columns = tuple[tuple[str, str], ...]
+SESSIONS_MAX: Final = 1_000
 DEAD_LETTERS_MAX: Final = 100_000
 """The newest ones; more are not shown at once."""
 
@@ -67,6 +70,18 @@ DEAD_LETTERS: Final = (
     ("line", "BIGINT"),
     ("raw", "VARCHAR"),
     ("replayed", "TIMESTAMP"),
+)
+
+
+SESSIONS: Final = (
+    ("workload", "VARCHAR"),
+    ("key", "VARCHAR"),
+    ("start", "TIMESTAMP"),
+    ("end", "TIMESTAMP"),
+    ("duration_s", "DOUBLE"),
+    ("records", "BIGINT"),
+    ("is_open", "BOOLEAN"),
+    ("values", "VARCHAR"),
 )
 
 
@@ -119,10 +134,20 @@ def alert_table(columns: Columns, look: Callable[[HotReader], Sequence[Sequence[
     return StateTable(columns, lambda _state, reader: _table(columns, look(reader)))
 
 
+def sessions(state: State, reader: HotReader) -> pa.Table:
+    """Open sessions as they were stored last, and the newest ``SESSIONS_MAX`` of each workload that are over and still hot."""
+    rows = list(shown_sessions(reader))
+    for workload in sorted({str(row[0]) for row in reader.execute("SELECT DISTINCT workload FROM session_open")}):
+        stream = state.get(workload)
+        rows += [] if stream is None else closed_sessions(stream, rows_max=SESSIONS_MAX)
+    return pa.Table.from_batches([session_table(rows)])
+
+
 TABLES: Final[Mapping[str, StateTable]] = {
     "_streams": StateTable(STREAMS, streams),
     "_segments": StateTable(SEGMENTS, segments),
     "_deadletters": StateTable(DEAD_LETTERS, dead_letters),
+    "_sessions": StateTable(SESSIONS, sessions),
     "_alerts": alert_table(looks.ALERTS, looks.alerts),
     "_alert_history": alert_table(looks.HISTORY, looks.history),
     "_silences": alert_table(looks.SILENCES, looks.silences),

@@ -23,7 +23,7 @@ def test_a_record_over_the_threshold_is_told_once_and_so_is_its_end(tmp_path: Pa
 
 
 def test_a_restart_repeats_nothing_and_forgets_nothing(tmp_path: Path) -> None:
-    with told(tmp_path, RULE.replace('severity =', 'for = "10s"\nseverity =')) as (running, hook):
+    with told(tmp_path, RULE.replace("severity =", 'for = "10s"\nseverity =')) as (running, hook):
         write(running, "readings,device=d1 temperature=90 0", "readings,device=d2 temperature=90 0")
         write(running, "readings,device=d1 temperature=90 20")
         wait_for(lambda: hook.items == [("firing", "d1"), ("firing", "d2")] or len(hook.items) == 2, what="both")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -17,10 +17,13 @@ from appliance.hot.stream.event_clock import NEVER
 from appliance.hot.stream.plan import ROUND_ROWS_MAX, StreamPlan
 from appliance.hot.stream.values import I64, Key, Rows, Signal
 from appliance.observe.cost import CostMeter
-from appliance.records import TimeRange
+from appliance.records import Submission, TimeRange
 
 AT_ONCE_MAX: Final = 4
 """Pieces of the ring that one round takes: the next round comes at once."""
+
+
+Bodies = Mapping[str, Mapping[Key, str]]
 
 
 class PastRows(Protocol):
@@ -54,9 +57,15 @@ class Followed:
     seq: int = 0
     """Records up to here have been evaluated."""
 
-    def begin(self, stream: StreamState, book: AlertBook, place: Place | None, *, now_us: int, now_ns: int) -> None:
-        """As it was when the last record of ``place`` had been evaluated; without one, from now on."""
+    def begin(self, stream: StreamState, book: AlertBook, place: Place | None, bodies: Bodies, *, now_us: int, now_ns: int) -> None:
+        """As it was when the last record of ``place`` had been evaluated; without one, from now on.
+
+        ``bodies`` are the sessions as they were stored with that place, by workload and key.
+        """
         plan = self.plan
+        if place is not None:
+            for session in plan.sessions:
+                session.restore(bodies.get(session.name, {}))
         self.seq = stream.last_seq if place is None else min(place.seq, stream.last_seq)
         latest, seqs = self.latest()
         if latest.num_rows:
@@ -64,7 +73,7 @@ class Followed:
         newest_us = place.event_us if place is not None else _newest(latest, now_us)
         if newest_us > NEVER:
             reach = plan.reach_us()
-            if any(keyed.windows for keyed in plan.keyed.values()):
+            if plan.reach_us() > plan.options.lateness_us:
                 span = TimeRange(since=newest_us - reach)
                 for rows in self.past(self.name, up_to_seq=self.seq, span=span):
                     plan.load(rows)
@@ -115,6 +124,17 @@ class Followed:
     def idle(self, *, now_ns: int) -> list[Signal]:
         """What time alone does."""
         return self.plan.idle(now_ns=now_ns)
+
+    def take_submissions(self) -> list[Submission]:
+        """Sessions that have closed since the last call."""
+        found = [s for session in self.plan.sessions for s in session.submissions]
+        for session in self.plan.sessions:
+            session.submissions = []
+        return found
+
+    def session_bodies(self) -> list[tuple[str, Key, str]]:
+        """(workload, key, body) of the sessions that have changed since the last call."""
+        return [body for session in self.plan.sessions for body in session.bodies()]
 
     def has_timer(self, book: AlertBook) -> bool:
         """Whether an alert waits for a time that has come."""

@@ -18,7 +18,7 @@ from appliance.hot.stream.gaps import Gaps
 from appliance.hot.stream.keys import KeySpace
 from appliance.hot.stream.terms import RecordTerms
 from appliance.hot.stream.values import I64, TRUE, Key, Mask, Points, Rows, Signal, What
-from appliance.hot.stream.watch import BACK, BEFORE, Found, Times, Watch, back_signal, gap_signal
+from appliance.hot.stream.watch import BACK, BEFORE, Back, Found, Times, Watch, back_signal, gap_signal
 from appliance.hot.stream.windowed import Order, Windowed
 from appliance.hot.stream.windows.rounds import Round
 
@@ -116,7 +116,7 @@ class Keyed:
         vectors = self.terms.look(latest, key, where, ts[where])
         for watch in self.records:
             if watch.rule.name in names:
-                yield from watch.take(points, self.terms.of(vectors, watch.rule), times, self.keys.key)
+                yield from watch.take(points, self.terms.of(vectors, watch.rule), times, self.keys.key, {})
         for window in self.windows:
             yield from window.current(names, key, watermark_us)
 
@@ -133,24 +133,31 @@ class Keyed:
         where = sorted_rows.order if kept is None else kept[sorted_rows.order]
         stamps = ts[where]
         before = self._advance_newest(sorted_rows, stamps)
-        yield from self._silences(sorted_rows, where, before, stamps, rows, times)
+        silences, back = self._silences(sorted_rows, where, before, stamps, rows, times)
+        yield from silences
         if self.records:
-            yield from self._records(sorted_rows, where, stamps < before - self.lateness_us, rows, stamps, times)
+            yield from self._records(sorted_rows, where, stamps < before - self.lateness_us, rows, stamps, times, back)
         if self.windows:
             behind = np.empty(len(ids), np.bool_)
             behind[sorted_rows.order] = stamps < before
             placed = np.arange(len(ids)) if kept is None else kept
             for window in self.windows:
-                yield from window.take(rows, ids, placed, times, Order(behind), repeats)
+                yield from window.take(rows, ids, placed, times, Order(behind, back), repeats)
 
-    def advance(self, watermark_us: int, *, silence_counts: bool) -> Iterator[Found]:
-        """What time alone does, the records of the round being in."""
+    def advance(self, times: Times, *, silence_counts: bool) -> Iterator[Found]:
+        """What time alone does, the records of the round (if any) being in."""
+        watermark_us = times.end_us
         keys = len(self.keys)
         for group in self.gaps if silence_counts else ():
-            for key in group.gaps.advance(self.newest_us[:keys], watermark_us).tolist():
+            fell = group.gaps.advance(self.newest_us[:keys], watermark_us)
+            for watch in self.watches() if len(fell) else ():
+                if watch.silence_us == group.gaps.after_us:
+                    watch.levels.forget(fell)
+            for key in fell.tolist():
                 at_us = int(self.newest_us[key]) + group.gaps.after_us
+                row = int(np.searchsorted(times.before, at_us))
                 for rule in group.rules:
-                    yield Found(LAST_ROW, BEFORE, at_us, gap_signal(rule, self.keys.key(key), at_us, watermark_us=watermark_us))
+                    yield Found(row, BEFORE, at_us, gap_signal(rule, self.keys.key(key), at_us, watermark_us=times.at(row)))
         for window in self.windows:
             yield from window.advance(watermark_us)
         if self.terms.ticks:
@@ -169,7 +176,7 @@ class Keyed:
             points = Points(key, np.full(len(key), LAST_ROW, np.int64), np.full(len(key), at_us, np.int64), never, ())
             times = Times(np.empty(0, np.int64), watermark_us)
             for watch in self.records:
-                yield from watch.take(points, self.terms.of(vectors, watch.rule), times, self.keys.key)
+                yield from watch.take(points, self.terms.of(vectors, watch.rule), times, self.keys.key, {})
 
     def _advance_newest(self, rows: Round, ts: I64) -> I64:
         """The newest time of the key just before each row, all in the order of ``rows``; the rows are taken in."""
@@ -183,29 +190,38 @@ class Keyed:
         before[rows.key_starts] = first
         return before
 
-    def _silences(self, rows: Round, where: npt.NDArray[np.intp], before: I64, ts: I64, data: Rows, times: Times) -> Iterator[Found]:
+    def _silences(
+        self, rows: Round, where: npt.NDArray[np.intp], before: I64, ts: I64, data: Rows, times: Times
+    ) -> tuple[list[Found], Back]:
+        """Where keys fell silent before a record, and with which they come back."""
+        signals: list[Found] = []
+        rows_back: dict[int, I64] = {}
         for group in self.gaps:
             fell, back = group.gaps.take(rows.key, before, times.before[where])
             for place in fell.tolist():
-                at_us, row, key = int(before[place]) + group.gaps.after_us, int(where[place]), self.keys.key(int(rows.key[place]))
-                for rule in group.rules:
-                    yield Found(row, BEFORE, at_us, gap_signal(rule, key, at_us, watermark_us=times.at(row)))
+                at_us, key = int(before[place]) + group.gaps.after_us, self.keys.key(int(rows.key[place]))
+                row = int(np.searchsorted(times.before, at_us))
+                signals += [Found(row, BEFORE, at_us, gap_signal(r, key, at_us, watermark_us=times.at(row))) for r in group.rules]
             for place in back.tolist():
-                row, key = int(where[place]), self.keys.key(int(rows.key[place]))
-                for rule in group.rules:
-                    signal = back_signal(rule, key, int(ts[place]), watermark_us=times.at(row), seq=int(data.seqs[row]))
-                    yield Found(row, BACK, int(ts[place]), signal)
+                row, key, at_us = int(where[place]), self.keys.key(int(rows.key[place])), int(ts[place])
+                seq, watermark_us = int(data.seqs[row]), times.at(row)
+                signals += [Found(row, BACK, at_us, back_signal(r, key, at_us, watermark_us=watermark_us, seq=seq)) for r in group.rules]
+            if len(back):
+                rows_back[group.gaps.after_us] = where[back].astype(np.int64)
             group.gaps.disturb(int(ts.min()))
+        return signals, rows_back
 
-    def _records(self, rows: Round, where: npt.NDArray[np.intp], late: Mask, data: Rows, ts: I64, times: Times) -> Iterator[Found]:
+    def _records(
+        self, rows: Round, where: npt.NDArray[np.intp], late: Mask, data: Rows, ts: I64, times: Times, back: Back
+    ) -> Iterator[Found]:
         """Conditions on single records. A late one changes nothing: it says what would have been."""
         timely = slice(None) if not late.any() else np.flatnonzero(~late)
         picked = where[timely]
         key, seqs = rows.key[timely], data.seqs[picked]
-        vectors = self.terms.take(data, key, picked, ts[timely], seqs)
+        vectors = self.terms.take(data, key, picked, ts[timely])
         points = Points(key, picked.astype(np.int64), ts[timely], seqs, ())
         for watch in self.records:
-            yield from watch.take(points, self.terms.of(vectors, watch.rule), times, self.keys.key)
+            yield from watch.take(points, self.terms.of(vectors, watch.rule), times, self.keys.key, back)
         if isinstance(timely, np.ndarray):
             old = np.flatnonzero(late)
             yield from self._late(rows.key[old], where[old], ts[old], data, times)

@@ -6,6 +6,7 @@ and would then share their alerts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,23 @@ class KeySpace:
         """The number of a key; None when it has not come yet."""
         return self._known.get(key)
 
+    @property
+    def values(self) -> Sequence[Key]:
+        """The keys by their numbers; not to be changed."""
+        return self._keys
+
+    def add(self, key: Key) -> int:
+        """The number of a key that is known from elsewhere, such as from before a restart; the limit does not hold for it."""
+        found = self._known.get(key)
+        if found is None:
+            arrays = [pa.array([v], pa.string()).dictionary_encode().cast(TAG_TYPE) for v in key]
+            hashes = series_hashes(pa.RecordBatch.from_arrays(arrays, names=list(self.by)), self.by) if arrays else _alone(1)
+            found = len(self._keys)
+            self._keys.append(key)
+            self._known[key] = found
+            self._insert(hashes, np.array([found], dtype=np.int64))
+        return found
+
     def ids(self, data: pa.RecordBatch) -> I64:
         """The number of each row's key; -1 above the limit."""
         columns = [_column(data, name) for name in self.by]
@@ -72,10 +90,12 @@ class KeySpace:
         self._keys += [tuple(v[i] for v in values) for i in range(len(at))]
         for number in range(start, len(self._keys)):
             self._known.setdefault(self._keys[number], number)
-        new_hashes, new_ids = fresh[order], np.arange(start, len(self._keys), dtype=np.int64)
-        merged = np.concatenate((self._sorted, new_hashes))
-        by_hash = np.argsort(merged, kind="stable")
-        self._sorted, self._ids = merged[by_hash], np.concatenate((self._ids, new_ids))[by_hash]
+        self._insert(fresh[order], np.arange(start, len(self._keys), dtype=np.int64))
+
+    def _insert(self, hashes: U64, ids: I64) -> None:
+        merged = np.concatenate((self._sorted, hashes))
+        order = np.argsort(merged, kind="stable")
+        self._sorted, self._ids = merged[order], np.concatenate((self._ids, ids))[order]
 
 
 def _alone(rows: int) -> U64:

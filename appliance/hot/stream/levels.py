@@ -40,32 +40,72 @@ class Levels:
             self.true_us = np.append(self.true_us, np.full(room, NEVER, np.int64))
             self.deadline_us = np.append(self.deadline_us, np.full(room, NO_DEADLINE, np.int64))
 
-    def take(self, keys: I64, levels: I8, at_us: I64) -> tuple[Places, Mask]:
+    def take(self, keys: I64, levels: I8, at_us: I64, anew: Mask | None = None) -> tuple[Places, Mask]:
         """The points that matter, in the order given, and which of them change the level of their key.
 
-        Points come sorted by key, then happening. One that holds the level (HOLD) is passed over. Where the rule waits, a change away
-        from TRUE is preceded by the point before it, the last one at which the condition still held.
+        Points come sorted by key, then happening. One that holds the level (HOLD) is passed over, but where the rule waits: a condition
+        that can't be said to hold any more stops the waiting. There a change away from TRUE is also preceded by the point before it,
+        the last one at which the condition held. ``anew`` are points with which a key comes back after a silence: what they say counts
+        as a change whatever it was before.
         """
         before = self.last[keys]
-        same = (levels == before) | (levels == HOLD)
         if self.waits:
-            held = levels == TRUE
-            if held.any():
-                self.true_us[keys[held]] = at_us[held]
-        if same.all():
+            return self._take_waiting(keys, levels, at_us, before, anew)
+        if anew is None and ((levels == before) | (levels == HOLD)).all():
             return _NONE
         known = np.flatnonzero(levels != HOLD)
         k, level = keys[known], levels[known]
-        first = np.append(True, k[1:] != k[:-1])
-        previous = np.where(first, before[known], np.append(np.int8(0), level[:-1]))
+        first = _first(k)
+        previous = np.where(first, before[known], np.append(np.int8(0), level[:-1])[: len(level)])
         changed = level != previous
+        if anew is not None:
+            changed |= _first_known(anew, known, k)
         self.last[k] = level
-        if not self.waits:
-            return known[changed], np.ones(int(changed.sum()), np.bool_)
+        return known[changed], np.ones(int(changed.sum()), np.bool_)
+
+    def _take_waiting(self, keys: I64, levels: I8, at_us: I64, before: I8, anew: Mask | None) -> tuple[Places, Mask]:
+        held = levels == TRUE
+        if held.any():
+            self.true_us[keys[held]] = at_us[held]
+        if anew is None and ((levels == before) | ((levels == HOLD) & (before != TRUE))).all():
+            return _NONE
+        first = _first(keys)
+        place = np.arange(len(keys))
+        begin = np.maximum.accumulate(np.where(first, place, 0))
+        known = np.maximum.accumulate(np.where(levels != HOLD, place, -1))
+        reached = np.where(known >= begin, levels[known], before)
+        now = np.where(levels != HOLD, levels, np.where(reached == FALSE, FALSE, HOLD)).astype(np.int8)
+        previous = np.where(first, before, np.append(np.int8(0), now[:-1])[: len(now)])
+        changed = now != previous
+        if anew is not None:
+            told = np.flatnonzero(levels != HOLD)
+            changed[told] |= _first_known(anew, told, keys[told])
+        self.last[keys] = now
         matters = changed.copy()
         matters[np.flatnonzero(changed & (previous == TRUE) & ~first) - 1] = True
-        return known[matters], changed[matters]
+        return np.flatnonzero(matters), changed[matters]
+
+    def forget(self, keys: npt.NDArray[np.intp]) -> None:
+        """Of these keys nothing is known any more: the next level that they have counts as a change."""
+        self.last[keys] = HOLD
 
     def due(self) -> npt.NDArray[np.intp]:
         """Keys with a pending alert that a point of their own has made due."""
         return np.flatnonzero(self.true_us >= self.deadline_us)
+
+
+def _first(keys: I64) -> Mask:
+    """The first point of each key."""
+    return np.append(True, keys[1:] != keys[:-1])[: len(keys)]
+
+
+def _first_known(anew: Mask, known: Places, keys: I64) -> Mask:
+    """Of the known points, the first at or after each of ``anew`` of the same key."""
+    if not len(keys):
+        return np.empty(0, np.bool_)
+    since = np.cumsum(anew)[known]
+    new_key = _first(keys)
+    first = new_key | np.append(True, since[1:] != since[:-1])
+    begin = np.maximum.accumulate(np.where(new_key, np.arange(len(keys)), 0))
+    found: Mask = first & ((since > since[begin]) | anew[known])
+    return found

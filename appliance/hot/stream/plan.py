@@ -22,6 +22,7 @@ from appliance.hot.stream.keyed import GapGroup, Keyed, ordered
 from appliance.hot.stream.keys import KeySpace
 from appliance.hot.stream.levels import NO_DEADLINE, Levels
 from appliance.hot.stream.rules import BoundRule, ParsedRule, RuleRefused, bind, key_columns
+from appliance.hot.stream.session_watch import ParsedSession, SessionWatch, make_session
 from appliance.hot.stream.terms import RecordTerms
 from appliance.hot.stream.values import I64, TRUE, Key, Mask, Rows, Signal, What
 from appliance.hot.stream.watch import Found, Times, Watch, term_places
@@ -60,6 +61,7 @@ class StreamPlan:
     watches: dict[str, tuple[Keyed, Watch]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     """Rules that can't be computed over the columns there are, and why."""
+    sessions: list[SessionWatch] = field(default_factory=list)
     ahead: int = 0
     """Records from the future, which were not looked at."""
     silence_from_ns: int = 0
@@ -68,7 +70,7 @@ class StreamPlan:
 
     def reach_us(self) -> int:
         """How far back records matter to the windows."""
-        spans = [w.reach_us for k in self.keyed.values() for w in k.windows]
+        spans = [*(w.reach_us for k in self.keyed.values() for w in k.windows), *(s.reach_us for s in self.sessions if not s.is_restored)]
         return max(spans, default=0) + self.options.lateness_us
 
     # --- before the first round -------------------------------------------------------------------------------------------
@@ -90,6 +92,9 @@ class StreamPlan:
         self._note_series(rows, ts)
         for keyed in self.keyed.values():
             keyed.load(rows, ts, Times(before, self.clock.watermark_us))
+        for session in self.sessions:
+            if not session.is_restored:
+                session.load(rows, before)
 
     def settle(self, levels: Mapping[str, Mapping[Key, int]]) -> None:
         """The levels of alerts that are stored, by rule and key; a key that is not there yet gets its level when it comes."""
@@ -128,7 +133,10 @@ class StreamPlan:
         found: list[Found] = []
         for keyed in self.keyed.values():
             found += keyed.take(rows, ts, times, repeats)
-            found += keyed.advance(times.end_us, silence_counts=now_ns >= self.silence_from_ns)
+            found += keyed.advance(times, silence_counts=now_ns >= self.silence_from_ns)
+        for session in self.sessions:
+            session.take(rows, times.before, repeats)
+            session.advance(times.end_us)
         return ordered(found)
 
     def idle(self, *, now_ns: int) -> list[Signal]:
@@ -137,7 +145,10 @@ class StreamPlan:
         counts = now_ns >= self.silence_from_ns
         if self.clock.idle(now_ns) == before:
             return []
-        return ordered([f for keyed in self.keyed.values() for f in keyed.advance(self.clock.watermark_us, silence_counts=counts)])
+        for session in self.sessions:
+            session.advance(self.clock.watermark_us)
+        times = Times(np.empty(0, np.int64), self.clock.watermark_us)
+        return ordered([f for keyed in self.keyed.values() for f in keyed.advance(times, silence_counts=counts)])
 
     def set_deadline(self, rule: str, key: Key, due_us: int | None) -> None:
         """A pending alert is due to fire then; None: none is pending."""
@@ -160,7 +171,7 @@ class StreamPlan:
 
     def _note_series(self, rows: Rows, ts: I64) -> Mask | None:
         """Which records may be there already, because their series has been at their time; None when none may."""
-        if self.options.identity is None or not any(k.windows for k in self.keyed.values()):
+        if self.options.identity is None or not (self.sessions or any(k.windows for k in self.keyed.values())):
             return None
         tags = [t for t in self.options.identity if t in rows.data.schema.names]
         hashes = series_hashes(rows.data, tags)
@@ -173,8 +184,8 @@ class StreamPlan:
         return repeats if repeats.any() else None
 
 
-def make_plan(schema: Schema, parsed: Sequence[ParsedRule], options: PlanOptions) -> StreamPlan:
-    """A plan of all rules that can be computed; the others are in ``refused``."""
+def make_plan(schema: Schema, parsed: Sequence[ParsedRule], options: PlanOptions, sessions: Sequence[ParsedSession] = ()) -> StreamPlan:
+    """A plan of all rules and sessions that can be computed; the others are in ``refused``."""
     plan = StreamPlan(schema, options, EventClock(options.lateness_us))
     bound: dict[tuple[str, ...], list[BoundRule]] = {}
     silent: dict[tuple[str, ...], list[ParsedRule]] = {}
@@ -188,6 +199,11 @@ def make_plan(schema: Schema, parsed: Sequence[ParsedRule], options: PlanOptions
             continue
         plan.rules[rule.name] = by
         silent.setdefault(by, []).append(rule)
+    for session in sessions:
+        try:
+            plan.sessions.append(make_session(session, schema, keys_max=options.keys_max))
+        except RuleRefused as e:
+            plan.refused[session.name] = str(e)
     for by, rules in silent.items():
         plan.keyed[by] = _keyed(plan, by, bound.get(by, []))
         plan.keyed[by].gaps = _gap_groups(rules)
@@ -196,7 +212,7 @@ def make_plan(schema: Schema, parsed: Sequence[ParsedRule], options: PlanOptions
 
 def _keyed(plan: StreamPlan, by: tuple[str, ...], rules: Sequence[BoundRule]) -> Keyed:
     options, stream = plan.options, fold(plan.schema.stream)
-    watches = {rule.name: Watch(rule, Levels(waits=rule.parsed.options.for_s > 0)) for rule in rules}
+    watches = {rule.name: Watch(rule, Levels(waits=rule.parsed.options.for_s > 0), gap_us(rule.parsed.options)) for rule in rules}
     records = [watches[r.name] for r in rules if r.scope is Scope.RECORD]
     keys = KeySpace(by, options.keys_max)
     terms = RecordTerms(term_places([w.rule for w in records]), keys, options.baselines, stream, by)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -23,20 +23,24 @@ from appliance.hot.alerts.plan import Place, Plan
 from appliance.hot.alerts.rules import RuleFacts
 from appliance.hot.state import State, StreamState
 from appliance.hot.stream.applying import apply
-from appliance.hot.stream.followed import Followed
-from appliance.hot.stream.values import Rows
+from appliance.hot.stream.followed import Bodies, Followed
+from appliance.hot.stream.values import Key, Rows
 from appliance.observe.latency import LatencyWindow
-from appliance.records import fold
+from appliance.records import Receipt, Submission, fold
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 PLACES_EVERY_NS: Final = 5_000_000_000
 """How often the places are stored when nothing else is: what was evaluated since is evaluated again after a crash."""
+SESSIONS_EVERY_NS: Final = 1_000_000_000
+"""The same where there are sessions, which people look at in the store."""
 IDLE_S: Final = 0.25
 """How often time alone is looked at while nothing arrives."""
 RETRY_S: Final = 1.0
 
 
+SessionBody = tuple[str, Key, str]
+"""Workload, key, and the state of its sessions."""
 S = TypeVar("S")
 """What the writer says of a plan that it has stored."""
 
@@ -84,17 +88,25 @@ class Processor(Generic[S]):
         places: Mapping[int, Place],
         clock: Clock,
         state: Callable[[], State],
-        write: Callable[[Plan], Future[S]],
+        write: Callable[[Plan, Sequence[SessionBody]], Future[S]],
+        submit: Callable[[Submission], Future[Receipt]],
+        bodies: Bodies,
         on_done: Callable[[Done[S]], None],
         step: Callable[[str], None],
     ) -> None:
-        """``write`` has a plan stored by the writer; ``on_done`` is told each that was, in this thread, and must return at once;
-        ``step`` is told each named step, for tests that stop there."""
+        """``write`` has a plan, and sessions as they are now, stored by the writer in one transaction; ``submit`` hands closed sessions to
+        the door; ``bodies`` are the sessions as they were stored last, by workload and key. ``on_done`` is told each plan that was
+        stored, in this thread, and must return at once; ``step`` is told each named step, for tests that stop there."""
         self.book = book
         self.places = dict(places)
         self._clock = clock
         self._state = state
         self._write = write
+        self._submit = submit
+        self._bodies = {name: dict(of) for name, of in bodies.items()}
+        self._unsaved: list[SessionBody] = []
+        self._closing: list[tuple[Submission, Future[Receipt]]] = []
+        """Closed sessions that the door has not acknowledged yet: no place is stored before it has."""
         self._on_done = on_done
         self._step = step
         self._rules: Rules | None = None
@@ -197,6 +209,7 @@ class Processor(Generic[S]):
                 if stream is not None:
                     self._catch_up(draft, followed, stream)
                 self._idle(draft, followed)
+            self._hand_in()
             self.rounds += 1
         self._finish(draft, commands)
         if commands or any(f.seq < state.streams[key].last_seq for key, f in self._followed.items() if key in state.streams):
@@ -217,6 +230,7 @@ class Processor(Generic[S]):
         self._fresh |= {n for n, f in facts.items() if n not in known or (known[n].condition, known[n].by) != (f.condition, f.by)}
         draft.configure(facts, self._rules.channels)
         before = {f.stream_id: f.place(now_us=self._clock.now_us()) for f in self._followed.values()}
+        self._take_sessions()
         self._followed = {}
         self._shape = self._rules.shape(state)
         for key, stream in state.streams.items():
@@ -224,7 +238,7 @@ class Processor(Generic[S]):
             if made is None:
                 continue
             place = before.get(stream.id) or self.places.get(stream.id)
-            made.begin(stream, self.book, place, now_us=self._clock.now_us(), now_ns=self._clock.monotonic_ns())
+            made.begin(stream, self.book, place, self._bodies, now_us=self._clock.now_us(), now_ns=self._clock.monotonic_ns())
             self._followed[key] = made
             fresh = self._fresh & set(made.plan.rules)
             if fresh:
@@ -259,15 +273,18 @@ class Processor(Generic[S]):
         places = tuple(self._moved_places())
         plan = draft.finish(places)
         now_ns = self._clock.monotonic_ns()
-        is_due = bool(places) and now_ns - self._saved_ns >= PLACES_EVERY_NS
+        has_sessions = any(f.plan.sessions for f in self._followed.values())
+        is_due = bool(places or has_sessions) and now_ns - self._saved_ns >= (SESSIONS_EVERY_NS if has_sessions else PLACES_EVERY_NS)
         if plan.is_empty and plan.rules is None and not is_due:
             self.book.accept(plan)
             self._answer(commands)
             return
-        stored = self._store(plan)
+        self._take_sessions()
+        stored = self._store(plan) if self._settle_sessions() else None
         if stored is None:
             self._give_up(commands)
             return
+        self._unsaved = []
         self._saved_ns = self._clock.monotonic_ns()
         if plan.transitions and since_ns is not None:
             self.committed.add((self._saved_ns - since_ns) / 1e6, at_ns=self._saved_ns)
@@ -276,6 +293,34 @@ class Processor(Generic[S]):
         self._step("alerts.durable")
         self._on_done(Done(plan, stored, since_ns))
         self._answer(commands)
+
+    def _take_sessions(self) -> None:
+        """Sessions as they are at the places that are about to be stored."""
+        for followed in self._followed.values():
+            found = followed.session_bodies()
+            self._unsaved += found
+            for workload, key, body in found:
+                self._bodies.setdefault(workload, {})[key] = body
+
+    def _hand_in(self) -> None:
+        """Closed sessions go to the door."""
+        for followed in self._followed.values():
+            self._closing += [(s, self._submit(s)) for s in followed.take_submissions()]
+
+    def _settle_sessions(self) -> bool:
+        """Waits until the door has all closed sessions, however long the disk is full; False when the process ends before."""
+        while self._closing:
+            submission, future = self._closing[0]
+            try:
+                future.result()
+            except RetryLater:
+                if self._stopping:
+                    return False
+                self._wake.wait(RETRY_S)
+                self._closing[0] = (submission, self._submit(submission))
+            else:
+                self._closing.pop(0)
+        return True
 
     def _take_since(self) -> int | None:
         """When the oldest of the records of this round was committed."""
@@ -290,7 +335,7 @@ class Processor(Generic[S]):
         """Until it is stored, however long the disk is full; None when the process ends before."""
         while True:
             try:
-                stored = self._write(plan).result()
+                stored = self._write(plan, self._unsaved).result()
             except RetryLater as e:
                 if self.failed is None:
                     log.warning("alerts can't be stored at the moment: %s", e)

@@ -26,6 +26,10 @@ class Found(NamedTuple):
     signal: Signal
 
 
+Back = Mapping[int, I64]
+"""By the length of the silence: the rows of a round with which a key comes back after one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Times:
     """The watermark of a round."""
@@ -46,6 +50,8 @@ class Watch:
 
     rule: BoundRule
     levels: Levels
+    silence_us: int
+    """The silence that means something to the rule."""
     late: int = 0
     """Late records that would have changed something."""
     names: tuple[str, ...] = field(init=False)
@@ -54,15 +60,17 @@ class Watch:
     def __post_init__(self) -> None:
         self.names = tuple(str(t) for t in self.rule.terms)
 
-    def take(self, points: Points, vectors: Sequence[Vector], times: Times, key_of: Callable[[int], Key]) -> Iterator[Found]:
+    def take(self, points: Points, vectors: Sequence[Vector], times: Times, key_of: Callable[[int], Key], back: Back) -> Iterator[Found]:
         """The signals of points that are sorted by key, then happening; ``vectors`` are those of the rule's terms, in their order.
 
-        ``key_of`` gives the key of a dense id.
+        ``key_of`` gives the key of a dense id; ``back`` tells the rows with which keys come back after a silence.
         """
         if self._observer is not None:
             self._observer(points, vectors)
         levels = self.evaluate(vectors, len(points))
-        places, changed = self.levels.take(points.key, levels, points.at_us)
+        rows = back.get(self.silence_us)
+        anew = None if rows is None else np.isin(points.row, rows) & (points.seq >= 0)
+        places, changed = self.levels.take(points.key, levels, points.at_us, anew)
         for place, is_change in zip(places.tolist(), changed.tolist(), strict=True):
             row, seq = int(points.row[place]), int(points.seq[place])
             yield Found(
@@ -75,7 +83,7 @@ class Watch:
                     What.LEVEL if is_change else What.DUE,
                     int(points.at_us[place]),
                     times.at(row),
-                    None if seq < 0 else seq,
+                    seq if seq >= 0 and is_change else None,
                     int(levels[place]),
                     self.values(vectors, place),
                 ),

@@ -16,11 +16,12 @@ import numpy.typing as npt
 from appliance.hot.stream.baselines import Baselines
 from appliance.hot.stream.expression import Aggregate as AggregateTerm
 from appliance.hot.stream.expression import Baseline as BaselineTerm
-from appliance.hot.stream.expression import Column, Expression, Program, Statistic, Term, columns, columns_to_vectors, compile_, terms
+from appliance.hot.stream.expression import Statistic, Term
+from appliance.hot.stream.inputs import Inputs
 from appliance.hot.stream.keys import KeySpace
 from appliance.hot.stream.repeats import joined, untwinned
 from appliance.hot.stream.values import FALSE, HOLD, I64, TRUE, Mask, Points, Rows, Signal, Vector, What
-from appliance.hot.stream.watch import AFTER, BEFORE, Found, Times, Watch
+from appliance.hot.stream.watch import AFTER, BEFORE, Back, Found, Times, Watch
 from appliance.hot.stream.windows.aggregates import Aggregate, Function
 from appliance.hot.stream.windows.sessions import SessionPanes
 from appliance.hot.stream.windows.table import Mode, PaneTable
@@ -35,30 +36,6 @@ class Past(Protocol):
 
     def __call__(self, since_us: int, until_us: int, up_to_seq: int) -> Sequence[Rows]:
         """Those with an event time in [since, until) and a sequence up to ``up_to_seq``, rising."""
-
-
-@dataclass(slots=True)
-class Inputs:
-    """What is aggregated: expressions over the columns of each record, each computed once a round."""
-
-    names: list[str] = field(default_factory=list)
-    """Columns of the stream, folded."""
-    programs: list[Program] = field(default_factory=list)
-    arguments: dict[Expression, int] = field(default_factory=dict)
-
-    def add(self, argument: Expression) -> int:
-        """The number of an argument."""
-        if argument not in self.arguments:
-            self.arguments[argument] = len(self.programs)
-            found = tuple(t for t in terms(argument))
-            self.names += [c.name for c in columns(argument) if c.name not in self.names]
-            self.programs.append(compile_(argument, found))
-        return self.arguments[argument]
-
-    def of(self, rows: Rows) -> list[Vector]:
-        """One vector an argument."""
-        have = dict(zip(self.names, columns_to_vectors(rows.data, self.names), strict=True))
-        return [p.evaluate([have[t.name] for t in p.terms if isinstance(t, Column)], rows=len(rows)) for p in self.programs]
 
 
 @dataclass(slots=True)
@@ -104,7 +81,7 @@ class Windowed:
                 ids, ts[where], rows.seqs[where], [v.take(where) for v in vectors], times.before[where], watermark_us=times.end_us
             )
             row = np.append(where, len(rows))[points.row]
-            yield from self._signals(Points(points.key, row, points.at_us, points.seq, points.vectors), times)
+            yield from self._signals(Points(points.key, row, points.at_us, points.seq, points.vectors), times, order.back)
         else:
             yield from self.advance(times.end_us)
         if len(where_slow):
@@ -115,23 +92,23 @@ class Windowed:
         """What time alone does."""
         points = self.table.advance(watermark_us)
         if len(points):
-            yield from self._signals(points, Times(np.empty(0, np.int64), watermark_us))
+            yield from self._signals(points, Times(np.empty(0, np.int64), watermark_us), {})
 
     def current(self, names: Collection[str], ids: I64, watermark_us: int) -> Iterator[Found]:
         """What some rules say of the windows as they are now."""
         watches = [w for w in self.watches if w.rule.name in names]
         if watches and len(ids):
-            yield from self._signals(self.table.current(np.unique(ids)), Times(np.empty(0, np.int64), watermark_us), watches)
+            yield from self._signals(self.table.current(np.unique(ids)), Times(np.empty(0, np.int64), watermark_us), {}, watches)
 
     def vectors_of(self, points: Points, found: Sequence[Term]) -> list[Vector]:
         """One vector a term."""
         return [self._vector(points, t) for t in found]
 
-    def _signals(self, points: Points, times: Times, watches: Sequence[Watch] | None = None) -> Iterator[Found]:
+    def _signals(self, points: Points, times: Times, back: Back, watches: Sequence[Watch] | None = None) -> Iterator[Found]:
         if not len(points):
             return
         for watch in self.watches if watches is None else watches:
-            yield from watch.take(points, self.vectors_of(points, watch.rule.terms), times, self.keys.key)
+            yield from watch.take(points, self.vectors_of(points, watch.rule.terms), times, self.keys.key, back)
 
     def _vector(self, points: Points, term: Term) -> Vector:
         match term:
@@ -187,7 +164,7 @@ class Windowed:
             found = self.vectors_of(now, watch.rule.terms)
             seqs = np.full(len(now), int(rows.seqs[where[-1]]))
             row = np.full(len(now), len(rows))
-            yield from watch.take(Points(now.key, row, now.at_us, seqs, now.vectors), found, times, self.keys.key)
+            yield from watch.take(Points(now.key, row, now.at_us, seqs, now.vectors), found, times, self.keys.key, {})
 
     def _replace(self, touched: I64, low: int, high: int, up_to_seq: int) -> None:
         assert isinstance(self.table, PaneTable)
@@ -237,6 +214,8 @@ class Order:
 
     behind: Mask
     """Older than it."""
+    back: Back
+    """The rows with which keys come back after a silence."""
 
 
 _RETAINED: Final = frozenset({Statistic.QUANTILE, Statistic.MEDIAN, Statistic.DISTINCT})
