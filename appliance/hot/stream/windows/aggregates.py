@@ -21,7 +21,7 @@ Places = npt.NDArray[np.intp]
 Numbers = npt.NDArray[Any]
 """float64 or int64, whichever the values of an argument are kept as."""
 State = dict[str, Numbers]
-"""Columns of one length: what is known of the records of one key and pane (or of several panes), an element for each such."""
+"""Columns of one length: what is known of the records of a key in a pane, or in several, an element for each such."""
 
 
 class Function(StrEnum):

@@ -22,13 +22,15 @@ _WIDER: Final = {(Kind.BOOL, Kind.INT): Kind.INT, (Kind.BOOL, Kind.FLOAT): Kind.
 class Argument:
     """One input vector. Floats are kept as floats, ints and bools as ints, texts as codes of its pool.
 
-    Two notations of a state: that of a *pane*, to which rows can be added (``shift``, ``s1``, ``s2``: values less a first one, and the
-    squares of that), and that of *any stretch* of panes (``mean``, ``m2``), in which two can be combined. All other columns are alike.
+    For deviations there are sums (``s1``) and sums of squares (``s2``) of the values less one of them (``shift``): since that is one of
+    them, what cancels in the end is at most as many times the variance as there are values.
     """
 
     def __init__(self, index: int, parts: Part) -> None:
         self.index = index
-        self.parts = parts
+        self.has_sum, self.has_low, self.has_high, self.has_first, self.has_last, self.has_moments, self.has_values = (
+            part in parts for part in (Part.SUM, Part.LOW, Part.HIGH, Part.FIRST, Part.LAST, Part.MOMENTS, Part.VALUES)
+        )
         self.kind: Kind | None = None
         """None until there was a value."""
         self.pool = TextPool()
@@ -37,7 +39,7 @@ class Argument:
         """With ``Part.VALUES``: how many values the key has had."""
         self.sum, self.low, self.high = f"{index}.sum", f"{index}.low", f"{index}.high"
         self.first, self.first_us, self.last, self.last_us = (f"{index}.{name}" for name in ("first", "first_us", "last", "last_us"))
-        self._shift, self._s1, self._s2, self._mean, self.m2 = (f"{index}.{name}" for name in ("shift", "s1", "s2", "mean", "m2"))
+        self.shift, self.s1, self.s2 = (f"{index}.{name}" for name in ("shift", "s1", "s2"))
 
     @property
     def integral(self) -> bool:
@@ -50,28 +52,29 @@ class Argument:
         dtype: npt.DTypeLike = np.int64 if self.integral else np.float64
         low, high = (_INT.max, _INT.min) if self.integral else (np.inf, -np.inf)
         columns: Columns = {}
-        if self.parts & Part.LOW:
+        if self.has_low:
             columns[self.low] = (dtype, low)
-        if self.parts & Part.HIGH:
+        if self.has_high:
             columns[self.high] = (dtype, high)
-        if self.parts & Part.FIRST:
+        if self.has_first:
             columns[self.first] = (dtype, 0)
-        if self.parts & Part.LAST:
+        if self.has_last:
             columns[self.last] = (dtype, 0)
         return columns
 
-    def columns(self, *, pane: bool) -> Columns:
-        """Of a pane's state, or of that of a stretch."""
+    @property
+    def columns(self) -> Columns:
+        """Of a state."""
         columns: Columns = {self.n: (np.int64, 0), **self.value_columns}
-        if self.parts & Part.SUM:
+        if self.has_sum:
             columns[self.sum] = (np.float64, 0.0)
-        if self.parts & Part.FIRST:
+        if self.has_first:
             columns[self.first_us] = (np.int64, NEVER)
-        if self.parts & Part.LAST:
+        if self.has_last:
             columns[self.last_us] = (np.int64, NEVER)
-        if self.parts & Part.MOMENTS:
-            columns |= dict.fromkeys((self._shift, self._s1, self._s2) if pane else (self._mean, self.m2), (np.float64, 0.0))
-        if self.parts & Part.VALUES:
+        if self.has_moments:
+            columns |= dict.fromkeys((self.shift, self.s1, self.s2), (np.float64, 0.0))
+        if self.has_values:
             columns[self.ordinal] = (np.int64, 0)
         return columns
 
@@ -106,31 +109,29 @@ class Argument:
             return np.asarray(values, dtype=np.float64), valid & np.isfinite(values)
         return values.astype(dtype), valid
 
-    # --- rows into states -------------------------------------------------------------------------------------------------
-
     def run(self, out: State, start: State, rows: Round, ts: I64, values: Numbers, ok: Mask) -> None:
-        """The state of the row's run after each row, of rows that are in order. ``start``: what each run begins from, as a pane."""
+        """The state of the row's run after each row, of rows that are in order. ``start``: what each run begins from."""
         starts, run_of = rows.starts, rows.run_of
         counted = np.cumsum(ok, dtype=np.int64)
         n = counted + (start[self.n] - counted[starts] + ok[starts])[run_of]
         out[self.n] = n
-        if self.parts & Part.SUM:
+        if self.has_sum:
             out[self.sum] = self._added(start[self.sum], rows, np.where(ok, values, 0.0))
-        if self.parts & Part.LOW:
+        if self.has_low:
             out[self.low] = self._extreme(np.minimum, self.low, start, rows, values, ok)
-        if self.parts & Part.HIGH:
+        if self.has_high:
             out[self.high] = self._extreme(np.maximum, self.high, start, rows, values, ok)
-        if self.parts & (Part.FIRST | Part.MOMENTS):
+        if self.has_first or self.has_moments:
             place = np.where(ok, np.arange(len(ok)), len(ok))
             first = np.minimum.reduceat(place, starts)
             had = start[self.n] > 0
-            if self.parts & Part.FIRST:
+            if self.has_first:
                 at = np.minimum(first, len(ok) - 1)
                 out[self.first] = np.where(had, start[self.first], values[at])[run_of]
                 out[self.first_us] = np.where(had, start[self.first_us], ts[at])[run_of]
-            if self.parts & Part.MOMENTS:
+            if self.has_moments:
                 self._moments(out, start, rows, values, ok, np.where(had | (first == len(ok)), -1, first))
-        if self.parts & Part.LAST:
+        if self.has_last:
             place = np.maximum.accumulate(np.where(ok, np.arange(len(ok)), -1))
             own = place >= starts[run_of]
             out[self.last] = np.where(own, values[place], start[self.last][run_of])
@@ -138,7 +139,7 @@ class Argument:
 
     def edges(self, out: State, start: State, rows: Round, ts: I64, values: Numbers, ok: Mask) -> None:
         """First and last of each run, of rows in any order of time: ``out`` has one element a run, ``ts`` and sequence decide."""
-        if not self.parts & (Part.FIRST | Part.LAST):
+        if not (self.has_first or self.has_last):
             return
         there = np.flatnonzero(ok)
         there = there[np.lexsort((there, ts[there], rows.run_of[there]))]
@@ -146,10 +147,10 @@ class Argument:
         begins = np.flatnonzero(np.append(True, run[1:] != run[:-1])[: len(run)])
         runs = run[begins]
         had = start[self.n][runs] > 0
-        if self.parts & Part.FIRST:
+        if self.has_first:
             at = there[begins]
             self._keep(out, runs, self.first, self.first_us, start, ~had | (ts[at] < start[self.first_us][runs]), values[at], ts[at])
-        if self.parts & Part.LAST:
+        if self.has_last:
             at = there[np.append(begins[1:], len(run))[: len(begins)] - 1]
             self._keep(out, runs, self.last, self.last_us, start, ~had | (ts[at] >= start[self.last_us][runs]), values[at], ts[at])
 
@@ -172,48 +173,39 @@ class Argument:
         return found
 
     def _moments(self, out: State, start: State, rows: Round, values: Numbers, ok: Mask, first: I64) -> None:
-        """Sums of values less a value of the same pane: what cancels is then never more than the number of values times their variance."""
-        shift = np.where(first < 0, start[self._shift], values[first].astype(np.float64))
+        """Sums about the first value of the pane (``first``: its row; -1: there was one before, or there is none)."""
+        shift = np.where(first < 0, start[self.shift], values[first].astype(np.float64))
         off = np.where(ok, values - shift[rows.run_of], 0.0)
-        out[self._shift] = shift[rows.run_of]
-        out[self._s2] = self._added(start[self._s2], rows, off * off)
-        out[self._s1] = self._added(start[self._s1], rows, off)
-
-    # --- states of stretches ----------------------------------------------------------------------------------------------
-
-    def stretch(self, state: State) -> None:
-        """Turns a pane's state into that of a stretch, in place."""
-        if self.parts & Part.MOMENTS:
-            n = np.maximum(state[self.n], 1)
-            shift, s1, s2 = (state.pop(name) for name in (self._shift, self._s1, self._s2))
-            state[self._mean] = np.where(state[self.n] > 0, shift + s1 / n, 0.0)
-            state[self.m2] = np.maximum(s2 - s1 * s1 / n, 0.0)
+        out[self.shift] = shift[rows.run_of]
+        out[self.s2] = self._added(start[self.s2], rows, off * off)
+        out[self.s1] = self._added(start[self.s1], rows, off)
 
     def combine(self, out: State, a: State, b: State) -> None:
         """The state of ``a`` with ``b`` after it; what holds no records leaves the other as it is, bit for bit."""
         na, nb = a[self.n], b[self.n]
         out[self.n] = na + nb
-        if self.parts & Part.SUM:
+        if self.has_sum:
             out[self.sum] = a[self.sum] + b[self.sum]
-        if self.parts & Part.LOW:
+        if self.has_low:
             out[self.low] = np.minimum(a[self.low], b[self.low])
-        if self.parts & Part.HIGH:
+        if self.has_high:
             out[self.high] = np.maximum(a[self.high], b[self.high])
-        if self.parts & Part.FIRST:
+        if self.has_first:
             had = na > 0
             out[self.first] = np.where(had, a[self.first], b[self.first])
             out[self.first_us] = np.where(had, a[self.first_us], b[self.first_us])
-        if self.parts & Part.LAST:
+        if self.has_last:
             has = nb > 0
             out[self.last] = np.where(has, b[self.last], a[self.last])
             out[self.last_us] = np.where(has, b[self.last_us], a[self.last_us])
-        if self.parts & Part.MOMENTS:
-            # Chan, Golub, LeVeque 1979: updating formulae for variances
-            apart = b[self._mean] - a[self._mean]
-            share = nb / np.maximum(out[self.n], 1)
-            out[self._mean] = a[self._mean] + apart * share
-            out[self.m2] = a[self.m2] + b[self.m2] + apart * apart * (na * share)
-        if self.parts & Part.VALUES:
+        if self.has_moments:
+            # the sums of b as they were about the value that those of a are about
+            shift = np.where(na > 0, a[self.shift], b[self.shift])
+            off = np.where(nb > 0, b[self.shift] - shift, 0.0)
+            out[self.shift] = shift
+            out[self.s1] = a[self.s1] + (b[self.s1] + nb * off)
+            out[self.s2] = a[self.s2] + (b[self.s2] + (2.0 * b[self.s1] + nb * off) * off)
+        if self.has_values:
             out[self.ordinal] = np.maximum(a[self.ordinal], b[self.ordinal])
 
 

@@ -1,8 +1,8 @@
 """What time alone does to tumbling windows: they end.
 
-A window ends when the watermark gets to the end of its pane, for a key that is behind the others when its own time does (see
-``leaving``), at the latest with its next row in a later pane. A pane that gets another row after that (its key has fallen further
-behind meanwhile) ends once more.
+A window ends when its key's own watermark (see ``leaving``) gets to the end of its pane; once the key has sent a row in a later pane
+that of all decides, since no more rows in order can come. A pane that gets another row after that (its key has fallen further behind
+meanwhile) ends once more.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def ends(store: Store, line: Timeline, taken: Taken | None, clock: Clock, *, pan
     of = np.repeat(line.ids, line.newest - line.offset)
     none = np.full(len(closed), -1, np.int64)
     past = Ends(of, line.pane[closed], np.zeros_like(of), np.full(len(of), clock.end, np.int64), none, none, pick(line.state, closed))
-    return [past, _open_ends(store, line, taken, clock, pane_us=pane_us), *([] if taken is None else [_row_ends(store, line, taken)])]
+    return [past, _open_ends(store, line, taken, clock, pane_us=pane_us), *([] if taken is None else [_row_ends(line, taken)])]
 
 
 def _open_ends(store: Store, line: Timeline, taken: Taken | None, clock: Clock, *, pane_us: int) -> Ends:
@@ -58,16 +58,16 @@ def _open_ends(store: Store, line: Timeline, taken: Taken | None, clock: Clock, 
         follower[has] = np.where(taken.goes_on[taken.rows.run_of[first]], -1, row)
     ids = line.ids[rank]
     none = np.full(len(rank), -1, np.int64)
-    return Ends(ids, pane[rank], lag[rank], until, none, follower, store.layout.stretch(pick(store.open, ids)))
+    return Ends(ids, pane[rank], lag[rank], until, none, follower, pick(store.open, ids))
 
 
-def _row_ends(store: Store, line: Timeline, taken: Taken) -> Ends:
+def _row_ends(line: Timeline, taken: Taken) -> Ends:
     """The panes of the round's rows."""
     key, order = taken.rows.key, taken.rows.order
     rows = np.flatnonzero(line.run_rank[taken.rows.run_of] >= 0)
     following = np.minimum(rows + 1, len(key) - 1)
     later = (key[following] == key[rows]) & (taken.pane[following] > taken.pane[rows])
-    state = store.layout.stretch(pick(taken.state, rows))
+    state = pick(taken.state, rows)
     follower = np.where(later, order[following], -1)
     return Ends(key[rows], taken.pane[rows], taken.lag[rows], taken.until[rows], order[rows], follower, state)
 

@@ -18,13 +18,13 @@ class Stretches:
     """Over the states of panes one after the other (those of one key in order of time, the keys one behind the other)."""
 
     def __init__(self, layout: Layout, panes: State) -> None:
-        """``panes`` as stretches of one."""
+        """``panes`` are the stretches of one."""
         self._layout = layout
         self._levels = [panes]
 
     def window(self, starts: I64, counts: I64) -> State:
-        """The panes ``starts[i] … starts[i] + counts[i] - 1`` as one stretch, for each i; 0 panes give one without records."""
-        out = blank(self._layout.stretch_columns, len(starts))
+        """The panes ``starts[i] … starts[i] + counts[i] - 1`` as one, for each i; 0 panes give one without records."""
+        out = blank(self._layout.columns, len(starts))
         longest = int(counts.max()) if len(counts) else 0
         place = starts.astype(np.int64)
         for level in range(longest.bit_length()):

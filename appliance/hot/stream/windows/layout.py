@@ -33,22 +33,14 @@ class Layout:
     @cached_property
     def valued(self) -> tuple[Argument, ...]:
         """The arguments whose values are kept."""
-        return tuple(a for a in self.arguments.values() if a.parts & Part.VALUES)
+        return tuple(a for a in self.arguments.values() if a.has_values)
 
     @cached_property
-    def pane_columns(self) -> Columns:
-        """Of the state of a pane."""
-        return self._columns(pane=True)
-
-    @cached_property
-    def stretch_columns(self) -> Columns:
-        """Of the state of several panes."""
-        return self._columns(pane=False)
-
-    def _columns(self, *, pane: bool) -> Columns:
+    def columns(self) -> Columns:
+        """Of a state."""
         columns: Columns = {ROWS: (np.int64, 0)}
         for argument in self.arguments.values():
-            columns |= argument.columns(pane=pane)
+            columns |= argument.columns
         return columns
 
     def meet(self, vectors: Sequence[Vector]) -> bool:
@@ -58,8 +50,7 @@ class Layout:
             for aggregate in self.aggregates:
                 kind = None if aggregate.argument is None else self.arguments[aggregate.argument].kind
                 assert kind is None or aggregate.refusal(kind) is None, aggregate.refusal(kind)
-            self.__dict__.pop("pane_columns", None)
-            self.__dict__.pop("stretch_columns", None)
+            self.__dict__.pop("columns", None)
         return any(changed)
 
     def convert(self, *states: State) -> None:
@@ -74,7 +65,7 @@ class Layout:
         return [(values.take(order), ok.take(order)) for values, ok in pairs]
 
     def run(self, start: State, rows: Round, ts: I64, inputs: Inputs, totals: dict[int, I64]) -> State:
-        """The state of the run of each row just after it, as a pane. Rows are in order of time within their key.
+        """The state of the run of each row just after it. Rows are in order of time within their key.
 
         ``start``: from what each run begins. ``totals``: for each argument whose values are kept, its values of the key with each row.
         """
@@ -87,21 +78,14 @@ class Layout:
         return out
 
     def gather(self, start: State, rows: Round, ts: I64, inputs: Inputs, totals: dict[int, I64]) -> State:
-        """The state of each run after all its rows, as a pane. Rows are in the order of their sequences, whatever their times."""
+        """The state of each run after all its rows. Rows are in the order of their sequences, whatever their times."""
         out = pick(self.run(start, rows, ts, inputs, totals), rows.ends)
         for argument, (values, ok) in zip(self.arguments.values(), inputs, strict=True):
             argument.edges(out, start, rows, ts, values, ok)
         return out
 
-    def stretch(self, state: State) -> State:
-        """A pane's state as one that can be combined; shares its columns."""
-        out = dict(state)
-        for argument in self.arguments.values():
-            argument.stretch(out)
-        return out
-
     def combine(self, a: State, b: State) -> State:
-        """Two stretches, ``b`` after ``a``, element by element."""
+        """The states of what ``a`` and then ``b`` are of, element by element."""
         out: State = {ROWS: a[ROWS] + b[ROWS]}
         for argument in self.arguments.values():
             argument.combine(out, a, b)
@@ -111,5 +95,5 @@ class Layout:
         """What runs begin from: the state of ``opened`` where they go on with it, else nothing."""
         if goes_on.all():
             return opened
-        nothing = blank(self.pane_columns, len(goes_on))
+        nothing = blank(self.columns, len(goes_on))
         return choose(goes_on, opened, nothing) if goes_on.any() else nothing

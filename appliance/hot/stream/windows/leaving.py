@@ -1,8 +1,8 @@
 """What time alone does to sliding windows: panes leave them.
 
-A key's own time is the watermark less its ``lag``: a device that is half a minute behind all others, or that sends what it has stored
-while it was cut off, keeps its windows as they were for it, instead of losing them to a time that is not its own. Between two rows of
-a key its own time goes on as far as the watermark does; each row sets it anew.
+Not by the watermark of all but by that of each key: its newest record less the lateness, and from then on as fast as that of all. So
+a device that is half a minute behind all others, or that sends what it has stored while it was cut off, keeps its windows as they are
+for it, instead of losing them to a time that is not its own. ``lag`` is how far it is behind that of all; each row sets it anew.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Stands:
     """The first entry of the window of that pane."""
     lag: I64
     passed: I64
-    """Own time up to which points were given before; NEVER from a row on, since nothing of its window is due yet."""
+    """Own watermark up to which points were given before; NEVER from a row on, since nothing of its window is due yet."""
     until: I64
     """The watermark at the end of it."""
     after: I64
@@ -41,7 +41,7 @@ class Stands:
     final: Mask
     """Whether it is the key's last in this round."""
     state: State
-    """Of the newest pane meanwhile, as a stretch."""
+    """Of the newest pane meanwhile."""
 
 
 def early_stands(store: Store, line: Timeline, taken: Taken | None, clock: Clock) -> Stands:
@@ -63,11 +63,11 @@ def early_stands(store: Store, line: Timeline, taken: Taken | None, clock: Clock
         after=np.full(len(due), -1, np.int64),
         slot=slot[due],
         final=line.key_runs[due] == 0,
-        state=store.layout.stretch(pick(store.open, ids)),
+        state=pick(store.open, ids),
     )
 
 
-def row_stands(store: Store, line: Timeline, taken: Taken, begins: I64, due: I64) -> Stands:
+def row_stands(line: Timeline, taken: Taken, begins: I64, due: I64) -> Stands:
     """From rows on in whose stand something is due (``due``: sorted rows). ``begins``: the first entry of the window of each run."""
     run = taken.rows.run_of[due]
     return Stands(
@@ -80,14 +80,12 @@ def row_stands(store: Store, line: Timeline, taken: Taken, begins: I64, due: I64
         after=taken.rows.order[due],
         slot=due + 1,
         final=np.append(taken.rows.key[1:] != taken.rows.key[:-1], True)[due],
-        state=store.layout.stretch(pick(taken.state, due)),
+        state=pick(taken.state, due),
     )
 
 
 def both(a: Stands, b: Stands) -> Stands:
     """All of them."""
-    if not len(b.rank):
-        return a
     return Stands(
         rank=np.concatenate((a.rank, b.rank)),
         entry=np.concatenate((a.entry, b.entry)),
@@ -127,7 +125,7 @@ def leave(store: Store, line: Timeline, at: Stands, clock: Clock, *, pane_us: in
     closed = line.stretches.window(np.minimum(entry + 1, newest), np.maximum(newest - entry - 1, 0))
     own = pick(at.state, stand)
     if (entry == newest).any():
-        own = choose(entry == newest, blank(store.layout.stretch_columns, len(entry)), own)
+        own = choose(entry == newest, blank(store.layout.columns, len(entry)), own)
     row = np.maximum(at.after[stand] + 1, clock.row_at(due + at.lag[stand]))
     found = Found(line.ids[at.rank[stand]], row, due, np.full(len(row), -1, np.int64), store.layout.combine(closed, own))
     return Left(found, at.slot[stand], rest)

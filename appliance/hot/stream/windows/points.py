@@ -44,7 +44,7 @@ def nothing(store: Store) -> Points:
 def empty(store: Store) -> Found:
     """No points yet."""
     none = np.empty(0, np.int64)
-    state = {name: np.empty(0, dtype=dtype) for name, (dtype, _) in store.layout.stretch_columns.items()}
+    state = {name: np.empty(0, dtype=dtype) for name, (dtype, _) in store.layout.columns.items()}
     return Found(none, none, none, none, state)
 
 

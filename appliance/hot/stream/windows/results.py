@@ -15,7 +15,7 @@ from appliance.records import Kind
 
 
 def vectors_of(layout: Layout, state: State, valued: dict[Aggregate, Vector]) -> tuple[Vector, ...]:
-    """One value for each element of a stretch, for each aggregate. ``valued``: those that the values themselves are needed for."""
+    """One value for each element of a state, for each aggregate. ``valued``: those that the values themselves are needed for."""
     return tuple(valued[a] if a in valued else _vector(layout, state, a) for a in layout.aggregates)
 
 
@@ -55,7 +55,8 @@ def _last(argument: Argument, state: State, n: I64) -> Vector:
 
 
 def _stddev(argument: Argument, state: State, n: I64) -> Vector:
-    return _finite(np.sqrt(state[argument.m2] / np.maximum(n - 1, 1)), n > 1)
+    squares = np.maximum(state[argument.s2] - state[argument.s1] ** 2 / np.maximum(n, 1), 0.0)
+    return _finite(np.sqrt(squares / np.maximum(n - 1, 1)), n > 1)
 
 
 def _delta(argument: Argument, state: State, n: I64) -> Vector:

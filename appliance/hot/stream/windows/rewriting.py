@@ -31,7 +31,7 @@ class Frame:
 
 @dataclass(slots=True)
 class Contents:
-    """All panes of some keys, one after the other, as panes."""
+    """All panes of some keys, one after the other."""
 
     key: I64
     pane: I64
@@ -57,7 +57,7 @@ def load(
         last = order[np.append(ids[order][1:] != ids[order][:-1], True)]
         newer = last[ts[last] >= store.newest[ids[last]]]
         store.newest[ids[newer]] = ts[newer]
-        store.lag[ids[newer]] = np.maximum(watermark[newer] - ts[newer], 0)
+        store.lag[ids[newer]] = store.lags(ts[newer], watermark[newer])
     store.watermark_us = max(store.watermark_us, watermark_us)
     keys = np.unique(ids)
     _merge(store, frame, keys, _contents(store, keys), ids, ts, vectors)
@@ -187,7 +187,7 @@ def _merge(store: Store, frame: Frame, keys: I64, have: Contents, ids: I64, ts: 
         inputs = layout.inputs(vectors, rows.order)
         at = _find(have, key, of)
         old = np.flatnonzero(at >= 0)
-        start = blank(layout.pane_columns, len(key))
+        start = blank(layout.columns, len(key))
         put(start, old, pick(have.state, at[old]))
         totals = {argument.index: np.zeros(len(rows), np.int64) for argument in layout.valued}
         state = layout.gather(start, rows, times, inputs, totals)
@@ -264,12 +264,14 @@ def _put_contents(store: Store, frame: Frame, keys: I64, parts: Contents) -> Non
     newest = np.flatnonzero(last)
     store.ring.clear(keys)
     store.pane[keys] = NEVER
-    put(store.open, keys, blank(store.layout.pane_columns, len(keys)))
+    put(store.open, keys, blank(store.layout.columns, len(keys)))
     store.pane[parts.key[newest]] = parts.pane[newest]
     put(store.open, parts.key[newest], pick(parts.state, newest))
     oldest = store.pane[parts.key] - frame.kept_panes + 1
     if frame.tumbling:
         oldest = np.minimum(oldest, store.watermark_us // frame.pane_us)
     closed = np.flatnonzero(~last & (parts.pane >= oldest))
-    ids, counts = np.unique(parts.key[closed], return_counts=True)
-    store.ring.append(ids, counts, parts.pane[closed], pick(parts.state, closed))
+    if len(closed):
+        ids, counts = np.unique(parts.key[closed], return_counts=True)
+        first = np.cumsum(counts) - counts
+        store.ring.append(ids, counts, parts.pane[closed], pick(parts.state, closed), oldest=parts.pane[closed[first]])

@@ -22,7 +22,7 @@ class Ring:
         self.count: I64 = np.empty(0, np.int64)
         """Panes of each key."""
         self._pane: I64 = np.empty(0, np.int64)
-        self.state: State = blank(layout.pane_columns, 0)
+        self.state: State = blank(layout.columns, 0)
         """Of each place of each ring; what no key's panes are at is left over from earlier."""
 
     @property
@@ -70,11 +70,16 @@ class Ring:
             out[wrong] = lower_bound(flat, starts, starts + self.count[of], panes[wrong]) - starts
         return np.asarray(out, dtype=np.int64)
 
-    def append(self, ids: I64, counts: I64, panes: I64, state: State) -> None:
-        """Puts ``counts`` newer panes behind those of each key (ids distinct)."""
-        needed = int((self.count[ids] + counts).max()) if len(ids) else 0
-        if needed > self._room:
-            self._widen(needed)
+    def append(self, ids: I64, counts: I64, panes: I64, state: State, *, oldest: I64) -> None:
+        """Puts ``counts`` newer panes behind those of each key (ids distinct). Those before ``oldest`` may be forgotten.
+
+        They are when a ring is full, which is seldom, because then it is made larger if that doesn't leave a quarter of it free.
+        """
+        if int((self.count[ids] + counts).max()) > self._room:
+            self.drop(ids, self.before(ids, oldest))
+            needed = int((self.count[ids] + counts).max())
+            if needed * 4 > self._room * 3:
+                self._widen(needed * 4 // 3 + 1)
         places = self.places(ids, self.count[ids], counts)
         self._pane[places] = panes
         for name, column in self.state.items():

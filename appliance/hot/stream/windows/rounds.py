@@ -50,7 +50,10 @@ class Round:
     @cached_property
     def key_ends(self) -> Places:
         """The last row of each key."""
-        return np.append(self.key_starts[1:], len(self.key)) - 1
+        ends = np.empty_like(self.key_starts)
+        ends[:-1], ends[-1] = self.key_starts[1:], len(self.key)
+        ends -= 1
+        return ends
 
     @cached_property
     def keys(self) -> I64:
@@ -60,7 +63,11 @@ class Round:
     @cached_property
     def lengths(self) -> Places:
         """Rows of each run."""
-        return np.diff(np.append(self.starts, len(self.key)))
+        lengths = np.empty_like(self.starts)
+        lengths[:-1] = self.starts[1:]
+        lengths[-1] = len(self.key)
+        lengths -= self.starts
+        return lengths
 
     @cached_property
     def single(self) -> bool:

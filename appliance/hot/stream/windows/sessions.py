@@ -28,7 +28,7 @@ class _Round:
     seq: I64
     lag: I64
     before: I64
-    """The end that the session before each row would have, by its key's own time; FAR where there was none."""
+    """The end that the session before each row would have, by its key's own watermark; FAR where there was none."""
     before_lag: I64
     started: I64
     """The row (as it came) that made it so; -1: before the round."""
@@ -41,17 +41,28 @@ class _Round:
 class SessionPanes:
     """One stream, one set of keys, one gap, and all that rules ask of sessions. Has one owner, takes no locks.
 
-    A session ends ``gap_us`` after its last row: once the key's own time (see ``leaving``) gets there, at the latest with its next row
+    A session ends ``gap_us`` after its last row: once the key's own watermark (see ``leaving``) gets there, at the latest with its next row
     that is so much later. What is over stays over: a row after that begins a new session. Memory is bounded by the keys, plus, for
     quantiles and distinct counts, ``2 × values_max`` values a key. Points are the same whatever rounds the rows come in.
     """
 
-    def __init__(self, *, gap_us: int, aggregates: Sequence[Aggregate], whole_at_end: bool = False, values_max: int = 100_000) -> None:
-        """``whole_at_end``: the point at the end of a session has the values of all of it, instead of those of no records."""
+    def __init__(
+        self,
+        *,
+        gap_us: int,
+        aggregates: Sequence[Aggregate],
+        whole_at_end: bool = False,
+        lateness_us: int = 0,
+        values_max: int = 100_000,
+    ) -> None:
+        """``whole_at_end``: the point at the end of a session has the values of all of it, instead of those of no records.
+
+        ``lateness_us``: as of ``PaneTable``.
+        """
         assert gap_us > 0, gap_us
         self.gap_us = gap_us
         self._whole = whole_at_end
-        self._store = Store(aggregates, values_max=values_max)
+        self._store = Store(aggregates, lateness_us=lateness_us, values_max=values_max)
 
     @property
     def bytes(self) -> int:
@@ -115,7 +126,7 @@ class SessionPanes:
         if len(keys):
             store.reserve(int(keys[-1]) + 1)
         zeros = np.zeros(len(keys), np.int64)
-        return finished(store, Found(keys, zeros, store.newest[keys], zeros - 1, store.layout.stretch(pick(store.open, keys))))
+        return finished(store, Found(keys, zeros, store.newest[keys], zeros - 1, pick(store.open, keys)))
 
     def _applied(self, ids: I64, ts: I64, seqs: I64, vectors: Sequence[Vector], clock: Clock) -> Found:
         store = self._store
@@ -124,7 +135,7 @@ class SessionPanes:
         with np.errstate(over="ignore", invalid="ignore"):
             done = self._round(ids, ts, seqs, vectors, clock)
             rows = done.rows
-            found = Found(rows.key, rows.order, done.ts, done.seq, store.layout.stretch(done.state))
+            found = Found(rows.key, rows.order, done.ts, done.seq, done.state)
             over, slots = self._over(done, clock)
         last, keys = rows.key_ends, rows.keys
         store.watermark_us = clock.end
@@ -138,7 +149,7 @@ class SessionPanes:
         store = self._store
         rows = Round.of(ids)
         times, watermark = ts.take(rows.order), clock.before.take(rows.order)
-        lag = np.maximum(watermark - times, 0)
+        lag = store.lags(times, watermark)
         firsts, keys = rows.key_starts, rows.keys
         before, before_lag = np.append(0, times[:-1] + self.gap_us), np.append(0, lag[:-1])
         started = np.append(-1, rows.order[:-1])
@@ -184,13 +195,13 @@ class SessionPanes:
     def _at_end(self, state: State) -> State:
         """What a point at the end of sessions with this state says."""
         layout = self._store.layout
-        return layout.stretch(state) if self._whole else blank(layout.stretch_columns, len(next(iter(state.values()))))
+        return state if self._whole else blank(layout.columns, len(next(iter(state.values()))))
 
     def _forget(self, keys: I64) -> None:
         """These keys are in no session."""
         store = self._store
         ordinals = {argument.ordinal: store.open[argument.ordinal][keys] for argument in store.layout.valued}
-        put(store.open, keys, blank(store.layout.pane_columns, len(keys)))
+        put(store.open, keys, blank(store.layout.columns, len(keys)))
         for name, column in ordinals.items():
             store.open[name][keys] = column
         store.pane[keys], store.next_at[keys] = NEVER, FAR

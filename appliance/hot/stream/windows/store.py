@@ -20,7 +20,8 @@ _KEYS_MIN = 16
 class Store:
     """Arrays by dense id of key, with room at the end. Owned by one table."""
 
-    def __init__(self, aggregates: Sequence[Aggregate], *, values_max: int) -> None:
+    def __init__(self, aggregates: Sequence[Aggregate], *, lateness_us: int, values_max: int) -> None:
+        self.lateness_us = lateness_us
         self.layout = Layout(aggregates)
         self.values_max = values_max
         self.watermark_us = NEVER
@@ -30,17 +31,17 @@ class Store:
         self.newest: I64 = np.empty(0, np.int64)
         """The newest event time in it."""
         self.lag: I64 = np.empty(0, np.int64)
-        """How far the key's newest record was behind the watermark when it came: so far its own time is behind that of all."""
+        """How far the key's own watermark is behind that of all: its newest record less the lateness, when that came."""
         self.first_due: I64 = np.empty(0, np.int64)
-        """The first own time after the newest record at which a point is due."""
+        """The first own watermark after the newest record at which a point is due."""
         self.older: I64 = np.empty(0, np.int64)
         """The watermark at which a point of a closed pane is due."""
         self.next_at: I64 = np.empty(0, np.int64)
         """The watermark at which the next point is due; FAR: none is."""
         self.overfull = np.empty(0, np.bool_)
         """Keys whose latest point had more values than may be looked at."""
-        self.open: State = blank(self.layout.pane_columns, 0)
-        self.base: State = blank(self.layout.stretch_columns, 0)
+        self.open: State = blank(self.layout.columns, 0)
+        self.base: State = blank(self.layout.columns, 0)
         """The closed panes of the window of the newest pane."""
         self.ring = Ring(self.layout)
         self.retained = {argument.index: Retained() for argument in self.layout.valued}
@@ -62,11 +63,15 @@ class Store:
             column = getattr(self, name)
             setattr(self, name, np.append(column, np.full(room - len(column), value, np.int64)))
         self.overfull = np.append(self.overfull, np.zeros(room - len(self.overfull), np.bool_))
-        self.open = grown(self.open, self.layout.pane_columns, room)
-        self.base = grown(self.base, self.layout.stretch_columns, room)
+        self.open = grown(self.open, self.layout.columns, room)
+        self.base = grown(self.base, self.layout.columns, room)
         self.ring.reserve(room)
         for retained in self.retained.values():
             retained.reserve(room)
+
+    def lags(self, ts: I64, watermark: I64) -> I64:
+        """How far the own watermarks of keys are behind just after records at ``ts``."""
+        return np.asarray(np.maximum(watermark - ts + self.lateness_us, 0), dtype=np.int64)
 
     def meet(self, vectors: Sequence[Vector]) -> None:
         """Suits the columns to the kinds of the inputs, and throws away texts that nothing holds."""

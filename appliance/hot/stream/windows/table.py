@@ -42,9 +42,13 @@ class PaneTable:
         aggregates: Sequence[Aggregate],
         mode: Mode = Mode.SLIDING,
         lateness_panes: int = 0,
+        lateness_us: int = 0,
         values_max: int = 100_000,
     ) -> None:
-        """``panes`` of ``pane_us`` make a window (1 when tumbling); ``lateness_panes`` more are kept for rows that come late."""
+        """``panes`` of ``pane_us`` make a window (1 when tumbling); ``lateness_panes`` more are kept for rows that come late.
+
+        ``lateness_us`` is how far the watermark is behind the newest record of all; a key's own is as far behind its newest.
+        """
         assert pane_us > 0, pane_us
         assert panes >= 1, panes
         assert lateness_panes >= 0, lateness_panes
@@ -53,7 +57,7 @@ class PaneTable:
         self.panes = panes
         self.mode = mode
         self.kept_panes = panes + lateness_panes
-        self._store = Store(aggregates, values_max=values_max)
+        self._store = Store(aggregates, lateness_us=lateness_us, values_max=values_max)
 
     @property
     def bytes(self) -> int:
@@ -125,14 +129,14 @@ class PaneTable:
     def history(self, ids: I64, pane_from: int, pane_to: int) -> Points:
         """The windows of the panes ``pane_from`` to ``pane_to`` (both in) of some keys, as they now are.
 
-        A point for each pane whose whole window is kept, up to where the key's own time is (tumbling: each with content), at the end of
-        the pane, in row 0.
+        A point for each pane whose whole window is kept, up to the key's own watermark (tumbling: each with content), at the end of the
+        pane, in row 0.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             return finished(self._store, rewriting.history(self._store, self._frame, ids, pane_from, pane_to))
 
     def current(self, ids: I64) -> Points:
-        """The window that each key is in now, one point a key, at the newest of its record and its own time, in row 0."""
+        """The window that each key is in now, one point a key, at its newest record or its own watermark, whichever is later, in row 0."""
         with np.errstate(over="ignore", invalid="ignore"):
             return finished(self._store, rewriting.current(self._store, self._frame, ids))
 
@@ -151,9 +155,10 @@ class PaneTable:
         goes_on = store.pane.take(run_key) == pane.take(rows.starts)
         start = store.layout.begin(goes_on, pick(store.open, run_key))
         state = store.layout.run(start, rows, times, inputs, store.totals(rows, inputs))
-        until = np.append(watermark[1:], clock.end)
+        until = np.empty_like(watermark)
+        until[:-1] = watermark[1:]
         until[rows.key_ends] = clock.end
-        return Taken(rows, times, seqs.take(rows.order), pane, np.maximum(watermark - times, 0), until, goes_on, state)
+        return Taken(rows, times, seqs.take(rows.order), pane, store.lags(times, watermark), until, goes_on, bool(goes_on.all()), state)
 
     def _due_rows(self, taken: Taken, clock: Clock) -> I64:
         """The sorted rows after which time makes a point before their key's next row."""
@@ -165,7 +170,7 @@ class PaneTable:
         """Keys of which more comes than rows in their newest pane, rising."""
         store, rows = self._store, taken.rows
         timed = store.next_at <= clock.end
-        if taken.goes_on.all() and not len(due) and not timed.any():
+        if taken.steady and not len(due) and not timed.any():
             return np.empty(0, np.int64)
         timed[rows.key[rows.starts[~taken.goes_on]]] = True
         timed[rows.key[due]] = True
@@ -179,19 +184,20 @@ class PaneTable:
         if len(keys):
             line = timeline(store, taken, keys, skip=store.ring.before(keys, store.pane[keys] - self.panes + 1))
             begins = self._begins(line)
-            at = early_stands(store, line, taken, clock)
-            if taken is not None:
-                at = both(at, row_stands(store, line, taken, begins, due))
-            if len(at.rank):
+            if len(due) or (store.next_at[keys] <= clock.end).any():
+                at = early_stands(store, line, taken, clock)
+                if taken is not None and len(due):
+                    at = both(at, row_stands(line, taken, begins, due))
+            if at is not None and len(at.rank):
                 left = leave(store, line, at, clock, pane_us=self.pane_us, panes=self.panes)
         found = empty(store)
         if taken is not None:
             base = self._bases(line, taken, begins)
-            state = store.layout.combine(base if taken.rows.single else pick(base, taken.rows.run_of), store.layout.stretch(taken.state))
+            state = store.layout.combine(base if taken.rows.single else pick(base, taken.rows.run_of), taken.state)
             found = Found(taken.rows.key, taken.rows.order, taken.ts, taken.seq, state)
             self._keep(taken, clock)
-            last_runs = taken.rows.run_of[taken.rows.key_ends]
-            put(store.base, taken.rows.keys, pick(base, last_runs))
+            if not taken.steady:
+                put(store.base, taken.rows.keys, pick(base, taken.rows.run_of[taken.rows.key_ends]))
         self._schedule(line, taken, begins, left, at)
         return found if left is None else merged(found, left.found, left.slots)
 
@@ -250,7 +256,7 @@ class PaneTable:
         """Puts the closed panes into the rings, those too old out of them, and the newest ones in their places."""
         store, rows = self._store, taken.rows
         last = rows.key_ends
-        if not taken.goes_on.all():
+        if not taken.steady:
             self._close(taken, clock)
         keys = rows.keys
         put(store.open, keys, pick(taken.state, last))
@@ -268,7 +274,6 @@ class PaneTable:
         if self.mode is Mode.TUMBLING:
             # what hasn't ended yet is kept, however far the key is ahead
             oldest = np.minimum(oldest, clock.end // self.pane_us)
-        store.ring.drop(rows.keys, store.ring.before(rows.keys, oldest))
         kept = np.flatnonzero(panes >= oldest[np.searchsorted(rows.keys, keys)])
         order = kept[np.argsort(keys[kept], kind="stable")]
         if not len(order):
@@ -278,4 +283,4 @@ class PaneTable:
         if len(inner) and from_open.any():
             put(state, np.flatnonzero(from_open), pick(store.open, gone[order[from_open]]))
         ids, counts = np.unique(keys[order], return_counts=True)
-        store.ring.append(ids, counts, panes[order], state)
+        store.ring.append(ids, counts, panes[order], state, oldest=oldest[np.searchsorted(rows.keys, ids)])

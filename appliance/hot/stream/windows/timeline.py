@@ -10,7 +10,7 @@ from appliance.hot.stream.values import I64, Mask
 from appliance.hot.stream.windows.aggregates import NEVER, State
 from appliance.hot.stream.windows.fold import Stretches
 from appliance.hot.stream.windows.rounds import Round
-from appliance.hot.stream.windows.state import joined, lower_bound, pick, put, ragged
+from appliance.hot.stream.windows.state import lower_bound, pick, put, ragged
 from appliance.hot.stream.windows.store import Store
 
 
@@ -37,11 +37,13 @@ class Taken:
     seq: I64
     pane: I64
     lag: I64
-    """How far the row is behind the watermark before it; 0 when it isn't."""
+    """How far the key's own watermark is behind that of all from the row on."""
     until: I64
     """The watermark before the key's next row, or after the round."""
     goes_on: Mask
     """Of each run: whether it goes on with the pane that was its key's newest."""
+    steady: bool
+    """Whether all do."""
     state: State
     """As a pane, after each row."""
 
@@ -62,7 +64,7 @@ class Timeline:
     pane: I64
     """Of each entry."""
     state: State
-    """Of each entry, as a stretch, after the round."""
+    """Of each entry, after the round."""
     run_entry: I64
     """The entry of each run of the round; -1 for keys that are not here."""
     run_rank: I64
@@ -105,13 +107,12 @@ def timeline(store: Store, taken: Taken | None, ids: I64, *, skip: I64) -> Timel
     in_ring = store.ring.places(ids, skip, closed)
     at_ring, at_open, opened = ragged(offset, closed), newest[alone], ids[alone]
     pane[at_ring], pane[at_open] = store.ring.pane(in_ring), store.pane[opened]
-    parts = [pick(store.ring.state, in_ring), pick(store.open, opened)]
+    state = {name: np.empty(len(pane), dtype=column.dtype) for name, column in store.open.items()}
+    put(state, at_ring, pick(store.ring.state, in_ring))
+    put(state, at_open, pick(store.open, opened))
     if taken is not None:
         run_entry = np.full(len(run_rank), -1, np.int64)
         run_entry[here] = places
         pane[places] = taken.pane[taken.rows.starts[here]]
-        parts.append(pick(taken.state, taken.rows.ends[here]))
-    state = joined(parts)
-    put(state, np.concatenate((at_ring, at_open, places)), {name: column.copy() for name, column in state.items()})
-    whole = store.layout.stretch(state)
-    return Timeline(ids, offset, newest, pane, whole, run_entry, run_rank, runs, Stretches(store.layout, whole))
+        put(state, places, pick(taken.state, taken.rows.ends[here]))
+    return Timeline(ids, offset, newest, pane, state, run_entry, run_rank, runs, Stretches(store.layout, state))

@@ -49,7 +49,7 @@ class _Key:
     records: list[Record] = field(default_factory=list)
     lag: int = 0
     said_us: int = NEVER
-    """Sliding: own time up to which panes have left."""
+    """Sliding: own watermark up to which panes have left."""
     waiting: set[int] = field(default_factory=set)
     """Tumbling: panes that have not ended."""
 
@@ -57,8 +57,8 @@ class _Key:
 class Reference:
     """Windows of ``panes`` panes. The evaluation points of HOT.md, of which each is looked for after every single step of the watermark."""
 
-    def __init__(self, *, pane_us: int, panes: int, tumbling: bool) -> None:
-        self.pane_us, self.panes, self.tumbling = pane_us, panes, tumbling
+    def __init__(self, *, pane_us: int, panes: int, tumbling: bool, lateness_us: int) -> None:
+        self.pane_us, self.panes, self.tumbling, self.lateness_us = pane_us, panes, tumbling, lateness_us
         self.keys: dict[int, _Key] = {}
         self.points: list[Point] = []
         self.row = 0
@@ -67,7 +67,7 @@ class Reference:
         self.pass_time(watermark)
         key = self.keys.setdefault(record.key, _Key())
         key.records.append(record)
-        key.lag = max(0, watermark - record.ts)
+        key.lag = max(0, watermark - (record.ts - self.lateness_us))
         pane = record.ts // self.pane_us
         if self.tumbling:
             key.waiting.add(pane)

@@ -15,11 +15,19 @@ LATENESS = st.sampled_from([0, 5, 30])
 
 def new_table(mode: Mode, panes: int, lateness_us: int = 0, values_max: int = 1_000) -> PaneTable:
     lateness_panes = -(-lateness_us // PANE_US) + panes
-    return PaneTable(pane_us=PANE_US, panes=panes, aggregates=EVERY, mode=mode, lateness_panes=lateness_panes, values_max=values_max)
+    return PaneTable(
+        pane_us=PANE_US,
+        panes=panes,
+        aggregates=EVERY,
+        mode=mode,
+        lateness_panes=lateness_panes,
+        lateness_us=lateness_us,
+        values_max=values_max,
+    )
 
 
 def expected_points(records: list[Record], mode: Mode, panes: int, lateness_us: int) -> list[Point]:
-    reference = Reference(pane_us=PANE_US, panes=panes, tumbling=mode is Mode.TUMBLING)
+    reference = Reference(pane_us=PANE_US, panes=panes, tumbling=mode is Mode.TUMBLING, lateness_us=lateness_us)
     for record, watermark in zip(records, watermarks(records, lateness_us), strict=True):
         reference.apply(record, watermark)
     if records:
