@@ -15,7 +15,7 @@ from appliance.hot.alerts.rules import RuleFacts, facts_of
 from appliance.hot.state import ALL_TAGS, State, StreamState
 from appliance.hot.stream.baselines import Baselines
 from appliance.hot.stream.followed import Followed, PastRows
-from appliance.hot.stream.plan import PlanOptions, make_plan
+from appliance.hot.stream.plan import PlanOptions, StreamPlan, add_join, make_plan
 from appliance.hot.stream.rules import ParsedRule, RuleRefused, key_columns, parse_rule
 from appliance.hot.stream.session_watch import ParsedSession, parse_session
 from appliance.hot.stream.values import I64, Rows
@@ -71,12 +71,18 @@ class Rulebook:
 
     def shape(self, state: State) -> tuple[object, ...]:
         """What ``facts`` and plans depend on: it changes when they have to be made anew."""
-        return tuple((key, state.streams[key].schema.version) for key in {**self.streams, **self.sessions} if key in state.streams)
+        return tuple((key, state.streams[key].schema.version) for key in self._about() if key in state.streams)
 
-    def follow(self, stream: StreamState) -> Followed | None:
-        """How a stream is evaluated; None when no rule is about it."""
+    def _about(self) -> tuple[str, ...]:
+        """The streams that rules and sessions are about, folded."""
+        joined = (fold(r.options.join) for r in self.parsed.values() if r.options.join is not None)
+        return tuple(dict.fromkeys((*self.streams, *self.sessions, *joined)))
+
+    def follow(self, stream: StreamState, state: State) -> Followed | None:
+        """How a stream is evaluated; None when no rule is about it. ``state`` has the streams that it may be joined with."""
         rules, sessions = self.streams.get(fold(stream.name), ()), self.sessions.get(fold(stream.name), ())
-        if not (rules or sessions) or self.surroundings is None:
+        is_joined = any(fold(r.options.join or "") == fold(stream.name) for r in self.parsed.values())
+        if not (rules or sessions or is_joined) or self.surroundings is None:
             return None
         around = self.surroundings
         lateness_us = round(self.config.stream(stream.name).lateness_s * US_PER_S)
@@ -86,14 +92,31 @@ class Rulebook:
             return tuple(around.past(stream.name, up_to_seq=up_to_seq, span=TimeRange(since_us, until_us)))
 
         options = PlanOptions(lateness_us, self.config.alerts.keys_max, identity, around.baselines, past)
+        plan = make_plan(stream.schema, rules, options, sessions)
+        for rule in rules:
+            if rule.options.join is not None:
+                self._join(plan, stream, rule, state)
         return Followed(
-            plan=make_plan(stream.schema, rules, options, sessions),
+            plan=plan,
             name=fold(stream.name),
             stream_id=stream.id,
             past=around.past,
             latest=lambda: in_memory(around.latest(stream), stream.schema),
             grace_us=round(self.config.alerts.grace_s * US_PER_S),
         )
+
+    def _join(self, plan: StreamPlan, stream: StreamState, rule: ParsedRule, state: State) -> None:
+        """Adds a rule between two streams, with the newest records of both."""
+        other = state.get(rule.options.join or "")
+        if other is None:
+            plan.refused[rule.name] = f"the stream {rule.options.join!r} is not there yet"
+            return
+        join = add_join(plan, rule, other.schema)
+        assert self.surroundings is not None
+        for each in (stream, other) if join is not None else ():
+            latest = self.surroundings.latest(each)
+            if join is not None and latest.num_rows:
+                join.know(fold(each.name), Rows(*in_memory(latest, each.schema)))
 
 
 def make_rulebook(config: Config, surroundings: Surroundings | None = None) -> Rulebook:
@@ -111,7 +134,7 @@ def make_rulebook(config: Config, surroundings: Surroundings | None = None) -> R
             key = str(e).split(" ", 1)[0]
             origin = config.origins.get(key, "default")
             raise ConfigRefused(str(e), file=origin if origin != "default" else str(config.file or "config"), key=key) from None
-        if options.stream is not None and options.join is None:
+        if options.stream is not None:
             streams.setdefault(fold(options.stream), []).append(rule)
     by_stream = {key: tuple(rules) for key, rules in streams.items()}
     return Rulebook(config, parsed, surroundings, by_stream, {key: tuple(of) for key, of in sessions.items()})

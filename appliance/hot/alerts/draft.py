@@ -58,7 +58,12 @@ class Draft:
         """The rules that are in force for this round."""
         return self._rules
 
-    def touched(self) -> Iterable[Instance]:
+    @property
+    def now_us(self) -> int:
+        """Wall clock of the round."""
+        return self._now_us
+
+    def touched(self) -> tuple[Instance, ...]:
         """The alerts that the round has changed so far."""
         return tuple(self._changed.values())
 

@@ -19,7 +19,9 @@ from appliance.hot.stream.values import I64, Key, Rows, Signal
 from appliance.observe.cost import CostMeter
 from appliance.records import Submission, TimeRange
 
-AT_ONCE_MAX: Final = 4
+LIVE_ROWS_MAX: Final = 4_096
+"""Records of the ring that are evaluated at once: more would hold up the alerts of the first of them."""
+AT_ONCE_MAX: Final = 32
 """Pieces of the ring that one round takes: the next round comes at once."""
 
 
@@ -88,7 +90,7 @@ class Followed:
         return self.plan.current(names, Rows(latest, seqs)) if latest.num_rows else []
 
     def next_rows(self, stream: StreamState) -> Iterator[Rows]:
-        """Records that have come since, some of them when they are many; they count as taken when the next piece is asked for."""
+        """Records that have come since, in pieces, some of them when they are many."""
         if self.seq >= stream.last_seq:
             return
         if stream.ring_first > self.seq + 1:
@@ -100,11 +102,10 @@ class Followed:
                 continue
             part = chunk.after(self.seq)
             data = fit(part.data, stream.schema)
-            for first in range(0, data.num_rows, ROUND_ROWS_MAX):
-                piece = data.slice(first, ROUND_ROWS_MAX)
+            for first in range(0, data.num_rows, LIVE_ROWS_MAX):
+                piece = data.slice(first, LIVE_ROWS_MAX)
                 start = part.first + first
                 yield Rows(piece, np.arange(start, start + piece.num_rows, dtype=np.int64))
-                self.seq = start + piece.num_rows - 1
                 taken += 1
             if taken >= AT_ONCE_MAX:
                 return
@@ -112,13 +113,12 @@ class Followed:
     def _missed(self, stream: StreamState) -> Iterator[Rows]:
         """The ring has let go what comes next: it is read from the store and the lake. What is lost there is passed over."""
         until = min(stream.last_seq, self.seq + AT_ONCE_MAX * ROUND_ROWS_MAX)
-        for rows in self.past(self.name, after_seq=self.seq, up_to_seq=until):
-            yield rows
-            self.seq = int(rows.seqs[-1])
+        yield from self.past(self.name, after_seq=self.seq, up_to_seq=until)
         self.seq = until
 
     def take(self, rows: Rows, *, now_us: int, now_ns: int) -> list[Signal]:
-        """The signals of these records."""
+        """The signals of these records, which count as evaluated from now on."""
+        self.seq = int(rows.seqs[-1])
         return self.plan.take(rows, now_us=now_us, now_ns=now_ns)
 
     def idle(self, *, now_ns: int) -> list[Signal]:

@@ -18,6 +18,7 @@ from appliance.hot.stream.baselines import Baselines
 from appliance.hot.stream.event_clock import EventClock, near
 from appliance.hot.stream.expression import Scope
 from appliance.hot.stream.gaps import Gaps
+from appliance.hot.stream.joins import Join, make_join
 from appliance.hot.stream.keyed import GapGroup, Keyed, ordered
 from appliance.hot.stream.keys import KeySpace
 from appliance.hot.stream.levels import NO_DEADLINE, Levels
@@ -32,7 +33,7 @@ from appliance.workload_options import AlertOptions
 
 US: Final = 1_000_000
 ROUND_ROWS_MAX: Final = 131_072
-"""Records that are evaluated at once: more would hold up the alerts of the first of them."""
+"""Records that are read from the past at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,12 @@ class StreamPlan:
     keyed: dict[tuple[str, ...], Keyed] = field(default_factory=dict)
     rules: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Rule -> the columns of its keys."""
-    watches: dict[str, tuple[Keyed, Watch]] = field(default_factory=dict)
+    watches: dict[str, tuple[Keyed | Join, Watch]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     """Rules that can't be computed over the columns there are, and why."""
     sessions: list[SessionWatch] = field(default_factory=list)
+    joins: list[Join] = field(default_factory=list)
+    """Rules between this stream and another."""
     ahead: int = 0
     """Records from the future, which were not looked at."""
     silence_from_ns: int = 0
@@ -192,7 +195,7 @@ def make_plan(schema: Schema, parsed: Sequence[ParsedRule], options: PlanOptions
     for rule in parsed:
         try:
             by = key_columns(rule.options.by, schema, f"workload.{rule.name}.by")
-            if rule.when is not None:
+            if rule.when is not None and rule.options.join is None:
                 bound.setdefault(by, []).append(bind(rule, schema))
         except RuleRefused as e:
             plan.refused[rule.name] = str(e)
@@ -208,6 +211,21 @@ def make_plan(schema: Schema, parsed: Sequence[ParsedRule], options: PlanOptions
         plan.keyed[by] = _keyed(plan, by, bound.get(by, []))
         plan.keyed[by].gaps = _gap_groups(rules)
     return plan
+
+
+def add_join(plan: StreamPlan, rule: ParsedRule, other: Schema) -> Join | None:
+    """A rule between the stream of the plan and another one; one that can't be computed goes to ``refused``."""
+    try:
+        bound = bind(rule, plan.schema, joined=other)
+        key_columns(bound.by, other, f"workload.{rule.name}.by")
+        watch = Watch(bound, Levels(waits=rule.options.for_s > 0), gap_us(rule.options))
+        join = make_join(bound, watch, keys_max=plan.options.keys_max)
+    except RuleRefused as e:
+        plan.refused[rule.name] = str(e)
+        return None
+    plan.joins.append(join)
+    plan.watches[rule.name] = (join, watch)
+    return join
 
 
 def _keyed(plan: StreamPlan, by: tuple[str, ...], rules: Sequence[BoundRule]) -> Keyed:

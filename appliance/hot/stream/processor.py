@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from appliance.clock import US_PER_S, Clock
+from appliance.clock import US_PER_DAY, US_PER_S, Clock
 from appliance.errors import ApplianceError, RetryLater
 from appliance.hot.alerts.book import AlertBook
 from appliance.hot.alerts.draft import Draft
@@ -24,6 +24,7 @@ from appliance.hot.alerts.rules import RuleFacts
 from appliance.hot.state import State, StreamState
 from appliance.hot.stream.applying import apply
 from appliance.hot.stream.followed import Bodies, Followed
+from appliance.hot.stream.joins import fed
 from appliance.hot.stream.values import Key, Rows
 from appliance.observe.latency import LatencyWindow
 from appliance.records import Receipt, Submission, fold
@@ -34,6 +35,8 @@ PLACES_EVERY_NS: Final = 5_000_000_000
 """How often the places are stored when nothing else is: what was evaluated since is evaluated again after a crash."""
 SESSIONS_EVERY_NS: Final = 1_000_000_000
 """The same where there are sessions, which people look at in the store."""
+TOUCHED_MAX: Final = 500
+"""Alerts that change in one round before it is stored: of ten thousand at once the first are told while the others are still evaluated."""
 IDLE_S: Final = 0.25
 """How often time alone is looked at while nothing arrives."""
 RETRY_S: Final = 1.0
@@ -58,7 +61,7 @@ class Rules(Protocol):
     def facts(self, state: State) -> Mapping[str, RuleFacts]:
         """Every rule, with the columns of its keys as far as its stream is there."""
 
-    def follow(self, stream: StreamState) -> Followed | None:
+    def follow(self, stream: StreamState, state: State) -> Followed | None:
         """How a stream is evaluated; None when no rule is about it."""
 
 
@@ -118,6 +121,7 @@ class Processor(Generic[S]):
         self._wake = threading.Event()
         self._stopping = False
         self._has_ended = False
+        self._forgot_us = clock.now_us()
         self._saved_ns = 0
         self._thread = threading.Thread(target=self._run, name="processor", daemon=True)
         self.evaluated = LatencyWindow()
@@ -199,6 +203,9 @@ class Processor(Generic[S]):
     def _round(self) -> None:
         """Everything that is there by now, as one plan; when there is more than fits, the next round follows at once."""
         draft = self._draft()
+        if draft.now_us - self._forgot_us > US_PER_DAY:
+            self._forgot_us = draft.now_us
+            draft.forget()
         commands = self._run_commands(draft)
         state = self._state()
         if not commands and self._rules is not None and self._rules.shape(state) != self._shape:
@@ -209,6 +216,7 @@ class Processor(Generic[S]):
                 if stream is not None:
                     self._catch_up(draft, followed, stream)
                 self._idle(draft, followed)
+            self._join(draft)
             self._hand_in()
             self.rounds += 1
         self._finish(draft, commands)
@@ -218,9 +226,19 @@ class Processor(Generic[S]):
     def _catch_up(self, draft: Draft, followed: Followed, stream: StreamState) -> None:
         for rows in followed.next_rows(stream):
             self._take(draft, followed, rows)
+            if len(draft.touched()) >= TOUCHED_MAX:
+                return
 
     def _draft(self) -> Draft:
         return Draft(self.book, now_us=self._clock.now_us())
+
+    def _join(self, draft: Draft) -> None:
+        """Rules between two streams, once both have been taken."""
+        for followed in self._followed.values():
+            for join in followed.plan.joins:
+                signals = join.round(followed.plan.clock.watermark_us)
+                if signals:
+                    apply(draft, followed.plan, followed.name, signals)
 
     def _configure(self, draft: Draft, state: State) -> None:
         """Tells the draft of the rules as they are for the streams that there are, and takes those streams up from their places."""
@@ -234,7 +252,7 @@ class Processor(Generic[S]):
         self._followed = {}
         self._shape = self._rules.shape(state)
         for key, stream in state.streams.items():
-            made = self._rules.follow(stream)
+            made = self._rules.follow(stream, state)
             if made is None:
                 continue
             place = before.get(stream.id) or self.places.get(stream.id)
@@ -248,6 +266,9 @@ class Processor(Generic[S]):
     def _take(self, draft: Draft, followed: Followed, rows: Rows) -> None:
         start_ns = self._clock.monotonic_ns()
         apply(draft, followed.plan, followed.name, followed.take(rows, now_us=self._clock.now_us(), now_ns=start_ns))
+        for other in self._followed.values():
+            for join in fed(other.plan.joins, followed.name):
+                join.add(followed.name, rows)
         end_ns = self._clock.monotonic_ns()
         followed.cost.add(end_ns - start_ns, at_ns=end_ns)
 
