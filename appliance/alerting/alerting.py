@@ -16,11 +16,12 @@ from appliance.alerting.charts import Charts
 from appliance.alerting.delivery import Delivery
 from appliance.alerting.desk import Desk
 from appliance.alerting.pictures import rule_rows
-from appliance.alerting.rulebook import Rulebook, Surroundings, make_rulebook
+from appliance.alerting.rulebook import Rulebook, Surroundings, make_rulebook, refused_at
 from appliance.box import Box
 from appliance.clock import Clock, SystemClock
 from appliance.config import Config
 from appliance.door.commit import Committer
+from appliance.errors import ConfigRefused
 from appliance.hot.alerts import outbox as stored
 from appliance.hot.alerts import tables
 from appliance.hot.alerts.book import AlertBook
@@ -183,10 +184,13 @@ def check_alerts(config: Config) -> None:
 
 
 def _channels(config: Config, clock: Clock) -> dict[str, Channel]:
-    return {
-        name: channel_of(name, options, data_dir=config.data_dir, node=config.node.name, clock=clock)
-        for name, options in config.channels.items()
-    }
+    found: dict[str, Channel] = {}
+    for name, options in config.channels.items():
+        try:
+            found[name] = channel_of(name, options, data_dir=config.data_dir, node=config.node.name, clock=clock)
+        except ConfigRefused as e:
+            raise refused_at(config, str(e), key=e.key or f"notify.{name}.url") from e
+    return found
 
 
 def _load(reader: Callable[[], AbstractContextManager[HotReader]], *, now_us: int) -> tuple[AlertBook, dict[int, Place], set[str]]:

@@ -69,7 +69,7 @@ class Rulebook:
                 by = options.by or ()
         return facts_of(rule.name, options, by=by, summary=rule.summary, clock=fold(options.stream))
 
-    def shape(self, state: State) -> tuple[object, ...]:
+    def shape(self, state: State) -> tuple[tuple[str, int], ...]:
         """What ``facts`` and plans depend on: it changes when they have to be made anew."""
         return tuple((key, state.streams[key].schema.version) for key in self._about() if key in state.streams)
 
@@ -131,13 +131,17 @@ def make_rulebook(config: Config, surroundings: Surroundings | None = None) -> R
                 continue
             rule = parsed[name] = parse_rule(name, options)
         except RuleRefused as e:
-            key = str(e).split(" ", 1)[0]
-            origin = config.origins.get(key, "default")
-            raise ConfigRefused(str(e), file=origin if origin != "default" else str(config.file or "config"), key=key) from None
+            raise refused_at(config, str(e), key=str(e).split(" ", 1)[0]) from None
         if options.stream is not None:
             streams.setdefault(fold(options.stream), []).append(rule)
     by_stream = {key: tuple(rules) for key, rules in streams.items()}
     return Rulebook(config, parsed, surroundings, by_stream, {key: tuple(of) for key, of in sessions.items()})
+
+
+def refused_at(config: Config, reason: str, *, key: str) -> ConfigRefused:
+    """With the file and the line in which ``key`` stands."""
+    origin = config.origins.get(key, "default")
+    return ConfigRefused(reason, file=origin if origin != "default" else str(config.file or "config"), key=key)
 
 
 def identity_tags(stream: StreamState) -> tuple[str, ...] | None:

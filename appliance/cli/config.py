@@ -18,7 +18,7 @@ from appliance.option_docs import config_schema, example_config
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the config instead.")
 @config_option
 def check_config(*, config: Config, schema: bool) -> None:
-    """Check the config and show every value with its origin.
+    """Check the config, its rules and channels too, and show every value with its origin.
 
     \b
     Example:
@@ -27,6 +27,9 @@ def check_config(*, config: Config, schema: bool) -> None:
     if schema:
         click.echo(json.dumps(config_schema(), indent=2))
         return
+    from appliance.alerting.alerting import check_alerts  # late: it loads Arrow
+
+    check_alerts(config)
     print_table(["option", "value", "from"], shown_options(config))
 
 

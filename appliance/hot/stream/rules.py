@@ -18,6 +18,7 @@ from appliance.hot.stream.expression import (
     Summary,
     Term,
     check_condition,
+    check_text,
     columns,
     compile_,
     parse,
@@ -138,6 +139,7 @@ def _terms(when: Expression | None, clear: Expression | None) -> tuple[Term, ...
 def _check_scope(parsed: ParsedRule, expression: Expression, option: str) -> None:
     options = parsed.options
     try:
+        check_text(expression, columns(expression))
         found = terms(expression)
         by = options.by if options.by is not None else tuple(t.name for t in found if isinstance(t, Column))
         scope = scope_of(expression, windowed=parsed.windowed, by=by)

@@ -10,7 +10,7 @@ no loop over rows in Python.
 """
 
 from appliance.hot.stream.expression.functions import CHANGES, COUNTS, OF_ANY_KIND, Statistic
-from appliance.hot.stream.expression.kinds import check, check_condition
+from appliance.hot.stream.expression.kinds import check, check_condition, check_text
 from appliance.hot.stream.expression.nodes import Aggregate, Baseline, Column, Expression, Term, TimeSince
 from appliance.hot.stream.expression.parser import DEPTH_MAX, parse
 from appliance.hot.stream.expression.program import Program, compile_
@@ -39,6 +39,7 @@ __all__ = [
     "TimeSince",
     "check",
     "check_condition",
+    "check_text",
     "columns",
     "columns_to_vectors",
     "compile_",

@@ -61,9 +61,29 @@ def check_condition(expression: Expression, kinds: Mapping[str, Kind], *, stream
     """As ``check``; refused, too, is what isn't true or false."""
     kind = check(expression, kinds, streams=streams)
     if kind is not Kind.BOOL:
-        instead = f"{clipped(expression)} = 'd1'" if kind is Kind.TEXT else f"{clipped(expression)} > 80"
-        what = f"{clipped(expression)} is {_WORDS[kind]}, not a condition"
-        raise ExpressionRefused(f"{what}; write what it is compared with, as in {instead}", column=expression.at)
+        raise _no_condition(expression, kind)
+
+
+def check_text(expression: Expression, columns: Iterable[Column]) -> None:
+    """What the text of a condition alone says: raises ``ExpressionRefused`` for what no kinds of its ``columns`` could make right."""
+    _check_open(expression, {})
+    for name in dict.fromkeys(str(c) for c in columns):
+        refusals = []
+        for kind in (Kind.FLOAT, Kind.TEXT, Kind.BOOL):
+            try:
+                _check_open(expression, {name: kind})
+            except ExpressionRefused as e:
+                refusals.append(e)
+            else:
+                break
+        else:
+            raise max(refusals, key=lambda e: e.column)
+
+
+def _check_open(expression: Expression, kinds: Mapping[str, Kind]) -> None:
+    kind = _OpenChecker(kinds).kind_of(expression)
+    if kind is not None and kind is not Kind.BOOL:
+        raise _no_condition(expression, kind)
 
 
 class _Checker:
@@ -91,7 +111,7 @@ class _Checker:
                 self._condition(node)
                 return Kind.BOOL
 
-    def _term(self, term: Term) -> Kind:
+    def _term(self, term: Term) -> Kind | None:
         match term:
             case Column():
                 return self._column(term)
@@ -104,7 +124,7 @@ class _Checker:
             case _:
                 return self._aggregate(term)
 
-    def _column(self, column: Column) -> Kind:
+    def _column(self, column: Column) -> Kind | None:
         kinds, of = self._kinds, ""
         if column.stream is not None:
             if column.stream not in self._streams:
@@ -118,7 +138,7 @@ class _Checker:
         _, kind = kinds[column.name]
         return Kind.TEXT if kind is Kind.TAG else kind
 
-    def _aggregate(self, node: Aggregate) -> Kind:
+    def _aggregate(self, node: Aggregate) -> Kind | None:
         if node.argument is None:
             return Kind.INT
         if node.statistic in OF_ANY_KIND:
@@ -211,6 +231,30 @@ class _Checker:
             kind = self.kind_of(node)
             if kind not in {Kind.BOOL, None}:
                 raise _takes(what, "conditions", node, kind)
+
+
+class _OpenChecker(_Checker):
+    """Before the columns are known: each may be of any kind, but for those that are given by how they are written."""
+
+    __slots__ = ("_given",)
+
+    def __init__(self, given: Mapping[str, Kind]) -> None:
+        super().__init__({}, {})
+        self._given = given
+
+    def _column(self, column: Column) -> Kind | None:
+        return self._given.get(str(column))
+
+    def _aggregate(self, node: Aggregate) -> Kind | None:
+        if node.statistic in {Statistic.FIRST, Statistic.LAST} and node.argument is not None:
+            return self.kind_of(node.argument)
+        return super()._aggregate(node)
+
+
+def _no_condition(expression: Expression, kind: Kind) -> ExpressionRefused:
+    instead = f"{clipped(expression)} = 'd1'" if kind is Kind.TEXT else f"{clipped(expression)} > 80"
+    what = f"{clipped(expression)} is {_WORDS[kind]}, not a condition"
+    return ExpressionRefused(f"{what}; write what it is compared with, as in {instead}", column=expression.at)
 
 
 def _named(things: Mapping[str, _T]) -> _Named[_T]:
