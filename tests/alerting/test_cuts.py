@@ -64,9 +64,13 @@ def run(rule: str, whole: Rows, cuts: list[int]) -> Rehearsal:
         keys_max=100,
         identity=None,
         baselines=Baselines(),
-        past=lambda since_us, until_us, up_to_seq: (),
+        past=_no_past,
         now_us=NOW,
     )
+
+
+def _no_past(since_us: int, until_us: int, up_to_seq: int) -> tuple[Rows, ...]:
+    raise AssertionError(f"nothing comes late here: {since_us} {until_us} {up_to_seq}")
 
 
 def steps(found: Rehearsal) -> dict[tuple[str | None, ...], list[tuple[Any, ...]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.alerting.hooks import RULE, alerts, told, wait_phase, write
@@ -37,3 +38,31 @@ def test_a_restart_repeats_nothing_and_forgets_nothing(tmp_path: Path) -> None:
         wait_for(lambda: ("firing", "d3") in hook.items, what="the third")
         assert sorted(hook.items) == [("firing", "d1"), ("firing", "d2"), ("firing", "d3")]
         assert len(set(hook.keys)) == len(hook.keys)
+
+
+def test_the_record_that_makes_a_stream_is_evaluated_like_any_other(tmp_path: Path) -> None:
+    rule = RULE.replace("over = ", "# over = ").replace("avg(temperature)", "temperature")
+    with told(tmp_path, rule) as (running, hook):
+        write(running, "readings,device=d1 temperature=90 0", "readings,device=d1 temperature=20 1", "readings,device=d1 temperature=95 2")
+        wait_for(lambda: hook.items, what="the message")
+        status, said = running.request("GET", "/api/alerts/history?limit=10")
+        assert status == 200
+        steps = [(t["new"], t["seq"]) for t in reversed(json.loads(said))]
+        assert steps == [("firing", 1), ("ok", 2), ("firing", 3)]
+
+
+def test_what_was_committed_and_not_evaluated_before_a_kill_is_evaluated_after_it(tmp_path: Path) -> None:
+    rule = RULE.replace("over = ", "# over = ").replace("avg(temperature)", "temperature")
+    with told(tmp_path, rule) as (running, hook):
+        write(running, "readings,device=d1 temperature=20 0")
+        wait_for(lambda: running.request("GET", "/api/alerts")[0] == 200, what="alerts")
+        running.stop()
+        held = running.config_file.read_text()
+        running.config_file.write_text(held.split("[workload.overheating]")[0])
+        running.start()
+        write(running, "readings,device=d1 temperature=90 100", "readings,device=d1 temperature=20 101")
+        running.stop()
+        running.config_file.write_text(held)
+        running.start()
+        write(running, "readings,device=d1 temperature=91 102")
+        wait_for(lambda: ("firing", "d1") in hook.items, what="the message")

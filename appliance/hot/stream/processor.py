@@ -23,6 +23,7 @@ from appliance.hot.alerts.plan import Place, Plan
 from appliance.hot.alerts.rules import RuleFacts
 from appliance.hot.state import State, StreamState
 from appliance.hot.stream.applying import apply
+from appliance.hot.stream.event_clock import NEVER
 from appliance.hot.stream.followed import Bodies, Followed
 from appliance.hot.stream.joins import fed
 from appliance.hot.stream.values import Key, Rows
@@ -55,8 +56,8 @@ class Rules(Protocol):
     def channels(self) -> Iterable[str]:
         """The names of the channels."""
 
-    def shape(self, state: State) -> tuple[object, ...]:
-        """Changes when streams have come, or columns, so that rules have to look again."""
+    def shape(self, state: State) -> tuple[tuple[str, int], ...]:
+        """The streams that rules are about, folded, with the versions of their columns: when it changes rules have to look again."""
 
     def facts(self, state: State) -> Mapping[str, RuleFacts]:
         """Every rule, with the columns of its keys as far as its stream is there."""
@@ -113,7 +114,7 @@ class Processor(Generic[S]):
         self._on_done = on_done
         self._step = step
         self._rules: Rules | None = None
-        self._shape: tuple[object, ...] | None = None
+        self._shape: tuple[tuple[str, int], ...] | None = None
         self._fresh: set[str] = set()
         """Rules that have never been evaluated, or not as they are now: they look at how things stand when their stream is taken up."""
         self._followed: dict[str, Followed] = {}
@@ -174,8 +175,7 @@ class Processor(Generic[S]):
         """Another config: plans are made anew from the records; the future is done when what it ends and changes is stored."""
 
         def run(draft: Draft) -> None:
-            self._rules = rules
-            self._configure(draft, self._state())
+            self._configure(draft, self._state(), rules)
 
         return self.call(run)
 
@@ -240,23 +240,30 @@ class Processor(Generic[S]):
                 if signals:
                     apply(draft, followed.plan, followed.name, signals)
 
-    def _configure(self, draft: Draft, state: State) -> None:
-        """Tells the draft of the rules as they are for the streams that there are, and takes those streams up from their places."""
+    def _configure(self, draft: Draft, state: State, rules: Rules | None = None) -> None:
+        """Tells the draft of the rules (None: those of before) as they are for the streams that there are, and takes those streams up from
+        their places."""
+        self._rules = rules or self._rules
         assert self._rules is not None
         facts = self._rules.facts(state)
         known = self.book.known
         self._fresh |= {n for n, f in facts.items() if n not in known or (known[n].condition, known[n].by) != (f.condition, f.by)}
         draft.configure(facts, self._rules.channels)
-        before = {f.stream_id: f.place(now_us=self._clock.now_us()) for f in self._followed.values()}
+        now_us, now_ns = self._clock.now_us(), self._clock.monotonic_ns()
+        before = {f.stream_id: f.place(now_us=now_us) for f in self._followed.values()}
         self._take_sessions()
         self._followed = {}
-        self._shape = self._rules.shape(state)
+        had, self._shape = self._shape, self._rules.shape(state)
         for key, stream in state.streams.items():
             made = self._rules.follow(stream, state)
             if made is None:
                 continue
             place = before.get(stream.id) or self.places.get(stream.id)
-            made.begin(stream, self.book, place, self._bodies, now_us=self._clock.now_us(), now_ns=self._clock.monotonic_ns())
+            is_new = place is None and had is not None and rules is None and key not in {name for name, _ in had}
+            if is_new:  # the rules were there before the stream: every record of it counts
+                place = Place(stream.id, 0, NEVER, NEVER, now_us)
+                self._fresh -= set(made.plan.rules)
+            made.begin(stream, self.book, place, self._bodies, now_us=now_us, now_ns=now_ns)
             self._followed[key] = made
             fresh = self._fresh & set(made.plan.rules)
             if fresh:
