@@ -75,7 +75,7 @@ class Alerting:
         self.baselines = Baselines()
         self._surroundings = Surroundings(history.rows, lambda s: _latest(box, s), self.baselines)
         self.rulebook = make_rulebook(config, self._surroundings)
-        self._delivery = Delivery(call=box.writer.call, reader=reader, clock=clock)
+        self._delivery = Delivery(call=box.writer.call, reader=reader, clock=clock, step=step)
         self.outbox = Outbox(_channels(config, clock), wiring=self._delivery.wiring(), clock=clock, random=random.Random())  # noqa: S311 - jitter
         self._delivery.outbox = self.outbox
         self._failed_us: int | None = None

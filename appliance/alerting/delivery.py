@@ -33,7 +33,10 @@ class Delivery:
         call: Callable[[Callable[[Committer], Any]], Future[Any]],
         reader: Callable[[], AbstractContextManager[HotReader]],
         clock: Clock,
+        step: Callable[[str], None],
     ) -> None:
+        """``step`` is told each named step, for tests that stop there."""
+        self._step = step
         self._call = call
         self._reader = reader
         self._clock = clock
@@ -55,12 +58,14 @@ class Delivery:
             self._since_ns.popitem(last=False)
 
     def _sent(self, messages: tuple[Message, ...], at_us: int) -> None:
+        self._step("alerts.handed_over")
         now_ns = self._clock.monotonic_ns()
         for message in messages:
             since_ns = self._since_ns.pop(message.id or 0, None)
             if since_ns is not None:
                 self.handed_over.add((now_ns - since_ns) / 1e6, at_ns=now_ns)
         self._settle(lambda db: [store.sent(db, m, now_us=at_us) for m in messages])
+        self._step("alerts.confirmed")
 
     def _failed(self, messages: tuple[Message, ...], reason: str, due_us: int) -> None:
         def write(db: sqlite3.Connection) -> list[int | None]:

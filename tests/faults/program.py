@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from appliance.config import load_config
@@ -39,12 +40,13 @@ async def _run(service: Service) -> int:
     return await service.run()
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``arguments``: those of the command line when they are None."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--kill-at", default="")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     config = load_config(data_dir=given.data_dir, file=given.config)
     return asyncio.run(_run(Service(config, step=KillAt(given.kill_at))))
 
