@@ -40,7 +40,7 @@ from appliance.serving.http.context import HttpContext
 from appliance.serving.http.server import HttpServer
 from appliance.serving.http.sockets import bind_tcp, bind_unix, inherited_sockets, is_for
 from appliance.serving.letters import replay_letters
-from appliance.serving.push import Hub
+from appliance.serving.push import SESSIONS, Hub
 from appliance.serving.queries import Queries
 from appliance.serving.source import Store, pinned_reader
 from appliance.serving.state_tables import TABLES
@@ -153,6 +153,7 @@ class Service:
             queries=queries, processor=alerting.processor, baselines=alerting.baselines, clock=self._clock, save=alerting.save_baseline
         )
         asked.configure(alerting.rulebook)
+        alerting.sql_rules = asked.rules
         app.open(self._context(box, queries, taker, board, pool, alerting, hub))
         keeper.start()
         for source in sources:
@@ -229,6 +230,7 @@ class Service:
             reader=lambda: pinned_reader(box.folder),
             clock=self._clock,
             publish=hub.publish_transitions,
+            publish_session=lambda session: hub.publish(SESSIONS, "session", session, None),
             step=self._step,
         )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -17,6 +17,7 @@ from appliance.alerting.delivery import Delivery
 from appliance.alerting.desk import Desk
 from appliance.alerting.pictures import rule_rows
 from appliance.alerting.rulebook import Rulebook, Surroundings, make_rulebook, refused_at
+from appliance.alerting.sql_rule import SqlRule
 from appliance.box import Box
 from appliance.clock import Clock, SystemClock
 from appliance.config import Config
@@ -38,6 +39,7 @@ from appliance.notify.channel_of import channel_of
 from appliance.notify.outbox import Outbox
 from appliance.observe.alerts import RuleRow, TransitionRow
 from appliance.observe.status import Problem
+from appliance.records import Receipt, Submission
 from appliance.serving.history import History
 
 log = logging.getLogger(__name__)
@@ -65,12 +67,15 @@ class Alerting:
         reader: Callable[[], AbstractContextManager[HotReader]],
         clock: Clock,
         publish: Callable[[Sequence[TransitionRow]], None],
+        publish_session: Callable[[Mapping[str, Any]], None],
         step: Callable[[str], None],
     ) -> None:
-        """``publish`` is told of each transition that is durable, in the processor's thread, and must return at once."""
+        """``publish`` is told of each transition that is durable, ``publish_session`` of each session that has closed, in the processor's
+        thread; both must return at once."""
         self._box = box
         self._clock = clock
         self._publish = publish
+        self._publish_session = publish_session
         self._step = step
         self.baselines = Baselines()
         self._surroundings = Surroundings(history.rows, lambda s: _latest(box, s), self.baselines)
@@ -79,6 +84,8 @@ class Alerting:
         self.outbox = Outbox(_channels(config, clock), wiring=self._delivery.wiring(), clock=clock, random=random.Random())  # noqa: S311 - jitter
         self._delivery.outbox = self.outbox
         self._failed_us: int | None = None
+        self.sql_rules: Mapping[str, SqlRule] = {}
+        """By name; whoever asks them sets it."""
         book, places, self._waiting = _load(reader, now_us=clock.now_us())
         with reader() as db:
             bodies = load_bodies(db)
@@ -89,7 +96,7 @@ class Alerting:
             clock=clock,
             state=lambda: box.state,
             write=self._write,
-            submit=box.door.put,
+            submit=self._submit,
             bodies=bodies,
             on_done=self._on_done,
             step=step,
@@ -143,6 +150,14 @@ class Alerting:
             ),
         )
 
+    def _submit(self, submission: Submission) -> Future[Receipt]:
+        """Closed sessions on their way to their stream; whoever follows is told."""
+        for batch in submission.batches:
+            for row in batch.data.to_pylist():
+                start = row.pop("ts")
+                self._publish_session({"workload": batch.stream, "start": f"{start.isoformat(timespec='microseconds')}Z", **row})
+        return self._box.door.put(submission)
+
     def save_baseline(self, name: Name, baseline: Baseline) -> Future[None]:
         """Stores a baseline, so that a start has it at once and a rehearsal compares with the same."""
 
@@ -174,7 +189,7 @@ class Alerting:
             self._publish(_transitions(done.plan, done.stored.written))
 
     def _rule_rows(self) -> Sequence[RuleRow]:
-        return rule_rows(self.rulebook, self.processor, now_ns=self._clock.monotonic_ns())
+        return rule_rows(self.rulebook, self.processor, self.sql_rules, now_ns=self._clock.monotonic_ns())
 
 
 def check_alerts(config: Config) -> None:

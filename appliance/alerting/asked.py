@@ -10,12 +10,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
 from appliance.alerting.rulebook import SQL_CLOCK, Rulebook
+from appliance.alerting.sql_rule import SqlRule
 from appliance.clock import US_PER_DAY, US_PER_S, Clock
 from appliance.errors import ApplianceError, QueryCancelled
 from appliance.hot.alerts.draft import Draft
@@ -24,7 +24,6 @@ from appliance.hot.stream.expression import Baseline as BaselineTerm
 from appliance.hot.stream.expression import terms
 from appliance.hot.stream.processor import Processor
 from appliance.hot.stream.values import FALSE, TRUE, Key, Scalar, Signal, What
-from appliance.observe.cost import CostMeter
 from appliance.records import fold
 from appliance.serving.http.context import Answers
 from appliance.serving.question import Question
@@ -38,20 +37,6 @@ BASELINE_AGAIN_S: Final = 60.0
 """A baseline that could not be made is tried again after this time."""
 BASELINE_WEEKS: Final = 8
 """The past that a baseline is made of."""
-
-
-@dataclass(slots=True)
-class SqlRule:
-    """One rule of free SQL and what it said last."""
-
-    name: str
-    sql: str
-    every_s: float
-    time_max_s: float
-    by: tuple[str, ...] = ()
-    cost: CostMeter = field(default_factory=CostMeter)
-    firing: dict[Key, Mapping[str, Scalar]] = field(default_factory=dict)
-    reason: str = ""
 
 
 class Asked:
@@ -74,11 +59,12 @@ class Asked:
         self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
         self.rules: dict[str, SqlRule] = {}
+        """By name; always the same mapping."""
 
     def configure(self, rulebook: Rulebook) -> None:
         """From now on these rules; on the event loop."""
         self.close()
-        self.rules = {}
+        self.rules.clear()
         for name, parsed in rulebook.parsed.items():
             options = parsed.options
             if options.sql is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from appliance.alerting.rulebook import Rulebook
+from appliance.alerting.sql_rule import SqlRule
 from appliance.hot.alerts.rules import condition_of
 from appliance.hot.stream.followed import Followed
 from appliance.hot.stream.processor import Processor
@@ -13,12 +14,32 @@ from appliance.observe.alerts import RuleRow
 from appliance.records import fold
 
 
-def rule_rows(rulebook: Rulebook, processor: Processor[Any], *, now_ns: int) -> Sequence[RuleRow]:
-    """One row a rule, in the order of the config."""
+def rule_rows(rulebook: Rulebook, processor: Processor[Any], sql: Mapping[str, SqlRule], *, now_ns: int) -> Sequence[RuleRow]:
+    """One row a rule, in the order of the config; ``sql`` are those of free SQL by name."""
     followed = processor.followed
     return [
-        _row(rulebook, name, followed.get(fold(rule.options.stream or "")), processor, now_ns) for name, rule in rulebook.parsed.items()
+        _sql_row(rulebook, sql[name], processor, now_ns)
+        if name in sql
+        else _row(rulebook, name, followed.get(fold(rule.options.stream or "")), processor, now_ns)
+        for name, rule in rulebook.parsed.items()
     ]
+
+
+def _sql_row(rulebook: Rulebook, rule: SqlRule, processor: Processor[Any], now_ns: int) -> RuleRow:
+    options = rulebook.parsed[rule.name].options
+    counts = processor.book.counts(rule.name)
+    return RuleRow(
+        name=rule.name,
+        stream="",
+        condition=condition_of(options),
+        severity=options.severity,
+        state="error" if rule.reason else "ok",
+        reason=rule.reason,
+        keys=len(rule.firing),
+        firing=counts.firing,
+        pending=counts.pending,
+        cost_us_per_s=rule.cost.us_per_s(at_ns=now_ns),
+    )
 
 
 def _row(rulebook: Rulebook, name: str, followed: Followed | None, processor: Processor[Any], now_ns: int) -> RuleRow:
