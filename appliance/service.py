@@ -26,7 +26,7 @@ from appliance.alerting.asked import Asked
 from appliance.box import Box, no_step
 from appliance.clock import Clock, SystemClock
 from appliance.cold.lake import Damage
-from appliance.config import Config, DropSource, HostSource, LineProtocolSource, MqttSource, SourceOptions, load_config
+from appliance.config import Config, DropSource, HostSource, LineProtocolSource, MqttSource, SourceOptions, find_config, load_config
 from appliance.errors import ApplianceError
 from appliance.observe.notify_systemd import Notifier
 from appliance.observe.status import Problem, SourceStatus, Status
@@ -150,7 +150,12 @@ class Service:
         )
         await asyncio.to_thread(alerting.start)
         asked = self._asked = Asked(
-            queries=queries, processor=alerting.processor, baselines=alerting.baselines, clock=self._clock, save=alerting.save_baseline
+            queries=queries,
+            processor=alerting.processor,
+            baselines=alerting.baselines,
+            state=lambda: box.state,
+            clock=self._clock,
+            save=alerting.save_baseline,
         )
         asked.configure(alerting.rulebook)
         alerting.sql_rules = asked.rules
@@ -343,7 +348,7 @@ def run_service(config: Config) -> int:
 
 def make_service(config: Config) -> Service:
     """A service that reads its own config again on a reload."""
-    return Service(config, reload=lambda: load_config(data_dir=config.data_dir, file=config.file))
+    return Service(config, reload=lambda: load_config(data_dir=config.data_dir, file=config.file or find_config(config.data_dir)))
 
 
 async def _run(service: Service, *, signals: bool) -> int:

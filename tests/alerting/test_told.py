@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.alerting.hooks import RULE, alerts, told, wait_phase, write
-from tests.running import wait_for
+from tests.running import ROOT, wait_for
 
 
 def test_a_record_over_the_threshold_is_told_once_and_so_is_its_end(tmp_path: Path) -> None:
@@ -66,3 +68,27 @@ def test_what_was_committed_and_not_evaluated_before_a_kill_is_evaluated_after_i
         running.start()
         write(running, "readings,device=d1 temperature=91 102")
         wait_for(lambda: ("firing", "d1") in hook.items, what="the message")
+
+
+def test_a_config_that_comes_after_the_start_is_found_by_a_reload(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    environment = {"APPLIANCE__HTTP__LISTEN": "", "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-m", "appliance"]
+    service = subprocess.Popen([*command, "run", "--data-dir", str(folder)], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: _ran(command, "status", folder, environment)[0] == 0, what="the service")
+        (folder / "appliance.toml").write_text(RULE.replace('notify = ["ops"]', ""))
+        assert _ran(command, "reload", folder, environment) == (0, "the config is right; rules and channels are in force\n")
+        (folder / "appliance.toml").write_text(RULE)
+        assert _ran(command, "reload", folder, environment)[0] == 2
+    finally:
+        service.terminate()
+        service.wait(30)
+
+
+def _ran(command: list[str], what: str, folder: Path, environment: dict[str, str]) -> tuple[int, str]:
+    done = subprocess.run(
+        [*command, what, "--data-dir", str(folder)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout
