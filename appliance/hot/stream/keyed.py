@@ -16,6 +16,7 @@ from appliance.clock import US_PER_S
 from appliance.hot.stream.event_clock import NEVER
 from appliance.hot.stream.gaps import Gaps
 from appliance.hot.stream.keys import KeySpace
+from appliance.hot.stream.quiet import Extremes
 from appliance.hot.stream.terms import RecordTerms
 from appliance.hot.stream.values import I64, TRUE, Key, Mask, Points, Rows, Signal, What
 from appliance.hot.stream.watch import BACK, BEFORE, Back, Found, Times, Watch, back_signal, gap_signal
@@ -220,8 +221,10 @@ class Keyed:
         key, seqs = rows.key[timely], data.seqs[picked]
         vectors = self.terms.take(data, key, picked, ts[timely])
         points = Points(key, picked.astype(np.int64), ts[timely], seqs, ())
+        extremes = Extremes(vectors)
         for watch in self.records:
-            yield from watch.take(points, self.terms.of(vectors, watch.rule), times, self.keys.key, back)
+            if not watch.rests(extremes, back):
+                yield from watch.take(points, self.terms.of(vectors, watch.rule), times, self.keys.key, back)
         if isinstance(timely, np.ndarray):
             old = np.flatnonzero(late)
             yield from self._late(rows.key[old], where[old], ts[old], data, times)

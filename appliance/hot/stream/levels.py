@@ -40,6 +40,11 @@ class Levels:
             self.true_us = np.append(self.true_us, np.full(room, NEVER, np.int64))
             self.deadline_us = np.append(self.deadline_us, np.full(room, NO_DEADLINE, np.int64))
 
+    @property
+    def is_false(self) -> bool:
+        """Whether of every key it is known that the condition does not hold."""
+        return int(np.maximum.reduce(self.last, initial=FALSE)) == FALSE
+
     def take(self, keys: I64, levels: I8, at_us: I64, anew: Mask | None = None) -> tuple[Places, Mask]:
         """The points that matter, in the order given, and which of them change the level of their key.
 

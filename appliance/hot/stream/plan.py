@@ -22,6 +22,7 @@ from appliance.hot.stream.joins import Join, make_join
 from appliance.hot.stream.keyed import GapGroup, Keyed, ordered
 from appliance.hot.stream.keys import KeySpace
 from appliance.hot.stream.levels import NO_DEADLINE, Levels
+from appliance.hot.stream.quiet import may_hold
 from appliance.hot.stream.rules import BoundRule, ParsedRule, RuleRefused, bind, key_columns
 from appliance.hot.stream.session_watch import ParsedSession, SessionWatch, make_session
 from appliance.hot.stream.terms import RecordTerms
@@ -234,6 +235,9 @@ def _keyed(plan: StreamPlan, by: tuple[str, ...], rules: Sequence[BoundRule]) ->
     records = [watches[r.name] for r in rules if r.scope is Scope.RECORD]
     keys = KeySpace(by, options.keys_max)
     terms = RecordTerms(term_places([w.rule for w in records]), keys, options.baselines, stream, by)
+    for watch in records:
+        assert watch.rule.parsed.when is not None
+        watch.may_hold = may_hold(watch.rule.parsed.when, {t: place for place, t in enumerate(terms.terms)})
     keyed = Keyed(by, keys, options.lateness_us, terms, records)
     keyed.windows = window_groups(
         [watches[r.name] for r in rules if r.scope is Scope.WINDOW],

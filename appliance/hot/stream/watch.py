@@ -10,6 +10,7 @@ import numpy as np
 
 from appliance.hot.stream.expression import Program, Term
 from appliance.hot.stream.levels import Levels
+from appliance.hot.stream.quiet import Extremes, MayHold
 from appliance.hot.stream.rules import BoundRule
 from appliance.hot.stream.values import HOLD, I64, Key, Points, Scalar, Signal, Vector, What
 
@@ -54,6 +55,8 @@ class Watch:
     """The silence that means something to the rule."""
     late: int = 0
     """Late records that would have changed something."""
+    may_hold: MayHold | None = None
+    """Over the vectors of the rule's group: whether its condition may hold anywhere in a round; None: it can't be told."""
     names: tuple[str, ...] = field(init=False)
     _observer: Callable[[Points, Sequence[Vector]], None] | None = None
 
@@ -88,6 +91,12 @@ class Watch:
                     self.values(vectors, place),
                 ),
             )
+
+    def rests(self, extremes: Extremes, back: Back) -> bool:
+        """Whether nothing can come of a round: no key holds, none came back, and the condition holds nowhere in it."""
+        if self.may_hold is None or self._observer is not None or (back and self.silence_us in back):
+            return False
+        return self.levels.is_false and not self.may_hold(extremes)
 
     def observe(self, term: str, key: Callable[[], int | None], seen: list[tuple[int, float | None]]) -> None:
         """From now on (event time, value) of one term at each point of one key goes into ``seen``. Numbers only."""

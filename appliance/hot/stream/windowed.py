@@ -19,6 +19,7 @@ from appliance.hot.stream.expression import Baseline as BaselineTerm
 from appliance.hot.stream.expression import Statistic, Term
 from appliance.hot.stream.inputs import Inputs
 from appliance.hot.stream.keys import KeySpace
+from appliance.hot.stream.quiet import Extremes, may_hold
 from appliance.hot.stream.repeats import joined, untwinned
 from appliance.hot.stream.values import FALSE, HOLD, I64, TRUE, Mask, Points, Rows, Signal, Vector, What
 from appliance.hot.stream.watch import AFTER, BEFORE, Back, Found, Times, Watch
@@ -90,6 +91,8 @@ class Windowed:
 
     def advance(self, watermark_us: int) -> Iterator[Found]:
         """What time alone does."""
+        if self.table.watermark_us >= watermark_us:
+            return
         points = self.table.advance(watermark_us)
         if len(points):
             yield from self._signals(points, Times(np.empty(0, np.int64), watermark_us), {})
@@ -107,7 +110,10 @@ class Windowed:
     def _signals(self, points: Points, times: Times, back: Back, watches: Sequence[Watch] | None = None) -> Iterator[Found]:
         if not len(points):
             return
+        extremes = Extremes(points.vectors)
         for watch in self.watches if watches is None else watches:
+            if watch.rests(extremes, back):
+                continue
             yield from watch.take(points, self.vectors_of(points, watch.rule.terms), times, self.keys.key, back)
 
     def _vector(self, points: Points, term: Term) -> Vector:
@@ -258,6 +264,10 @@ def _windowed(
             if isinstance(term, AggregateTerm) and term not in places:
                 places[term] = len(wanted)
                 wanted.append(_aggregate(term, inputs))
+    of_terms: dict[Term, int] = {**places}
+    for watch in watches:
+        assert watch.rule.parsed.when is not None
+        watch.may_hold = may_hold(watch.rule.parsed.when, of_terms)
     options = watches[0].rule.parsed.options
     table: PaneTable | SessionPanes
     if options.gap_s is not None:
