@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -17,12 +18,16 @@ import msgspec
 from appliance.alerting.rulebook import SQL_CLOCK, Rulebook
 from appliance.alerting.sql_rule import SqlRule
 from appliance.clock import US_PER_DAY, US_PER_S, Clock
-from appliance.errors import ApplianceError, QueryCancelled
+from appliance.errors import ApplianceError, QueryCancelled, RetryLater, UsageRefused
+from appliance.hot.alerts.book import Counts
 from appliance.hot.alerts.draft import Draft
+from appliance.hot.alerts.values import Instance, Phase
+from appliance.hot.state import State
 from appliance.hot.stream.baselines import HOURS, Baseline, Baselines, Name, baseline_of
 from appliance.hot.stream.expression import Baseline as BaselineTerm
 from appliance.hot.stream.expression import terms
 from appliance.hot.stream.processor import Processor
+from appliance.hot.stream.rules import RuleRefused, key_columns
 from appliance.hot.stream.values import FALSE, TRUE, Key, Scalar, Signal, What
 from appliance.records import fold
 from appliance.serving.http.context import Answers
@@ -34,13 +39,24 @@ ROWS_MAX: Final = 10_000
 EVERY_S: Final = 1.0
 BASELINE_EVERY_S: Final = 86_400.0
 BASELINE_AGAIN_S: Final = 60.0
-"""A baseline that could not be made is tried again after this time."""
+"""How often it is looked whether one is to be made: its stream was not there, it could not be made, it is old."""
 BASELINE_WEEKS: Final = 8
 """The past that a baseline is made of."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a rule compares with history."""
+
+    stream: str
+    by: tuple[str, ...] | None
+    """None: all tags, whichever those are by then."""
+    column: str
+    """Folded."""
+
+
 class Asked:
-    """See the module. ``run`` is its whole life."""
+    """See the module. On the event loop."""
 
     def __init__(
         self,
@@ -48,6 +64,7 @@ class Asked:
         queries: Answers,
         processor: Processor[Any],
         baselines: Baselines,
+        state: Callable[[], State],
         clock: Clock,
         save: Callable[[Name, Baseline], Future[None]],
     ) -> None:
@@ -56,6 +73,7 @@ class Asked:
         self._queries = queries
         self._processor = processor
         self._baselines = baselines
+        self._state = state
         self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
         self.rules: dict[str, SqlRule] = {}
@@ -83,38 +101,36 @@ class Asked:
     async def _ask_always(self, rule: SqlRule) -> None:
         while True:
             start_ns = self._clock.monotonic_ns()
-            await self._ask(rule)
+            try:
+                await self._ask(rule)
+            except RetryLater as e:  # the processor is stopping
+                log.debug("the rule %s was not asked: %s", rule.name, e)
             end_ns = self._clock.monotonic_ns()
             rule.cost.add(end_ns - start_ns, at_ns=end_ns)
             await asyncio.sleep(max(0.0, rule.every_s - (end_ns - start_ns) / 1e9))
 
     async def _ask(self, rule: SqlRule) -> None:
+        """One question, and what its answer makes of the alerts as they are stored: what was there before a start counts too."""
         now_us = self._clock.now_us()
+        found: dict[Key, Mapping[str, Scalar]] = {}
         try:
             rows = await self._rows(rule.sql, f"rule-{rule.name}", rule.time_max_s)
+            found = {_key(row, rule.by): _values(row, rule.by) for row in rows}
+            rule.reason = ""
         except ApplianceError as e:
-            await self._tell([_error(rule.name, key, now_us, str(e)) for key in rule.firing] if rule.reason != str(e) else [], now_us)
             rule.reason = str(e)
-            return
-        rule.reason = ""
-        found = {_key(row, rule.by): _values(row, rule.by) for row in rows}
-        signals = [
-            *(
-                Signal(rule.name, key, What.LEVEL, now_us, now_us, None, TRUE, values)
-                for key, values in found.items()
-                if key not in rule.firing
-            ),
-            *(Signal(rule.name, key, What.LEVEL, now_us, now_us, None, FALSE, v) for key, v in rule.firing.items() if key not in found),
-        ]
-        await self._tell(signals, now_us)
-        rule.firing = found
+        rule.is_asked, rule.firing = True, found
+        reason = rule.reason
 
-    async def _tell(self, signals: Sequence[Signal], now_us: int) -> None:
         def run(draft: Draft) -> None:
-            draft.apply(signals)
+            instances = [i for i in draft.of_rule(rule.name) if i.phase is not Phase.OK]
+            if reason:
+                draft.apply([_error(rule.name, i.key, now_us, reason) for i in instances])
+            else:
+                draft.apply(_levels(rule.name, found, instances, now_us))
             draft.advance(SQL_CLOCK, now_us)
 
-        if signals or (self._processor.book.next_due(SQL_CLOCK) or 2**62) <= now_us:
+        if found or self._processor.book.counts(rule.name) != Counts():
             await asyncio.wrap_future(self._processor.call(run))
 
     async def _rows(self, sql: str, query_id: str, time_max_s: float) -> list[dict[str, Any]]:
@@ -140,38 +156,53 @@ class Asked:
             raise QueryCancelled(f"the query gives {len(rows):,} rows, more than {ROWS_MAX:,}")
         return rows
 
-    async def _refresh_always(self, name: Name, rulebook: Rulebook) -> None:
+    async def _refresh_always(self, wanted: Wanted, rulebook: Rulebook) -> None:
         while True:
-            done = await self._refresh(name, rulebook)
-            await asyncio.sleep(BASELINE_EVERY_S if done else BASELINE_AGAIN_S)
+            name = self._name(wanted)
+            if name is not None and not self._is_fresh(name):
+                await self._refresh(name, rulebook)
+            await asyncio.sleep(BASELINE_AGAIN_S)
 
-    async def _refresh(self, name: Name, rulebook: Rulebook) -> bool:
+    def _name(self, wanted: Wanted) -> Name | None:
+        """As the plans ask for it; None while the stream or a column of the key is not there."""
+        stream = self._state().get(wanted.stream)
+        if stream is None:
+            return None
+        try:
+            return fold(stream.name), key_columns(wanted.by, stream.schema, "by"), wanted.column
+        except RuleRefused:
+            return None
+
+    def _is_fresh(self, name: Name) -> bool:
+        """Whether it was made less than a day ago; a time in the future was taken before the clock was set back."""
+        made = self._baselines.tables.get(name)
+        return made is not None and 0 <= self._clock.now_us() - made.made_us < BASELINE_EVERY_S * US_PER_S
+
+    async def _refresh(self, name: Name, rulebook: Rulebook) -> None:
         stream, by, column = name
         now_us = self._clock.now_us()
         try:
             rows = await self._rows(
                 baseline_sql(stream, by, column, now_us=now_us), f"baseline-{stream}-{column}", rulebook.config.query.time_max_s
             )
+            made = baseline_from(rows, by, made_us=now_us)
+            self._baselines.swap(name, made)
+            await asyncio.wrap_future(self._save(name, made))
         except ApplianceError as e:
             log.debug("the baseline of %s.%s could not be made: %s", stream, column, e)
-            return False
-        made = baseline_from(rows, by, made_us=now_us)
-        self._baselines.swap(name, made)
-        await asyncio.wrap_future(self._save(name, made))
-        return True
 
 
-def baselines_of(rulebook: Rulebook) -> list[Name]:
+def baselines_of(rulebook: Rulebook) -> list[Wanted]:
     """What the rules of a config compare with history."""
-    found: dict[Name, None] = {}
+    found: dict[Wanted, None] = {}
     for parsed in rulebook.parsed.values():
         options = parsed.options
         for expression in (parsed.when, parsed.clear):
-            if expression is None or options.stream is None or options.by is None:
+            if expression is None or options.stream is None:
                 continue
             for term in terms(expression):
                 if isinstance(term, BaselineTerm):
-                    found[(fold(options.stream), options.by, term.column.name)] = None
+                    found[Wanted(options.stream, options.by, term.column.name)] = None
     return list(found)
 
 
@@ -191,8 +222,23 @@ def baseline_from(rows: Sequence[Mapping[str, Any]], by: Sequence[str], *, made_
     return baseline_of(cells, made_us=made_us)
 
 
+def _levels(rule: str, found: Mapping[Key, Mapping[str, Scalar]], instances: Iterable[Instance], now_us: int) -> Iterator[Signal]:
+    """What the rows of a query say of the alerts that are not ok: what has no row any more is over."""
+    known = {i.key: i for i in instances}
+    for key, values in found.items():
+        instance = known.get(key)
+        if instance is None or instance.phase is not Phase.FIRING or instance.ending_us is not None:
+            yield Signal(rule, key, What.LEVEL, now_us, now_us, None, TRUE, values)
+    for key, instance in known.items():
+        if key not in found:
+            yield Signal(rule, key, What.LEVEL, now_us, now_us, None, FALSE, instance.values)
+
+
 def _key(row: Mapping[str, Any], by: Sequence[str]) -> Key:
-    """The columns of ``by``."""
+    """The columns of ``by``. Raises ``UsageRefused`` for one that the query does not give."""
+    missing = [c for c in by if c not in row]
+    if missing:
+        raise UsageRefused(f"the query gives no column {missing[0]!r}, which by names; it gives {', '.join(row)}")
     return tuple(None if row.get(c) is None else str(row[c]) for c in by)
 
 

@@ -9,6 +9,7 @@ from appliance.alerting.rulebook import Rulebook
 from appliance.alerting.sql_rule import SqlRule
 from appliance.hot.alerts.rules import condition_of
 from appliance.hot.stream.followed import Followed
+from appliance.hot.stream.keyed import Keyed
 from appliance.hot.stream.processor import Processor
 from appliance.observe.alerts import RuleRow
 from appliance.records import fold
@@ -33,8 +34,8 @@ def _sql_row(rulebook: Rulebook, rule: SqlRule, processor: Processor[Any], now_n
         stream="",
         condition=condition_of(options),
         severity=options.severity,
-        state="error" if rule.reason else "ok",
-        reason=rule.reason,
+        state="error" if rule.reason else "ok" if rule.is_asked else "waiting",
+        reason=rule.reason or ("" if rule.is_asked else "its query has not been answered yet"),
         keys=len(rule.firing),
         firing=counts.firing,
         pending=counts.pending,
@@ -54,7 +55,7 @@ def _row(rulebook: Rulebook, name: str, followed: Followed | None, processor: Pr
         condition=condition_of(options),
         severity=options.severity,
         state=state,
-        reason=reason,
+        reason=reason or _not_looked_at(followed, keyed),
         keys=0 if keyed is None else len(keyed.keys),
         keys_over=0 if keyed is None else keyed.keys.rows_over,
         firing=counts.firing,
@@ -72,3 +73,14 @@ def _state(name: str, followed: Followed | None, processor: Processor[Any]) -> t
     if name in followed.plan.refused:
         return "error", followed.plan.refused[name]
     return "ok", ""
+
+
+def _not_looked_at(followed: Followed | None, keyed: Keyed | None) -> str:
+    """Records that the rule has passed over, and why."""
+    words = []
+    if keyed is not None and keyed.keys.rows_over:
+        limit = f"[alerts] keys_max is {keyed.keys.keys_max:,}"
+        words.append(f"{keyed.keys.rows_over:,} records of further keys were not looked at: {limit}")
+    if followed is not None and followed.plan.ahead:
+        words.append(f"{followed.plan.ahead:,} records were not looked at because their time is in the future: see the clocks")
+    return "; ".join(words)

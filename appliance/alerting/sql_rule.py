@@ -20,4 +20,8 @@ class SqlRule:
     by: tuple[str, ...] = ()
     cost: CostMeter = field(default_factory=CostMeter)
     firing: dict[Key, Mapping[str, Scalar]] = field(default_factory=dict)
+    """What the newest answer had, by key."""
     reason: str = ""
+    """Why the newest question could not be answered."""
+    is_asked: bool = False
+    """Whether there has been a question yet."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from appliance.cli.common import LazyGroup, data_dir_option, print_table
+from appliance.cli.common import LazyGroup, data_dir_option, print_table, visible
 from appliance.cli.local import get_json
 from appliance.cli.streams import age
 from appliance.clock import US_PER_S, SystemClock, iso
@@ -79,6 +79,9 @@ def list_alerts(*, data_dir: Path, everything: bool, as_json: bool) -> None:
     print_table(headers, [_alert_cells(a, picture.at_us) for a in shown])
     counts = [f"{sum(a.phase == phase for a in shown)} {word}" for phase, word in _COUNTED.items() if any(a.phase == phase for a in shown)]
     click.echo(", ".join(counts) or "nothing fires", err=True)
+    for rule in picture.rules:
+        if rule.reason:
+            click.echo(visible(f"rule {rule.name}: {rule.state}: {rule.reason}"), err=True)
     if picture.truncated:
         click.echo(f"{picture.truncated} more are not shown", err=True)
 

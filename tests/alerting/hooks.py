@@ -100,11 +100,52 @@ def alerts(running: Running) -> list[dict[str, Any]]:
     return found
 
 
-def wait_phase(running: Running, phase: str, *, device: str = "d1") -> dict[str, Any]:
-    """The alert of a device once it is in a phase."""
+def wait_phase(running: Running, phase: str, *, device: str = "d1", rule: str | None = None) -> dict[str, Any]:
+    """The alert of a device, of any rule or of one, once it is in a phase."""
 
     def look() -> dict[str, Any] | None:
-        return next((a for a in alerts(running) if a["key"].get("device") == device and a["phase"] == phase), None)
+        mine = (a for a in alerts(running) if a["key"].get("device") == device and rule in {None, a["rule"]})
+        return next((a for a in mine if a["phase"] == phase), None)
 
-    found: dict[str, Any] = wait_for(look, what=f"{device} {phase}")
+    found: dict[str, Any] = wait_for(look, what=f"{rule or 'a rule'} of {device} to be {phase}")
     return found
+
+
+def firing(running: Running, rule: str) -> list[dict[str, Any]]:
+    """What fires of a rule."""
+    return [a for a in alerts(running) if a["rule"] == rule and a["phase"] == "firing"]
+
+
+def picture(running: Running) -> dict[str, Any]:
+    """All of ``/api/alerts``."""
+    status, said = running.request("GET", "/api/alerts")
+    assert status == 200, said
+    found: dict[str, Any] = json.loads(said)
+    return found
+
+
+def rule_row(running: Running, rule: str) -> dict[str, Any]:
+    """How a rule does."""
+    found: dict[str, Any] = next(r for r in picture(running)["rules"] if r["name"] == rule)
+    return found
+
+
+def steps(running: Running, rule: str, device: str | None = None) -> list[dict[str, Any]]:
+    """The transitions of a rule, the oldest first; of one device if it is said."""
+    status, said = running.request("GET", f"/api/alerts/history?limit=10000&rule={rule}")
+    assert status == 200, said
+    return [t for t in reversed(json.loads(said)) if device in {None, t["key"].get("device")}]
+
+
+def post(running: Running, what: str, body: object, *, status: int = 200) -> Any:
+    """An action of ``/api/alerts``."""
+    found, said = running.request("POST", f"/api/alerts/{what}", body=json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+    assert found == status, said
+    return json.loads(said)
+
+
+def reload(running: Running, *, status: int = 200) -> str:
+    """``POST /api/reload``; what was said."""
+    found, said = running.request("POST", "/api/reload", body=b"{}", headers={"Content-Type": "application/json"})
+    assert found == status, said
+    return said.decode()

@@ -33,7 +33,9 @@ OVER: dict[str, Any] = {"over_s": 10.0}
         ("other.temperature > 2", {}, 1, "another stream"),
     ],
 )
-def test_a_condition_that_no_columns_could_make_right_is_refused_by_its_text(when: str, more: dict[str, Any], column: int, why: str) -> None:
+def test_a_condition_that_no_columns_could_make_right_is_refused_by_its_text(
+    when: str, more: dict[str, Any], column: int, why: str
+) -> None:
     with pytest.raises(RuleRefused, match=f"workload.x.when column {column}: .*{why}"):
         parse_rule("x", AlertOptions(stream="readings", when=when, **more))
 

@@ -67,6 +67,10 @@ class Draft:
         """The alerts that the round has changed so far."""
         return tuple(self._changed.values())
 
+    def of_rule(self, rule: str) -> Sequence[Instance]:
+        """The alerts of a rule as they are after what was drafted so far."""
+        return self._all(rule)
+
     def apply(self, signals: Iterable[Signal]) -> None:
         """Signals in the order of happening for each alert. Those of rules that are not configured are passed over."""
         for signal in signals:
