@@ -255,5 +255,6 @@ def ordered(found: Sequence[Found]) -> list[Signal]:
     return [f.signal for f in sorted(found, key=_place)]
 
 
-def _place(found: Found) -> tuple[int, int, int]:
-    return found.row, found.rank, found.at_us
+def _place(found: Found) -> tuple[int, int, int, bool]:
+    """What leaves a window at the time at which its key falls silent comes first, whoever found it first."""
+    return found.row, found.rank, found.at_us, found.signal.what is What.GAP

@@ -264,7 +264,7 @@ def _windowed(
             if isinstance(term, AggregateTerm) and term not in places:
                 places[term] = len(wanted)
                 wanted.append(_aggregate(term, inputs))
-    of_terms: dict[Term, int] = {**places}
+    of_terms: dict[Term, int] = {t: place for t, place in places.items()}  # noqa: C416 - a mapping is of its own kind of keys
     for watch in watches:
         assert watch.rule.parsed.when is not None
         watch.may_hold = may_hold(watch.rule.parsed.when, of_terms)
@@ -285,6 +285,7 @@ def _windowed(
             aggregates=wanted,
             mode=mode,
             lateness_panes=late_panes,
+            lateness_us=lateness_us,
             values_max=VALUES_MAX,
         )
         reach_us = over_us + late_panes * options.pane_us

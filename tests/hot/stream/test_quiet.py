@@ -32,8 +32,8 @@ INTS = st.one_of(st.integers(0, 10), st.sampled_from([2**53, 2**53 + 1, 2**53 + 
 
 
 def vectors(columns: list[list[float]], valid: list[list[bool]], *, ints: bool) -> list[Vector]:
-    kind = np.int64 if ints else np.float64
-    return [Vector(np.array(c, dtype=kind), np.array(v, dtype=np.bool_)) for c, v in zip(columns, valid, strict=True)]
+    made = [np.array(c, dtype=np.int64) if ints else np.array(c, dtype=np.float64) for c in columns]
+    return [Vector(c, np.array(v, dtype=np.bool_)) for c, v in zip(made, valid, strict=True)]
 
 
 @pytest.mark.parametrize("text", CONDITIONS)
