@@ -112,9 +112,11 @@ class Argument:
     def run(self, out: State, start: State, rows: Round, ts: I64, values: Numbers, ok: Mask) -> None:
         """The state of the row's run after each row, of rows that are in order. ``start``: what each run begins from."""
         starts, run_of = rows.starts, rows.run_of
-        counted = np.cumsum(ok, dtype=np.int64)
-        n = counted + (start[self.n] - counted[starts] + ok[starts])[run_of]
-        out[self.n] = n
+        if rows.single:
+            out[self.n] = start[self.n] + ok
+        else:
+            counted = np.cumsum(ok, dtype=np.int64)
+            out[self.n] = counted + (start[self.n] - counted[starts] + ok[starts])[run_of]
         if self.has_sum:
             out[self.sum] = self._added(start[self.sum], rows, np.where(ok, values, 0.0))
         if self.has_low:
@@ -162,6 +164,8 @@ class Argument:
 
     @staticmethod
     def _added(begin: F64, rows: Round, terms: F64) -> F64:
+        if rows.single:
+            return begin + terms
         terms[rows.starts] = begin + terms[rows.starts]
         rows.accumulate(np.add, terms)
         return terms

@@ -11,7 +11,11 @@ import numpy as np
 from appliance.hot.stream.values import I64
 from appliance.hot.stream.windows.aggregates import State
 from appliance.hot.stream.windows.layout import Layout
+from appliance.hot.stream.windows.ring import Ring
 from appliance.hot.stream.windows.state import blank, pick, put
+
+_LENGTHS_MAX = 6
+"""Different lengths of windows up to which each is combined by itself."""
 
 
 class Stretches:
@@ -47,3 +51,30 @@ class Stretches:
             second = {name: column[half:] for name, column in panes.items()}
             self._levels.append(self._layout.combine(first, second))
         return self._levels[level]
+
+
+def newest_windows(layout: Layout, ring: Ring, ids: I64, skip: I64) -> State:
+    """Of each key the closed panes from the ``skip``-th on as one: what ``Stretches`` would give, at less cost for one window a key."""
+    counts = ring.count[ids] - skip
+    out = blank(layout.columns, len(ids))
+    lengths = np.unique(counts).tolist()
+    if len(lengths) > _LENGTHS_MAX:
+        panes = pick(ring.state, ring.places(ids, skip, counts))
+        return Stretches(layout, panes).window(np.cumsum(counts) - counts, counts)
+    for length in lengths:
+        some = np.flatnonzero(counts == length)
+        put(out, some, _equally_long(layout, ring, ids[some], skip[some], length))
+    return out
+
+
+def _equally_long(layout: Layout, ring: Ring, ids: I64, skip: I64, length: int) -> State:
+    out = blank(layout.columns, len(ids))
+    for level in range(length.bit_length()):
+        if length >> level & 1:
+            block = pick(ring.state, ring.blocks(ids, skip, 1 << level))
+            for _ in range(level):
+                first, second = ({name: column[start::2] for name, column in block.items()} for start in (0, 1))
+                block = layout.combine(first, second)
+            out = layout.combine(out, {name: column[0] for name, column in block.items()})
+            skip = skip + (1 << level)
+    return out

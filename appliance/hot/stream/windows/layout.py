@@ -69,8 +69,9 @@ class Layout:
 
         ``start``: from what each run begins. ``totals``: for each argument whose values are kept, its values of the key with each row.
         """
-        place = np.arange(1, len(rows) + 1)
-        out: State = {ROWS: place + (start[ROWS] - rows.starts)[rows.run_of]}
+        out: State = {ROWS: start[ROWS] + 1}
+        if not rows.single:
+            out[ROWS] = np.arange(1, len(rows) + 1) + (start[ROWS] - rows.starts)[rows.run_of]
         for argument, (values, ok) in zip(self.arguments.values(), inputs, strict=True):
             argument.run(out, start, rows, ts, values, ok)
             if argument.index in totals:

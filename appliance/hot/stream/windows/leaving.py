@@ -14,7 +14,7 @@ import numpy as np
 from appliance.hot.stream.values import I64, Mask
 from appliance.hot.stream.windows.aggregates import NEVER, State
 from appliance.hot.stream.windows.points import Found
-from appliance.hot.stream.windows.state import blank, choose, joined, lower_bound, pick, ragged
+from appliance.hot.stream.windows.state import blank, choose, joined, pick, ragged
 from appliance.hot.stream.windows.store import Store
 from appliance.hot.stream.windows.timeline import Clock, Taken, Timeline
 
@@ -108,14 +108,18 @@ class Left:
     """A point for each pane that has left a window."""
     slots: I64
     """The sorted row before which each comes; not falling."""
+    stands: Stands
     rest: I64
     """By stand: the first entry of the window that hasn't left it."""
 
 
 def leave(store: Store, line: Timeline, at: Stands, clock: Clock, *, pane_us: int, panes: int) -> Left:
     """The windows after each pane that has left one: that of the pane ``panes`` later."""
-    first = lower_bound(line.pane, at.begin, at.entry + 1, at.passed // pane_us - panes + 1)
-    rest = lower_bound(line.pane, first, at.entry + 1, (at.until - at.lag) // pane_us - panes + 1)
+    first = at.begin.copy()
+    again = np.flatnonzero(at.passed != NEVER)
+    first[again] = np.maximum(first[again], line.from_pane(at.rank[again], at.passed[again] // pane_us - panes + 1))
+    first = np.minimum(first, at.entry + 1)
+    rest = np.clip(line.from_pane(at.rank, (at.until - at.lag) // pane_us - panes + 1), first, at.entry + 1)
     stand = np.repeat(np.arange(len(rest)), rest - first)
     entry = ragged(first, rest - first)
     order = np.lexsort((entry, at.rank[stand], at.slot[stand]))
@@ -128,4 +132,4 @@ def leave(store: Store, line: Timeline, at: Stands, clock: Clock, *, pane_us: in
         own = choose(entry == newest, blank(store.layout.columns, len(entry)), own)
     row = np.maximum(at.after[stand] + 1, clock.row_at(due + at.lag[stand]))
     found = Found(line.ids[at.rank[stand]], row, due, np.full(len(row), -1, np.int64), store.layout.combine(closed, own))
-    return Left(found, at.slot[stand], rest)
+    return Left(found, at.slot[stand], at, rest)

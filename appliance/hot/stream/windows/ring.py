@@ -45,6 +45,13 @@ class Ring:
         home = np.repeat(ids * self._room, counts)
         return np.asarray(home + (ragged(self._head[ids] + skip, counts) & (self._room - 1)), dtype=np.int64)
 
+    def blocks(self, ids: I64, skip: I64, size: int) -> I64:
+        """As ``places``, equally many of each key: a row for each, a column for a key."""
+        turned = self._head[ids] + skip + np.arange(size)[:, None]
+        turned &= self._room - 1
+        turned += ids * self._room
+        return np.asarray(turned, dtype=np.int64)
+
     def pane(self, places: I64) -> I64:
         """The numbers of panes."""
         return self._pane.take(places)

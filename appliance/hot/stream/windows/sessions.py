@@ -85,7 +85,8 @@ class SessionPanes:
             return self.advance(watermark_us)
         found = self._applied(ids, ts, seqs, vectors, Clock(watermark, max(watermark_us, self._store.watermark_us)))
         points = finished(self._store, found)
-        self._store.trim(np.unique(ids))
+        if self._store.retained:
+            self._store.trim(np.unique(ids))
         return points
 
     def advance(self, watermark_us: int) -> Points:

@@ -9,8 +9,9 @@ import numpy as np
 
 from appliance.hot.stream.values import I64, Points, Vector
 from appliance.hot.stream.windows import closing, rewriting
-from appliance.hot.stream.windows.aggregates import FAR, NEVER, Aggregate, State
-from appliance.hot.stream.windows.leaving import Left, Stands, both, early_stands, leave, row_stands
+from appliance.hot.stream.windows.aggregates import FAR, NEVER, Aggregate
+from appliance.hot.stream.windows.fold import newest_windows
+from appliance.hot.stream.windows.leaving import Left, both, early_stands, leave, row_stands
 from appliance.hot.stream.windows.points import Found, empty, finished, merged, nothing
 from appliance.hot.stream.windows.rounds import Round
 from appliance.hot.stream.windows.state import pick, put
@@ -180,26 +181,66 @@ class PaneTable:
 
     def _sliding(self, taken: Taken | None, due: I64, keys: I64, clock: Clock) -> Found:
         store = self._store
-        line, begins, left, at = None, np.empty(0, np.int64), None, None
-        if len(keys):
-            line = timeline(store, taken, keys, skip=store.ring.before(keys, store.pane[keys] - self.panes + 1))
+        if taken is None:
+            return self._left(self._line(None, keys), None, due, due, clock).found
+        rows = taken.rows
+        base = pick(store.base, rows.key.take(rows.starts))
+        first_pane = np.full(len(rows.starts), NEVER, np.int64)
+        simple, crowded = self._parted(taken, due, keys, clock)
+        left, line = None, None
+        if len(crowded):
+            line = self._line(taken, crowded)
             begins = self._begins(line)
-            if len(due) or (store.next_at[keys] <= clock.end).any():
-                at = early_stands(store, line, taken, clock)
-                if taken is not None and len(due):
-                    at = both(at, row_stands(line, taken, begins, due))
-            if at is not None and len(at.rank):
-                left = leave(store, line, at, clock, pane_us=self.pane_us, panes=self.panes)
-        found = empty(store)
-        if taken is not None:
-            base = self._bases(line, taken, begins)
-            state = store.layout.combine(base if taken.rows.single else pick(base, taken.rows.run_of), taken.state)
-            found = Found(taken.rows.key, taken.rows.order, taken.ts, taken.seq, state)
-            self._keep(taken, clock)
-            if not taken.steady:
-                put(store.base, taken.rows.keys, pick(base, taken.rows.run_of[taken.rows.key_ends]))
-        self._schedule(line, taken, begins, left, at)
-        return found if left is None else merged(found, left.found, left.slots)
+            left = self._left(line, taken, due, begins, clock)
+            here = np.flatnonzero(begins >= 0)
+            new = here[~taken.goes_on[here]]
+            put(base, new, line.stretches.window(begins[new], line.run_entry[new] - begins[new]))
+            first_pane[here] = line.pane[begins[here]]
+        self._keep(taken, clock)
+        if len(simple):
+            ids, pane = rows.key[rows.starts[simple]], taken.pane[rows.starts[simple]]
+            skip = store.ring.before(ids, pane - self.panes + 1)
+            put(base, simple, newest_windows(store.layout, store.ring, ids, skip))
+            first_pane[simple] = np.where(skip < store.ring.count[ids], store.ring.pane(store.ring.blocks(ids, skip, 1)[0]), pane)
+        if not taken.steady:
+            last = rows.run_of[rows.key_ends]
+            put(store.base, rows.keys, pick(base, last))
+            known = np.flatnonzero(first_pane[last] != NEVER)
+            store.first_due[rows.keys[known]] = (first_pane[last[known]] + self.panes) * self.pane_us
+        store.next_at[rows.keys] = store.first_due[rows.keys] + store.lag[rows.keys]
+        state = store.layout.combine(base if rows.single else pick(base, rows.run_of), taken.state)
+        found = Found(rows.key, rows.order, taken.ts, taken.seq, state)
+        if left is None or line is None:
+            return found
+        self._schedule_left(line, left)
+        return merged(found, left.found, left.slots)
+
+    def _left(self, line: Timeline, taken: Taken | None, due: I64, begins: I64, clock: Clock) -> Left:
+        """What leaves windows; ``due``: rows after which something does, ``begins``: the first entry of the window of each run."""
+        at = early_stands(self._store, line, taken, clock)
+        if taken is not None and len(due):
+            at = both(at, row_stands(line, taken, begins, due))
+        left = leave(self._store, line, at, clock, pane_us=self.pane_us, panes=self.panes)
+        if taken is None:
+            self._schedule_left(line, left)
+        return left
+
+    def _parted(self, taken: Taken, due: I64, keys: I64, clock: Clock) -> tuple[I64, I64]:
+        """Runs that are the only new pane of their key, to which nothing else happens; and all other keys that are not steady."""
+        if not len(keys):
+            return keys, keys
+        store, rows = self._store, taken.rows
+        crowded = np.zeros(len(store.pane), np.bool_)
+        crowded[keys] = store.next_at[keys] <= clock.end
+        crowded[rows.key[due]] = True
+        new = np.flatnonzero(~taken.goes_on)
+        of = rows.key[rows.starts[new]]
+        crowded[of[1:][of[1:] == of[:-1]]] = True
+        return new[~crowded[of]], np.flatnonzero(crowded)
+
+    def _line(self, taken: Taken | None, keys: I64) -> Timeline:
+        store = self._store
+        return timeline(store, taken, keys, skip=store.ring.before(keys, store.pane[keys] - self.panes + 1))
 
     def _begins(self, line: Timeline) -> I64:
         """The first entry of the window of each run of the round; -1 for keys that are not in the timeline."""
@@ -208,29 +249,12 @@ class PaneTable:
         begins[here] = line.window_starts(line.run_entry[here], line.run_rank[here], self.panes)
         return begins
 
-    def _bases(self, line: Timeline | None, taken: Taken, begins: I64) -> State:
-        """For each run the closed panes of its window."""
-        base = pick(self._store.base, taken.rows.key.take(taken.rows.starts))
-        if line is not None:
-            new = np.flatnonzero(~taken.goes_on)
-            put(base, new, line.stretches.window(begins[new], line.run_entry[new] - begins[new]))
-        return base
-
-    def _schedule(self, line: Timeline | None, taken: Taken | None, begins: I64, left: Left | None, at: Stands | None) -> None:
-        """Sets when the next pane leaves the window of each key of the round."""
-        store = self._store
-        if taken is not None:
-            keys = taken.rows.keys
-            if line is not None:
-                last_run = taken.rows.run_of[taken.rows.key_ends]
-                new = np.flatnonzero(begins[last_run] >= 0)
-                store.first_due[keys[new]] = (line.pane[begins[last_run[new]]] + self.panes) * self.pane_us
-            store.next_at[keys] = store.first_due[keys] + store.lag[keys]
-        if line is not None and left is not None and at is not None:
-            final = np.flatnonzero(at.final)
-            rest, entry, ids = left.rest[final], at.entry[final], line.ids[at.rank[final]]
-            due = (line.pane.take(np.minimum(rest, entry)) + self.panes) * self.pane_us + store.lag[ids]
-            store.next_at[ids] = np.where(rest > entry, FAR, due)
+    def _schedule_left(self, line: Timeline, left: Left) -> None:
+        """Sets when the next pane leaves, for keys of whose present window some have left."""
+        final = np.flatnonzero(left.stands.final)
+        rest, entry, ids = left.rest[final], left.stands.entry[final], line.ids[left.stands.rank[final]]
+        due = (line.pane.take(np.minimum(rest, entry)) + self.panes) * self.pane_us + self._store.lag[ids]
+        self._store.next_at[ids] = np.where(rest > entry, FAR, due)
 
     # --- tumbling ---------------------------------------------------------------------------------------------------------
 

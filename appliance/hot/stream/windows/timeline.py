@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from appliance.hot.stream.values import I64, Mask
-from appliance.hot.stream.windows.aggregates import NEVER, State
+from appliance.hot.stream.windows.aggregates import FAR, NEVER, State
 from appliance.hot.stream.windows.fold import Stretches
 from appliance.hot.stream.windows.rounds import Round
 from appliance.hot.stream.windows.state import lower_bound, pick, put, ragged
@@ -81,8 +82,28 @@ class Timeline:
         guess = np.maximum(first, entries - (panes - 1))
         wrong = np.flatnonzero(self.pane.take(guess) < wanted)
         if len(wrong):
-            guess[wrong] = lower_bound(self.pane, guess[wrong], entries[wrong], wanted[wrong])
+            guess[wrong] = self.from_pane(ranks[wrong], wanted[wrong])
         return guess
+
+    def from_pane(self, ranks: I64, panes: I64) -> I64:
+        """The first entry of each key whose pane is at least the given one; the end of the key's where there is none."""
+        if self._places is None:
+            ends = np.append(self.offset[1:], len(self.pane))
+            return lower_bound(self.pane, self.offset[ranks], ends[ranks], panes)
+        lowest, span, places = self._places
+        return np.asarray(np.searchsorted(places, ranks * span + np.clip(panes - lowest, 0, span - 1)), dtype=np.int64)
+
+    @cached_property
+    def _places(self) -> tuple[int, int, I64] | None:
+        """Keys and panes as one rising number: the lowest pane, what a key counts, the numbers; None when they would be too large."""
+        if not len(self.pane):
+            return None
+        lowest = int(self.pane.min())
+        span = int(self.pane.max()) - lowest + 2
+        if span * (len(self.ids) + 1) >= FAR:
+            return None
+        counts = np.diff(np.append(self.offset, len(self.pane)))
+        return lowest, span, np.repeat(np.arange(len(self.ids)) * span, counts) + (self.pane - lowest)
 
 
 def timeline(store: Store, taken: Taken | None, ids: I64, *, skip: I64) -> Timeline:

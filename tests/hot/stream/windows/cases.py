@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 from hypothesis import strategies as st
 
 from appliance.hot.stream.values import Points
@@ -112,15 +113,22 @@ def taken(
 
 def of_sql(points: Sequence[Point]) -> list[tuple[Any, ...]]:
     """DuckDB's values of ``EVERY`` over the records of each point, in their order."""
-    rows = [(at, r.seq, r.ts, _finite(r.x), r.i, r.s) for at, point in enumerate(points) for r in point.records]
+    inside = [(at, r) for at, point in enumerate(points) for r in point.records]
+    given = pa.table(
+        {
+            "point": pa.array([at for at, _ in inside], pa.int64()),
+            "seq": pa.array([r.seq for _, r in inside], pa.int64()),
+            "ts": pa.array([r.ts for _, r in inside], pa.int64()),
+            "x": pa.array([_finite(r.x) for _, r in inside], pa.float64()),
+            "i": pa.array([r.i for _, r in inside], pa.int64()),
+            "s": pa.array([r.s for _, r in inside], pa.string()),
+        }
+    )
     names = "".join(f", {_sql(aggregate)}" for aggregate in EVERY)
+    every = f"(SELECT unnest(range({len(points)})) AS point) p"
     with duckdb.connect() as connection:
-        connection.execute("CREATE TABLE r (point BIGINT, seq BIGINT, ts BIGINT, x DOUBLE, i BIGINT, s VARCHAR)")
-        if rows:
-            connection.executemany("INSERT INTO r VALUES (?, ?, ?, ?, ?, ?)", rows)
-        found = connection.execute(
-            f"SELECT p.point{names} FROM (SELECT unnest(range({len(points)})) AS point) p LEFT JOIN r USING (point) GROUP BY ALL ORDER BY 1"
-        ).fetchall()
+        connection.register("r", given)
+        found = connection.execute(f"SELECT p.point{names} FROM {every} LEFT JOIN r USING (point) GROUP BY ALL ORDER BY 1").fetchall()
     return [row[1:] for row in found]
 
 

@@ -24,7 +24,7 @@ def loaded(table: PaneTable, records: Sequence[Record], lateness_us: int, at: Se
 
 
 @given(records=in_order(), mode=MODES, lateness_us=LATENESS, split=st.integers(1, 39), chunks=cuts())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_table_that_was_loaded_goes_on_like_one_that_ran_all_the_time(
     records: list[Record], mode: tuple[Mode, int], lateness_us: int, split: int, chunks: list[int]
 ) -> None:
@@ -72,7 +72,7 @@ def give(table: PaneTable, records: Sequence[Record], lateness_us: int) -> None:
 
 
 @given(records=any_order(), mode=MODES, lateness_us=LATENESS)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_windows_of_records_in_any_order_are_those_of_duckdb(records: list[Record], mode: tuple[Mode, int], lateness_us: int) -> None:
     panes = mode[1]
     table = PaneTable(
@@ -92,7 +92,7 @@ def test_windows_of_records_in_any_order_are_those_of_duckdb(records: list[Recor
 
 
 @given(records=any_order(), mode=MODES, lateness_us=LATENESS, at=cuts())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_late_records_that_are_loaded_leave_what_replacing_their_panes_does(
     records: list[Record], mode: tuple[Mode, int], lateness_us: int, at: list[int]
 ) -> None:

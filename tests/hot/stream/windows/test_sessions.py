@@ -60,7 +60,7 @@ def expected_points(records: Sequence[Record], lateness_us: int) -> list[Point]:
 
 
 @given(records=in_order(), lateness_us=LATENESS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_points_are_those_of_plain_sessions_with_the_values_of_duckdb(records: list[Record], lateness_us: int) -> None:
     expected = expected_points(records, lateness_us)
     found = taken(new_sessions(lateness_us), records, [], lateness_us)
@@ -70,7 +70,7 @@ def test_points_are_those_of_plain_sessions_with_the_values_of_duckdb(records: l
 
 
 @given(records=in_order(), lateness_us=LATENESS, at=cuts(), whole_at_end=st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_other_rounds_give_the_same_points_bit_for_bit(records: list[Record], lateness_us: int, at: list[int], whole_at_end: bool) -> None:
     one_by_one = list(range(1, len(records)))
     whole, cut, single = (
@@ -81,7 +81,7 @@ def test_other_rounds_give_the_same_points_bit_for_bit(records: list[Record], la
 
 
 @given(records=in_order(), lateness_us=LATENESS, split=st.integers(1, 39))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_sessions_that_were_loaded_go_on_like_those_that_ran_all_the_time(records: list[Record], lateness_us: int, split: int) -> None:
     split = min(split, len(records))
     ran, restarted = new_sessions(lateness_us), new_sessions(lateness_us)

@@ -40,7 +40,7 @@ def all_seen(found: list[tuple[int, Points]]) -> list[tuple[object, ...]]:
 
 
 @given(records=in_order(), mode=MODES, lateness_us=LATENESS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_points_are_those_of_the_plain_reference_with_the_values_of_duckdb(
     records: list[Record], mode: tuple[Mode, int], lateness_us: int
 ) -> None:
@@ -52,7 +52,7 @@ def test_points_are_those_of_the_plain_reference_with_the_values_of_duckdb(
 
 
 @given(records=in_order(), mode=MODES, lateness_us=LATENESS, at=cuts())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_other_rounds_give_the_same_points_bit_for_bit(
     records: list[Record], mode: tuple[Mode, int], lateness_us: int, at: list[int]
 ) -> None:
