@@ -271,7 +271,7 @@ def _windowed(
     options = watches[0].rule.parsed.options
     table: PaneTable | SessionPanes
     if options.gap_s is not None:
-        table = SessionPanes(gap_us=round(options.gap_s * 1e6), aggregates=wanted, values_max=VALUES_MAX)
+        table = SessionPanes(gap_us=round(options.gap_s * 1e6), aggregates=wanted, lateness_us=lateness_us, values_max=VALUES_MAX)
         reach_us = 24 * 3_600_000_000
     else:
         assert options.over_s is not None
