@@ -9,11 +9,9 @@ from typing import Any, Final
 
 from appliance.clock import Clock
 from appliance.errors import RetryLater, UsageRefused
-from appliance.hot.alerts import looks
 from appliance.hot.alerts.book import AlertBook
 from appliance.hot.alerts.matchers import is_active, matcher_text
 from appliance.hot.alerts.muting import Mutes
-from appliance.hot.alerts.rows import from_json
 from appliance.hot.alerts.rules import summary_of
 from appliance.hot.alerts.values import Instance, Phase, Silence
 from appliance.hot.reader import HotReader
@@ -24,7 +22,6 @@ from appliance.notify.outbox import Outbox
 from appliance.observe.alerts import (
     AlertRow,
     AlertsPicture,
-    OutboxRow,
     RuleRow,
     SilenceRow,
     StageRow,
@@ -32,15 +29,12 @@ from appliance.observe.alerts import (
     WindowChart,
 )
 from appliance.observe.latency import LatencyWindow
+from appliance.serving.alert_rows import ALERTS_MAX, stored_history, stored_messages, transitions_after, weight
 
 log = logging.getLogger(__name__)
-ROWS_MAX: Final = 1_000
-OUTBOX_ROWS: Final = 200
 ANSWER_S: Final = 30.0
 BUDGETS_MS: Final = {"evaluated": 100.0, "committed": 500.0, "handed over": 1_000.0}
 """What each stage may take, counted from the commit of the record; the last one is the promise that somebody is told within a second."""
-_GRAVEST: Final = {"critical": 0, "warning": 1, "info": 2}
-_SHOWN: Final = {Phase.FIRING: 0, Phase.ERROR: 1, Phase.NODATA: 1, Phase.PENDING: 2, Phase.OK: 3}
 
 
 class Desk:
@@ -71,15 +65,17 @@ class Desk:
         book = self._processor.book
         shown = [i for i in book.instances() if i.phase is not Phase.OK or i.flapping]
         mutes = book.mutes(now_us=now_us)
-        rows = sorted((self._row(book, i, mutes) for i in shown), key=_gravity)
+        with self._reader() as reader:
+            messages = stored_messages(reader)
+        rows = sorted((self._row(book, i, mutes) for i in shown), key=weight)
         return AlertsPicture(
             at_us=now_us,
-            alerts=tuple(rows[:ROWS_MAX]),
+            alerts=tuple(rows[:ALERTS_MAX]),
             rules=tuple(self._rules()),
             silences=tuple(_silence(s, now_us) for s in tuple(book.silences.values())),
-            outbox=self._messages(),
+            outbox=messages,
             stages=tuple(_stage(name, window, now_ns) for name, window in self._stages.items()),
-            truncated=max(0, len(rows) - ROWS_MAX),
+            truncated=max(0, len(rows) - ALERTS_MAX),
         )
 
     def counts(self) -> tuple[int, int]:
@@ -91,12 +87,12 @@ class Desk:
     def history(self, *, limit: int, rule: str | None = None, before_id: int | None = None) -> Sequence[TransitionRow]:
         """The newest transitions first."""
         with self._reader() as reader:
-            return [transition_of(row) for row in looks.history(reader, limit=limit, rule=rule, before_id=before_id)]
+            return stored_history(reader, limit=limit, rule=rule, before_id=before_id)
 
     def events_after(self, event_id: int, limit: int) -> Sequence[TransitionRow]:
         """Transitions with greater ids, ascending."""
         with self._reader() as reader:
-            return [transition_of(row) for row in looks.history_after(reader, after_id=event_id, limit=limit)]
+            return transitions_after(reader, event_id, limit)
 
     def chart(self, rule: str, key: Mapping[str, str | None]) -> WindowChart | None:
         """The recent past of an alert's first value."""
@@ -181,42 +177,6 @@ class Desk:
             runbook=facts.runbook,
         )
 
-    def _messages(self) -> tuple[OutboxRow, ...]:
-        with self._reader() as reader:
-            rows = looks.outbox(reader, limit=OUTBOX_ROWS)
-        return tuple(
-            OutboxRow(
-                id=row[0],
-                channel=row[1],
-                state=row[3],
-                title=row[4],
-                created_us=row[6],
-                due_us=row[7],
-                sent_us=row[8],
-                attempts=row[9],
-                error=row[10],
-            )
-            for row in rows
-        )
-
-
-def transition_of(row: looks.Row) -> TransitionRow:
-    """A row of ``looks.HISTORY``."""
-    event, rule, key, kind, old, new, at_us, learned_us, seq, values, reason, _fire = row
-    return TransitionRow(
-        id=event,
-        rule=rule,
-        key=from_json(key),
-        kind=kind,
-        old=old,
-        new=new,
-        at_us=at_us,
-        learned_us=learned_us,
-        seq=seq,
-        values=from_json(values),
-        reason=reason,
-    )
-
 
 def _silence(silence: Silence, now_us: int) -> SilenceRow:
     return SilenceRow(
@@ -240,7 +200,3 @@ def _stage(name: str, window: LatencyWindow, now_ns: int) -> StageRow:
         budget_ms=BUDGETS_MS[name],
         count=found.count,
     )
-
-
-def _gravity(row: AlertRow) -> tuple[int, int, int]:
-    return _SHOWN[Phase(row.phase)], _GRAVEST.get(row.severity, 1), -row.since_us

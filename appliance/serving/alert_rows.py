@@ -34,7 +34,7 @@ def stored_picture(reads: Reads, *, now_us: int) -> AlertsPicture:
         at_us=now_us,
         alerts=tuple(alerts[:ALERTS_MAX]),
         silences=tuple(_silence(row, now_us) for row in looks.silences(reads)[:SILENCES_MAX]),
-        outbox=tuple(_message(row) for row in looks.outbox(reads, limit=OUTBOX_MAX)),
+        outbox=stored_messages(reads),
         truncated=max(0, len(alerts) - ALERTS_MAX),
     )
 
@@ -55,6 +55,11 @@ def transitions_after(reads: Reads, alert_id: int, limit: int) -> Sequence[Trans
         (alert_id, limit),
     )
     return [_transition(event, rule, _named(key, columns), *rest) for event, rule, key, columns, *rest in rows]
+
+
+def stored_messages(reads: Reads) -> tuple[OutboxRow, ...]:
+    """What waits and what is dead, then the newest that were handed over; at most ``OUTBOX_MAX``."""
+    return tuple(_message(row) for row in looks.outbox(reads, limit=OUTBOX_MAX))
 
 
 def stored_counts(reads: Reads) -> tuple[int, int]:

@@ -115,18 +115,6 @@ def history(reads: Reads, *, limit: int = ROWS_MAX, rule: str | None = None, bef
     return [(event, name, _named(key, columns), *rest) for event, name, key, columns, *rest in found]
 
 
-def history_after(reads: Reads, *, after_id: int, limit: int) -> list[Row]:
-    """``HISTORY``: transitions with greater ids, ascending."""
-    if not has_tables(reads):
-        return []
-    found = reads.execute(
-        "SELECT id, rule, key, columns, kind, old, new, at_us, learned_us, seq, term_values, reason, fire FROM alert_event"
-        " WHERE id > ? ORDER BY id LIMIT ?",
-        (after_id, min(limit, ROWS_MAX)),
-    )
-    return [(event, name, _named(key, columns), *rest) for event, name, key, columns, *rest in found]
-
-
 def silences(reads: Reads) -> list[Row]:
     """``SILENCES``: also those that are over, the newest first. Matchers as a JSON array of texts."""
     if not has_tables(reads):
