@@ -139,7 +139,9 @@ def steps(running: Running, rule: str, device: str | None = None) -> list[dict[s
 
 def post(running: Running, what: str, body: object, *, status: int = 200) -> Any:
     """An action of ``/api/alerts``."""
-    found, said = running.request("POST", f"/api/alerts/{what}", body=json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+    found, said = running.request(
+        "POST", f"/api/alerts/{what}", body=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+    )
     assert found == status, said
     return json.loads(said)
 

@@ -155,7 +155,7 @@ class Keyed:
                 if watch.silence_us == group.gaps.after_us:
                     watch.levels.forget(fell)
             for key in fell.tolist():
-                at_us = int(self.newest_us[key]) + group.gaps.after_us
+                at_us = group.gaps.fell_us(int(self.newest_us[key]), key)
                 row = int(np.searchsorted(times.before, at_us))
                 for rule in group.rules:
                     yield Found(row, BEFORE, at_us, gap_signal(rule, self.keys.key(key), at_us, watermark_us=times.at(row)))
@@ -198,9 +198,10 @@ class Keyed:
         signals: list[Found] = []
         rows_back: dict[int, I64] = {}
         for group in self.gaps:
-            fell, back = group.gaps.take(rows.key, before, times.before[where])
-            for place in fell.tolist():
-                at_us, key = int(before[place]) + group.gaps.after_us, self.keys.key(int(rows.key[place]))
+            gone = group.gaps.take(rows, before, ts, times.before[where])
+            back = gone.back
+            for place in gone.fell.tolist():
+                at_us, key = int(gone.last_us[place]) + group.gaps.after_us, self.keys.key(int(rows.key[place]))
                 row = int(np.searchsorted(times.before, at_us))
                 signals += [Found(row, BEFORE, at_us, gap_signal(r, key, at_us, watermark_us=times.at(row))) for r in group.rules]
             for place in back.tolist():
@@ -226,16 +227,29 @@ class Keyed:
             if not watch.rests(extremes, back):
                 yield from watch.take(points, self.terms.of(vectors, watch.rule), times, self.keys.key, back)
         if isinstance(timely, np.ndarray):
-            old = np.flatnonzero(late)
-            yield from self._late(rows.key[old], where[old], ts[old], data, times)
+            yield from self._late(rows, np.flatnonzero(late), where, ts, data, times)
+        else:
+            for watch in (w for w in self.records if w.held_late):
+                watch.held_late.difference_update(rows.keys.tolist())
 
-    def _late(self, key: I64, where: npt.NDArray[np.intp], ts: I64, data: Rows, times: Times) -> Iterator[Found]:
+    def _late(
+        self, rows: Round, old: npt.NDArray[np.intp], where: npt.NDArray[np.intp], ts: I64, data: Rows, times: Times
+    ) -> Iterator[Found]:
+        """Of each run of late records of a key at which a condition holds, the first is told."""
+        key, where, ts = rows.key[old], where[old], ts[old]
+        follows = np.append(False, (old[1:] == old[:-1] + 1) & (key[1:] == key[:-1]))
+        starts, ends = np.isin(old, rows.key_starts), np.isin(old, rows.key_ends)
         vectors = self.terms.look(data, key, where, ts)
         for watch in self.records:
             mine = self.terms.of(vectors, watch.rule)
-            true = np.flatnonzero(watch.evaluate(mine, len(key)) == TRUE)
-            watch.late += len(true)
-            for place in true[:LATE_SIGNALS_MAX].tolist():
+            true = watch.evaluate(mine, len(key)) == TRUE
+            again = follows & np.append(False, true[:-1])
+            if watch.held_late:
+                again |= starts & np.isin(key, list(watch.held_late))
+                watch.held_late.difference_update(rows.keys.tolist())
+            watch.held_late.update(key[true & ends].tolist())
+            watch.late += int(true.sum())
+            for place in np.flatnonzero(true & ~again)[:LATE_SIGNALS_MAX].tolist():
                 row = int(where[place])
                 signal = Signal(
                     watch.rule.name,

@@ -55,6 +55,8 @@ class Watch:
     """The silence that means something to the rule."""
     late: int = 0
     """Late records that would have changed something."""
+    held_late: set[int] = field(default_factory=set)
+    """Keys whose newest record was a late one at which the condition held: those that follow say nothing new."""
     may_hold: MayHold | None = None
     """Over the vectors of the rule's group: whether its condition may hold anywhere in a round; None: it can't be told."""
     names: tuple[str, ...] = field(init=False)
