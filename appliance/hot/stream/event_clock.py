@@ -48,11 +48,12 @@ class EventClock:
             self.watermark_us = max(self.watermark_us, self.newest_us + elapsed_us - self.lateness_us)
         return self.watermark_us
 
-    def restore(self, newest_us: int, *, elapsed_us: int, now_ns: int) -> None:
-        """As it stood when the process ended ``elapsed_us`` ago (0 where that can't be known)."""
+    def restore(self, newest_us: int, watermark_us: int, *, elapsed_us: int, now_ns: int) -> None:
+        """As it stood ``elapsed_us`` ago (0 where that can't be known), when time alone had moved the watermark to ``watermark_us``."""
         self.newest_us = newest_us
-        self.arrived_ns = now_ns - max(0, elapsed_us) * 1000
-        self.watermark_us = max(self.watermark_us, newest_us - self.lateness_us)
+        self.watermark_us = max(self.watermark_us, watermark_us, newest_us - self.lateness_us)
+        idle_us = self.watermark_us - (newest_us - self.lateness_us)
+        self.arrived_ns = now_ns - (idle_us + max(0, elapsed_us)) * 1000
 
 
 def near(ts: I64, *, now_us: int) -> Mask | None:

@@ -10,10 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from appliance.hot.alerts.book import AlertBook
+from appliance.hot.alerts.life import next_due
 from appliance.hot.alerts.plan import Place
-from appliance.hot.series import fit
+from appliance.hot.alerts.rules import RuleFacts
+from appliance.hot.alerts.values import Instance, Phase
+from appliance.hot.series import U64, fit, series_hashes
 from appliance.hot.state import StreamState
-from appliance.hot.stream.event_clock import NEVER
+from appliance.hot.stream.event_clock import NEVER, near
 from appliance.hot.stream.plan import ROUND_ROWS_MAX, StreamPlan
 from appliance.hot.stream.values import I64, Key, Rows, Signal
 from appliance.observe.cost import CostMeter
@@ -23,6 +26,8 @@ LIVE_ROWS_MAX: Final = 4_096
 """Records of the ring that are evaluated at once: more would hold up the alerts of the first of them."""
 AT_ONCE_MAX: Final = 32
 """Pieces of the ring that one round takes: the next round comes at once."""
+LOOK_BACK_US: Final = 10_000_000
+"""Event time in which the last record of a key is looked for first."""
 
 
 Bodies = Mapping[str, Mapping[Key, str]]
@@ -58,21 +63,32 @@ class Followed:
     cost: CostMeter = field(default_factory=CostMeter)
     seq: int = 0
     """Records up to here have been evaluated."""
+    _latest: Rows | None = None
+    """The last records as of the place where it began, without series that have sent since."""
 
-    def begin(self, stream: StreamState, book: AlertBook, place: Place | None, bodies: Bodies, *, now_us: int, now_ns: int) -> None:
+    def begin(
+        self,
+        stream: StreamState,
+        alerts: Alerts,
+        place: Place | None,
+        bodies: Bodies,
+        *,
+        before_start_seq: int,
+        started_ns: int,
+        now_us: int,
+        now_ns: int,
+    ) -> None:
         """As it was when the last record of ``place`` had been evaluated; without one, from now on.
 
-        ``bodies`` are the sessions as they were stored with that place, by workload and key.
+        ``bodies`` are the sessions as they were stored with that place, by workload and key. ``started_ns`` is when the process
+        started on the monotonic clock, ``before_start_seq`` the last record that was there then.
         """
         plan = self.plan
         if place is not None:
             for session in plan.sessions:
                 session.restore(bodies.get(session.name, {}))
         self.seq = stream.last_seq if place is None else min(place.seq, stream.last_seq)
-        latest, seqs = self.latest()
-        evaluated = seqs <= self.seq
-        if evaluated.any():  # of a series that has sent since, the record before is not looked up: it is only silence that it matters to
-            plan.know(latest.filter(pa.array(evaluated)), seqs[evaluated])
+        latest = Rows(*self.latest())
         newest_us = place.event_us if place is not None else _newest(latest, now_us)
         if newest_us > NEVER:
             reach = plan.reach_us()
@@ -80,15 +96,33 @@ class Followed:
                 span = TimeRange(since=newest_us - reach)
                 for rows in self.past(self.name, up_to_seq=self.seq, span=span):
                     plan.load(rows)
+            self._know(latest, newest_us)
             elapsed_us = now_us - place.wall_us if place is not None else max(0, now_us - newest_us)
-            plan.clock.restore(newest_us, elapsed_us=elapsed_us, now_ns=now_ns)
-        plan.settle(_levels(book, plan))
-        plan.silence_from_ns = now_ns + self.grace_us * 1000
+            plan.clock.restore(newest_us, place.watermark_us if place is not None else NEVER, elapsed_us=elapsed_us, now_ns=now_ns)
+            plan.resume(plan.clock.watermark_us)
+        alerts.settle(plan)
+        plan.silence_from_ns = started_ns + self.grace_us * 1000
+        plan.before_start_seq = before_start_seq
+
+    def _know(self, latest: Rows, newest_us: int) -> None:
+        """Which keys there are, and when each was heard last as of the place. ``latest`` is as of now: of a series that has sent since, or
+        is far in the future, the record before is looked for in the past, in ever longer stretches."""
+        known = (latest.seqs <= self.seq) & (latest.ts <= newest_us)
+        self._latest = Rows(latest.data.filter(pa.array(known)), latest.seqs[known])
+        if len(self._latest):
+            self.plan.know(self._latest.data, self._latest.seqs)
+        missing = np.unique(_series(latest.data.filter(pa.array(~known)), self.plan.schema.tags))
+        until, span, low = newest_us + 1, LOOK_BACK_US, newest_us - self.plan.memory_us()
+        while len(missing) and until > low:
+            since = max(until - span, low)
+            for rows in self.past(self.name, up_to_seq=self.seq, span=TimeRange(since, until)):
+                self.plan.know(rows.data, rows.seqs)
+                missing = np.setdiff1d(missing, _series(rows.data, self.plan.schema.tags))
+            until, span = since, span * 4
 
     def current(self, names: Collection[str]) -> list[Signal]:
         """What these rules say of how things stand."""
-        latest, seqs = self.latest()
-        return self.plan.current(names, Rows(latest, seqs)) if latest.num_rows else []
+        return self.plan.current(names, self._latest) if self._latest is not None and len(self._latest) else []
 
     def next_rows(self, stream: StreamState) -> Iterator[Rows]:
         """Records that have come since, in pieces, some of them when they are many."""
@@ -148,13 +182,34 @@ class Followed:
         return Place(self.stream_id, self.seq, clock.newest_us, clock.watermark_us, now_us)
 
 
-def _newest(latest: pa.RecordBatch, now_us: int) -> int:
-    if not latest.num_rows:
-        return NEVER
-    ts = np.asarray(latest.column("ts").view(pa.int64()).to_numpy(zero_copy_only=False))
-    ts = ts[ts <= now_us]
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """The alerts that are stored, and the rules as they are now."""
+
+    book: AlertBook
+    rules: Mapping[str, RuleFacts]
+
+    def settle(self, plan: StreamPlan) -> None:
+        """Tells a plan of them: levels, who is silent, and when what is pending is due."""
+        levels = {name: {i.key: i.level for i in self.book.instances(name) if i.level} for name in plan.watches}
+        plan.settle(levels, {name: [i.key for i in self.book.instances(name) if self._is_silent(i)] for name in plan.rules})
+        for name in plan.watches:
+            for instance in self.book.instances(name):
+                if instance.phase is Phase.PENDING:
+                    plan.set_deadline(name, instance.key, next_due(instance, self.rules[name]))
+
+    def _is_silent(self, instance: Instance) -> bool:
+        if not self.rules[instance.rule].is_absent:
+            return instance.phase is Phase.NODATA
+        return instance.phase in (Phase.PENDING, Phase.FIRING) and instance.ending_us is None
+
+
+def _newest(latest: Rows, now_us: int) -> int:
+    ts = latest.ts
+    timely = near(ts, now_us=now_us)
+    ts = ts if timely is None else ts[timely]
     return int(ts.max()) if len(ts) else NEVER
 
 
-def _levels(book: AlertBook, plan: StreamPlan) -> dict[str, dict[Key, int]]:
-    return {name: {i.key: i.level for i in book.instances(name) if i.level} for name in plan.watches}
+def _series(data: pa.RecordBatch, tags: Collection[str]) -> U64:
+    return series_hashes(data, [t for t in tags if t in data.schema.names])

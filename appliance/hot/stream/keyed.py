@@ -121,7 +121,7 @@ class Keyed:
         for window in self.windows:
             yield from window.current(names, key, watermark_us)
 
-    def take(self, rows: Rows, ts: I64, times: Times, repeats: Mask | None) -> Iterator[Found]:
+    def take(self, rows: Rows, ts: I64, times: Times, repeats: Mask | None, *, silence_counts: bool) -> Iterator[Found]:
         """All that the rules of these keys say of a round. ``repeats`` are records that may have been there before."""
         ids = self.keys.ids(rows.data)
         self.grow()
@@ -134,7 +134,7 @@ class Keyed:
         where = sorted_rows.order if kept is None else kept[sorted_rows.order]
         stamps = ts[where]
         before = self._advance_newest(sorted_rows, stamps)
-        silences, back = self._silences(sorted_rows, where, before, stamps, rows, times)
+        silences, back = self._silences(sorted_rows, where, before, stamps, rows, times, silence_counts)
         yield from silences
         if self.records:
             yield from self._records(sorted_rows, where, stamps < before - self.lateness_us, rows, stamps, times, back)
@@ -192,7 +192,7 @@ class Keyed:
         return before
 
     def _silences(
-        self, rows: Round, where: npt.NDArray[np.intp], before: I64, ts: I64, data: Rows, times: Times
+        self, rows: Round, where: npt.NDArray[np.intp], before: I64, ts: I64, data: Rows, times: Times, counts: bool
     ) -> tuple[list[Found], Back]:
         """Where keys fell silent before a record, and with which they come back."""
         signals: list[Found] = []
@@ -200,7 +200,7 @@ class Keyed:
         for group in self.gaps:
             gone = group.gaps.take(rows, before, ts, times.before[where])
             back = gone.back
-            for place in gone.fell.tolist():
+            for place in gone.fell.tolist() if counts else ():
                 at_us, key = int(gone.last_us[place]) + group.gaps.after_us, self.keys.key(int(rows.key[place]))
                 row = int(np.searchsorted(times.before, at_us))
                 signals += [Found(row, BEFORE, at_us, gap_signal(r, key, at_us, watermark_us=times.at(row))) for r in group.rules]

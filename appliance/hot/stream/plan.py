@@ -70,7 +70,10 @@ class StreamPlan:
     """Records from the future, which were not looked at."""
     silence_from_ns: int = 0
     """Monotonic time from which on silence counts: after a start what was sent meanwhile has to arrive first."""
+    before_start_seq: int = 0
+    """Records up to here came before the start: what they say of silence counts, and only time waits for ``silence_from_ns``."""
     _series: SeriesTable = field(default_factory=SeriesTable.empty)
+    _has_taken: bool = False
 
     def reach_us(self) -> int:
         """How far back records matter to the windows."""
@@ -100,16 +103,33 @@ class StreamPlan:
             if not session.is_restored:
                 session.load(rows, before)
 
-    def settle(self, levels: Mapping[str, Mapping[Key, int]]) -> None:
-        """The levels of alerts that are stored, by rule and key; a key that is not there yet gets its level when it comes."""
-        for name, (keyed, watch) in self.watches.items():
+    def memory_us(self) -> int:
+        """How far back it matters when a key was heard last."""
+        gaps = (group.gaps.after_us for keyed in self.keyed.values() for group in keyed.gaps)
+        return max(self.reach_us(), *gaps, *(s.tracker.gap_us for s in self.sessions))
+
+    def resume(self, watermark_us: int) -> None:
+        """The records are loaded, and time had come so far: what that made of the windows has been told."""
+        for keyed in self.keyed.values():
+            for window in keyed.windows:
+                window.table.advance(watermark_us)
+
+    def settle(self, levels: Mapping[str, Mapping[Key, int]], silent: Mapping[str, Collection[Key]]) -> None:
+        """Of alerts that are stored the levels, by rule and key, and the keys that are silent; a key that is not there yet gets its level
+        when it comes."""
+        for keyed in self.keyed.values():
+            for group in keyed.gaps:
+                ids = [keyed.keys.add(key) for rule in group.rules for key in silent.get(rule, ())]
+                keyed.grow()
+                group.gaps.silent[ids] = True
+        for name, (source, watch) in self.watches.items():
             of_rule = levels.get(name, {})
             for key, level in of_rule.items():
-                found = keyed.keys.find(key)
+                found = source.keys.find(key)
                 if found is None:
-                    keyed.expected.setdefault(key, {})[name] = level
+                    source.expected.setdefault(key, {})[name] = level
                 else:
-                    keyed.grow()
+                    source.grow()
                     watch.levels.last[found] = level
 
     def current(self, names: Collection[str], latest: Rows) -> list[Signal]:
@@ -132,22 +152,24 @@ class StreamPlan:
             ts = ts[timely]
         if not len(ts):
             return []
+        self._has_taken = True
+        counts = now_ns >= self.silence_from_ns or int(rows.seqs[-1]) <= self.before_start_seq
         times = Times(self.clock.take(ts, now_ns=now_ns), self.clock.watermark_us)
         repeats = self._note_series(rows, ts)
         found: list[Found] = []
         for keyed in self.keyed.values():
-            found += keyed.take(rows, ts, times, repeats)
-            found += keyed.advance(times, silence_counts=now_ns >= self.silence_from_ns)
+            found += keyed.take(rows, ts, times, repeats, silence_counts=counts)
+            found += keyed.advance(times, silence_counts=counts)
         for session in self.sessions:
             session.take(rows, times.before, repeats)
             session.advance(times.end_us)
         return ordered(found)
 
     def idle(self, *, now_ns: int) -> list[Signal]:
-        """What time alone does while nothing arrives."""
+        """What time alone does while nothing arrives. After a start it stands still until a record comes, or silence counts."""
         before = self.clock.watermark_us
         counts = now_ns >= self.silence_from_ns
-        if self.clock.idle(now_ns) == before:
+        if not (counts or self._has_taken) or self.clock.idle(now_ns) == before:
             return []
         for session in self.sessions:
             session.advance(self.clock.watermark_us)

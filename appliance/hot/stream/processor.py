@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -24,7 +24,7 @@ from appliance.hot.alerts.rules import RuleFacts
 from appliance.hot.state import State, StreamState
 from appliance.hot.stream.applying import apply
 from appliance.hot.stream.event_clock import NEVER
-from appliance.hot.stream.followed import Bodies, Followed
+from appliance.hot.stream.followed import Alerts, Bodies, Followed
 from appliance.hot.stream.joins import fed
 from appliance.hot.stream.values import Key, Rows
 from appliance.observe.latency import LatencyWindow
@@ -124,6 +124,8 @@ class Processor(Generic[S]):
         self._has_ended = False
         self._forgot_us = clock.now_us()
         self._saved_ns = 0
+        self._started_ns = clock.monotonic_ns()
+        self._before_start: dict[int, int] = {}
         self._thread = threading.Thread(target=self._run, name="processor", daemon=True)
         self.evaluated = LatencyWindow()
         """From the commit of records until they were evaluated, by round."""
@@ -259,11 +261,14 @@ class Processor(Generic[S]):
             if made is None:
                 continue
             place = before.get(stream.id) or self.places.get(stream.id)
-            is_new = place is None and had is not None and rules is None and key not in {name for name, _ in had}
+            is_known = not known.keys().isdisjoint((*made.plan.rules, *made.plan.refused))
+            is_new = place is None and (is_known or (had is not None and rules is None and key not in {name for name, _ in had}))
             if is_new:  # the rules were there before the stream: every record of it counts
                 place = Place(stream.id, 0, NEVER, NEVER, now_us)
                 self._fresh -= set(made.plan.rules)
-            made.begin(stream, self.book, place, self._bodies, now_us=now_us, now_ns=now_ns)
+            last = self._before_start.setdefault(stream.id, stream.last_seq if had is None else 0)
+            times = {"started_ns": self._started_ns, "now_us": now_us, "now_ns": now_ns}
+            made.begin(stream, Alerts(self.book, facts), place, self._bodies, before_start_seq=last, **times)
             self._followed[key] = made
             fresh = self._fresh & set(made.plan.rules)
             if fresh:
@@ -298,11 +303,12 @@ class Processor(Generic[S]):
         """The draft as a plan, stored and made true; then whoever waits is answered."""
         since_ns = self._take_since()
         self._step("alerts.evaluated")
-        places = tuple(self._moved_places())
+        places = tuple(f.place(now_us=self._clock.now_us()) for f in self._followed.values())
+        has_moved = any(p.stream_id not in self.places or self.places[p.stream_id].seq != p.seq for p in places)
         plan = draft.finish(places)
         now_ns = self._clock.monotonic_ns()
         has_sessions = any(f.plan.sessions for f in self._followed.values())
-        is_due = bool(places or has_sessions) and now_ns - self._saved_ns >= (SESSIONS_EVERY_NS if has_sessions else PLACES_EVERY_NS)
+        is_due = (has_moved or has_sessions) and now_ns - self._saved_ns >= (SESSIONS_EVERY_NS if has_sessions else PLACES_EVERY_NS)
         if plan.is_empty and plan.rules is None and not is_due:
             self.book.accept(plan)
             self._answer(commands)
@@ -374,12 +380,6 @@ class Processor(Generic[S]):
             else:
                 self.failed = None
                 return stored
-
-    def _moved_places(self) -> Iterator[Place]:
-        for followed in self._followed.values():
-            place = followed.place(now_us=self._clock.now_us())
-            if self.places.get(place.stream_id) is None or self.places[place.stream_id].seq != place.seq:
-                yield place
 
     def _save_places(self) -> None:
         self._saved_ns = -PLACES_EVERY_NS
