@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import pyarrow as pa
@@ -80,7 +81,7 @@ class Alerting:
         self.baselines = Baselines()
         self._surroundings = Surroundings(history.rows, lambda s: _latest(box, s), self.baselines)
         self.rulebook = make_rulebook(config, self._surroundings)
-        self._delivery = Delivery(call=box.writer.call, reader=reader, clock=clock, step=step)
+        self._delivery = Delivery(call=partial(box.writer.call, at_once=True), reader=reader, clock=clock, step=step)
         self.outbox = Outbox(_channels(config, clock), wiring=self._delivery.wiring(), clock=clock, random=random.Random())  # noqa: S311 - jitter
         self._delivery.outbox = self.outbox
         self._failed_us: int | None = None
@@ -177,7 +178,7 @@ class Alerting:
             messages = tuple(m for i in written.messages if (m := stored.load_message(db, i)) is not None)
             return Stored(written, messages)
 
-        return self._box.writer.call(run)
+        return self._box.writer.call(run, at_once=True)
 
     def _on_done(self, done: Done[Stored]) -> None:
         messages = done.stored.messages

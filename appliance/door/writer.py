@@ -75,6 +75,10 @@ class Writer:
         self._on_commit = on_commit
         self._on_done = on_done
         self._queue: deque[Waiting | Task] = deque()
+        self._urgent: deque[Task] = deque()
+        """What goes before the queue."""
+        self._was_urgent = False
+        """What was done last: what is urgent doesn't hold up records that are due."""
         self._wake = threading.Condition()
         self._closing = False
         self.failed: BaseException | None = None
@@ -97,14 +101,15 @@ class Writer:
             self._on_done(waiting, None)
             waiting.future.set_exception(_stopping())
 
-    def call(self, run: Callable[[Committer], T]) -> Future[T]:
+    def call(self, run: Callable[[Committer], T], *, at_once: bool = False) -> Future[T]:
         """Runs something with the write connection between two groups; its changes are published after it.
 
-        What it raises is the future's, unless it leaves unknown what is on disk.
+        In the order of arrival, or ``at_once``: before what is queued, without waiting for the pace of the commits. What it raises is
+        the future's, unless it leaves unknown what is on disk.
         """
         task = Task(run, Future())
         task.future.set_running_or_notify_cancel()
-        if not self._put(task):
+        if not self._put(task, at_once=at_once):
             task.future.set_exception(_stopping())
         return task.future
 
@@ -119,18 +124,22 @@ class Writer:
                 raise RetryLater(f"the writer is still at work after {timeout_s:g} s; the disk may hang")
         self._refuse(self._take_all(), _stopping)
 
-    def _put(self, item: Waiting | Task) -> bool:
+    def _put(self, item: Waiting | Task, *, at_once: bool = False) -> bool:
         with self._wake:
             if self._closing or self.failed is not None:
                 return False
-            if not self._queue:
+            if at_once or not self._queue:
                 self._wake.notify_all()
-            self._queue.append(item)
+            if at_once and isinstance(item, Task):
+                self._urgent.append(item)
+            else:
+                self._queue.append(item)
             return True
 
     def _take_all(self) -> list[Waiting | Task]:
         with self._wake:
-            left = list(self._queue)
+            left = [*self._urgent, *self._queue]
+            self._urgent.clear()
             self._queue.clear()
             return left
 
@@ -150,11 +159,11 @@ class Writer:
                 return
             if not items:
                 continue
-            last_ns = self.progress_ns
             try:
                 if isinstance(items[0], Task):
                     self._do(items[0])
                 else:
+                    last_ns = self.progress_ns
                     self._commit([i for i in items if isinstance(i, Waiting)])
                 self._committer.store.checkpoint_if_due()
             except BaseException as e:  # noqa: BLE001 - whatever it is, nothing may be written after it
@@ -164,15 +173,19 @@ class Writer:
     def _take(self, last_ns: int) -> list[Waiting | Task] | None:
         """The next group or task; empty when the loop should only show that it lives, None at the end."""
         with self._wake:
-            if not self._queue and not self._closing:
+            if not (self._queue or self._urgent or self._closing):
                 self._wake.wait(IDLE_S)
-            if not self._queue:
+            if not (self._queue or self._urgent):
                 return None if self._closing else []
-            if isinstance(self._queue[0], Task):
+            is_task = not self._queue or isinstance(self._queue[0], Task)
+            pause_s = 0.0 if is_task else self._every_s - (self._clock.monotonic_ns() - last_ns) / 1e9
+            if pause_s > 0 and not (self._urgent or self._closing):
+                self._wake.wait(pause_s)  # only what is urgent or ``close`` wakes it: the queue is not empty
+            self._was_urgent = bool(self._urgent) and (not self._was_urgent or not self._queue or pause_s > 0)
+            if self._was_urgent:
+                return [self._urgent.popleft()]
+            if is_task:
                 return [self._queue.popleft()]
-            pause_s = self._every_s - (self._clock.monotonic_ns() - last_ns) / 1e9
-            if pause_s > 0 and not self._closing:
-                self._wake.wait(pause_s)  # nobody but ``close`` wakes it: the queue is not empty
             group: list[Waiting | Task] = []
             size = 0
             while self._queue:
