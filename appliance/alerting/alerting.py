@@ -230,7 +230,7 @@ def _transitions(plan: Plan, written: Written) -> list[TransitionRow]:
         TransitionRow(
             id=event,
             rule=t.rule,
-            key=dict(zip(plan.columns.get(t.rule, ()), t.key, strict=False)),
+            key=dict(zip(plan.columns_of(t), t.key, strict=False)),
             kind=t.kind,
             old=t.old,
             new=t.new,

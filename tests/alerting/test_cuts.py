@@ -18,6 +18,7 @@ from appliance.hot.stream.values import Rows
 from appliance.records import Column, Schema
 from appliance.records import Kind as ColumnKind
 from appliance.workload_options import AlertOptions
+from tests.alerting.hooks_rows import happened, rehearsed
 
 SCHEMA = Schema("readings", (Column("device", ColumnKind.TAG), Column("t", ColumnKind.FLOAT)), 1)
 T0 = 1_760_000_000_000_000
@@ -130,3 +131,19 @@ def test_missing_data_resolves_nothing() -> None:
 def test_a_late_record_that_would_have_fired_is_told_apart() -> None:
     found = run("record", rows([(0, "a", 20.0), (100, "a", 20.0), (50, "a", 90.0), (101, "a", 20.0)]), [])
     assert [(t.kind, (t.at_us - T0) // S, t.seq) for t in found.transitions] == [(Kind.LATE, 50, 3)]
+
+
+@pytest.mark.parametrize("device", ["a", "b"])
+def test_time_that_jumps_over_a_gap_fires_nothing_that_could_not_be_known(device: str) -> None:
+    """What is pending falls silent before its time is over, also when the next record comes long after both."""
+    rule = {"when": "t > 80", "for_s": 1000.0, "nodata_s": 300.0}
+    found = rehearsed(rule, [(0, "a", 90.0), (1001, device, 90.0)])
+    after = [("change", "pending", 1001.0, 2)] if device == "a" else []
+    assert happened(found, "a") == [("change", "pending", 0.0, 1), ("change", "nodata", 300.0, None), *after]
+
+
+def test_a_window_that_runs_empty_stops_the_waiting_although_time_jumps() -> None:
+    rule = {"when": "sum(t) > 75", "over_s": 10.0, "every_s": 1.0, "for_s": 25.0, "nodata_s": 3_000.0}
+    for records in ([(0, "a", 90.0), (1000, "b", 1.0)], [(0, "a", 90.0), *((float(i), "b", 1.0) for i in range(1, 1000))]):
+        found = rehearsed(rule, records)
+        assert [h[1] for h in happened(found, "a")] in (["pending"], ["pending", "ok"])

@@ -152,8 +152,10 @@ class Draft:
                 self._adapt(instance, rule, is_other=known is not None and known.condition != rule.condition)
         now = {name: Known(rule.condition, rule.by) for name, rule in rules.items()}
         self._known = {name: known for name, known in now.items() if self._book.known.get(name) != known}
-        gone = [name for name in self._book.known if name not in now and next(self._book.instances(name), None) is None]
-        self._known.update(dict.fromkeys(gone))
+        for name, known in self._book.known.items():
+            if name not in now:  # of a rule that comes back all is looked at anew; until then the columns of its alerts are known
+                has_alerts = next(self._book.instances(name), None) is not None
+                self._known[name] = Known("", known.by) if has_alerts else None
         self._rules, self._is_configured, self._looks_at_all = dict(rules), True, True
         self._channels = None if channels is None else frozenset(channels)
 
@@ -181,6 +183,7 @@ class Draft:
             known=self._known,
             channels=self._channels,
             columns={name: self._rules[name].by if name in self._rules else self._book.columns(name) for name in names},
+            former={ident: self._retired[ident].by for ident in self._dropped},
             held={ident: is_held for ident, is_held in held.items() if instances.get(ident, self._book.get(ident)) is not None},
             places=tuple(places),
         )

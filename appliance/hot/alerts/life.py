@@ -22,12 +22,13 @@ _NOT_ACKED: Mapping[str, Any] = {"acked_by": None, "acked_until_us": None, "ack_
 
 
 def step(instance: Instance, signal: Signal, rule: RuleFacts, *, now_us: int) -> Step:
-    """The alert after a signal, and what has happened on the way. Timers that are due at the signal's watermark run first.
+    """The alert after a signal, and what has happened on the way. Timers that are due at the signal's watermark run first; of what only
+    time has done, those that are due by its own time, however far event time has come meanwhile.
 
     The very same instance comes back when nothing has changed. ``now_us`` is the wall clock and goes into ``learned_us`` alone.
     """
     life = _Life(instance, rule, now_us)
-    life.run_timers(signal.watermark_us)
+    life.run_timers(signal.watermark_us if signal.seq is not None else min(signal.watermark_us, signal.at_us))
     _APPLY[signal.what](life, signal, _finite(signal.values))
     return life.instance, tuple(life.transitions)
 

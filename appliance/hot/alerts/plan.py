@@ -51,6 +51,8 @@ class Plan:
     """With ``rules``: the channels that the config has; None: any."""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Names of the columns of the keys, by rule, for all rules of ``instances`` and ``transitions``."""
+    former: Mapping[Ident, tuple[str, ...]] = field(default_factory=dict)
+    """The same for alerts that have ended because their rule has other columns now."""
     held: Mapping[Ident, bool] = field(default_factory=dict)
     """Alerts that were looked at: whether something is to be told of them when nothing mutes them any more."""
     places: tuple[Place, ...] = ()
@@ -59,3 +61,8 @@ class Plan:
     def is_empty(self) -> bool:
         """Nothing of it needs to be stored; the places alone can wait for the next one that does."""
         return not (self.instances or self.transitions or self.parcels or self.silences or self.known)
+
+    def columns_of(self, transition: Transition) -> tuple[str, ...]:
+        """The names of the columns of its key."""
+        found = self.former.get((transition.rule, transition.key))
+        return self.columns.get(transition.rule, ()) if found is None else found

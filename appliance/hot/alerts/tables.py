@@ -149,7 +149,7 @@ def _write_events(connection: sqlite3.Connection, plan: Plan, history_max: int) 
         return range(0)
     connection.executemany(
         f"INSERT INTO alert_event ({EVENT_COLUMNS}) VALUES ({marks(EVENT_COLUMNS)})",
-        [event_row(t, plan.columns.get(t.rule, ())) for t in plan.transitions],
+        [event_row(t, plan.columns_of(t)) for t in plan.transitions],
     )
     (last,) = connection.execute("SELECT max(id) FROM alert_event").fetchone()
     connection.execute("DELETE FROM alert_event WHERE id <= ?", (last - history_max,))
