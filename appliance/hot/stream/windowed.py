@@ -166,8 +166,9 @@ class Windowed:
         after = self.table.history(touched, low, high + panes - 1)
         now = self.table.current(touched)
         for watch in self.watches:
-            yield from self._told_late(watch, before, after, times, int(rows.seqs[where[-1]]))
             found = self.vectors_of(now, watch.rule.terms)
+            holds = now.key[watch.evaluate(found, len(now)) == TRUE]
+            yield from self._told_late(watch, before, after, set(holds.tolist()), times, int(rows.seqs[where[-1]]))
             seqs = np.full(len(now), int(rows.seqs[where[-1]]))
             row = np.full(len(now), len(rows))
             yield from watch.take(Points(now.key, row, now.at_us, seqs, now.vectors), found, times, self.keys.key, {})
@@ -180,8 +181,9 @@ class Windowed:
             vectors = [v.take(mine) for v in self.inputs.of(rows)]
             self.table.replace(touched, low, high, ids[mine], rows.ts[mine], rows.seqs[mine], vectors)
 
-    def _told_late(self, watch: Watch, before: Points, after: Points, times: Times, seq: int) -> Iterator[Found]:
-        """Windows of the past whose condition holds now and did not before: the first of each key."""
+    def _told_late(self, watch: Watch, before: Points, after: Points, holds: set[int], times: Times, seq: int) -> Iterator[Found]:
+        """Windows of the past whose condition holds now and did not before: the first of each key. Of keys for which it ``holds`` at
+        present only those are past that the watermark has left behind: what came within the lateness is not late."""
         new = self.vectors_of(after, watch.rule.terms)
         true = watch.evaluate(new, len(after)) == TRUE
         if not true.any():
@@ -191,7 +193,7 @@ class Windowed:
         told: set[int] = set()
         for place in np.flatnonzero(true).tolist():
             key, at_us = int(after.key[place]), int(after.at_us[place])
-            if key in told or (key, at_us) in held or watch.levels.last[key] == TRUE:
+            if key in told or (key, at_us) in held or watch.levels.last[key] == TRUE or (key in holds and at_us > times.end_us):
                 continue
             told.add(key)
             watch.late += 1
