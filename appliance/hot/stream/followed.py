@@ -97,7 +97,7 @@ class Followed:
                 for rows in self.past(self.name, up_to_seq=self.seq, span=span):
                     plan.load(rows)
             self._know(latest, newest_us)
-            elapsed_us = now_us - place.wall_us if place is not None else max(0, now_us - newest_us)
+            elapsed_us = now_us - place.wall_us if place is not None else 0
             plan.clock.restore(newest_us, place.watermark_us if place is not None else NEVER, elapsed_us=elapsed_us, now_ns=now_ns)
             plan.resume(plan.clock.watermark_us)
         alerts.settle(plan)

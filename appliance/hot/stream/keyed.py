@@ -88,8 +88,8 @@ class Keyed:
         kept = ids >= 0
         np.maximum.at(self.newest_us, ids[kept], ts[kept])
 
-    def load(self, rows: Rows, ts: I64, times: Times) -> None:
-        """Records that were evaluated before: they fill the windows."""
+    def load(self, rows: Rows, ts: I64, times: Times, repeats: Mask | None) -> None:
+        """Records that were evaluated before: they fill the windows. ``repeats`` are those that correct others."""
         ids = self.keys.ids(rows.data)
         self.grow()
         kept = np.flatnonzero(ids >= 0)
@@ -98,7 +98,7 @@ class Keyed:
             order = kept[np.lexsort((kept, ids[kept]))]
             self.terms.take(rows, ids[order], order, ts[order])
             for window in self.windows:
-                window.load(rows, ids[kept], kept, times)
+                window.load(rows, ids[kept], kept, times, repeats)
 
     def current(self, names: Collection[str], latest: Rows, watermark_us: int) -> Iterator[Found]:
         """What rules say of how things stand: of the last record of each key, and of the windows as they are."""
@@ -137,7 +137,10 @@ class Keyed:
         silences, back = self._silences(sorted_rows, where, before, stamps, rows, times, silence_counts)
         yield from silences
         if self.records:
-            yield from self._records(sorted_rows, where, stamps < before - self.lateness_us, rows, stamps, times, back)
+            late = stamps < before - self.lateness_us
+            if repeats is not None:
+                late |= repeats[where] & (stamps < before)
+            yield from self._records(sorted_rows, where, late, rows, stamps, times, back)
         if self.windows:
             behind = np.empty(len(ids), np.bool_)
             behind[sorted_rows.order] = stamps < before

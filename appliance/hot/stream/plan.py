@@ -23,6 +23,7 @@ from appliance.hot.stream.keyed import GapGroup, Keyed, ordered
 from appliance.hot.stream.keys import KeySpace
 from appliance.hot.stream.levels import NO_DEADLINE, Levels
 from appliance.hot.stream.quiet import may_hold
+from appliance.hot.stream.repeats import sent_before
 from appliance.hot.stream.rules import BoundRule, ParsedRule, RuleRefused, bind, key_columns
 from appliance.hot.stream.session_watch import ParsedSession, SessionWatch, make_session
 from appliance.hot.stream.terms import RecordTerms
@@ -33,6 +34,8 @@ from appliance.records import Schema, fold
 from appliance.workload_options import AlertOptions
 
 US: Final = 1_000_000
+SENT_AGAIN_US: Final = 3_600 * US
+"""Records that are older than the newest by more than this are not looked up to see whether they were sent before."""
 ROUND_ROWS_MAX: Final = 131_072
 """Records that are read from the past at once."""
 
@@ -95,13 +98,17 @@ class StreamPlan:
         ts = rows.ts
         if not len(ts):
             return
-        before = self.clock.take(ts, now_ns=0)
-        self._note_series(rows, ts)
+        times = Times(self.clock.take(ts, now_ns=0), self.clock.watermark_us)
+        repeats = self._note_series(rows, ts)
+        if repeats is not None:
+            rows, times, repeats = self._without_repeats(rows, times, repeats)
+        if not len(rows):
+            return
         for keyed in self.keyed.values():
-            keyed.load(rows, ts, Times(before, self.clock.watermark_us))
+            keyed.load(rows, rows.ts, times, repeats)
         for session in self.sessions:
             if not session.is_restored:
-                session.load(rows, before)
+                session.load(rows, times.before, repeats)
 
     def memory_us(self) -> int:
         """How far back it matters when a key was heard last."""
@@ -156,12 +163,16 @@ class StreamPlan:
         counts = now_ns >= self.silence_from_ns or int(rows.seqs[-1]) <= self.before_start_seq
         times = Times(self.clock.take(ts, now_ns=now_ns), self.clock.watermark_us)
         repeats = self._note_series(rows, ts)
+        if repeats is not None:
+            rows, times, repeats = self._without_repeats(rows, times, repeats)
+            ts = rows.ts
         found: list[Found] = []
         for keyed in self.keyed.values():
-            found += keyed.take(rows, ts, times, repeats, silence_counts=counts)
+            found += keyed.take(rows, ts, times, repeats, silence_counts=counts) if len(rows) else ()
             found += keyed.advance(times, silence_counts=counts)
         for session in self.sessions:
-            session.take(rows, times.before, repeats)
+            if len(rows):
+                session.take(rows, times.before, repeats)
             session.advance(times.end_us)
         return ordered(found)
 
@@ -195,9 +206,29 @@ class StreamPlan:
                     signals.append(Signal(name, keyed.keys.key(key), What.DUE, at_us, self.clock.watermark_us, None, TRUE))
         return signals
 
+    def _without_repeats(self, rows: Rows, times: Times, repeats: Mask) -> tuple[Rows, Times, Mask | None]:
+        """Without what was sent before as it is: a client that had no answer sends again, and that is no news to anybody.
+
+        What is left of ``repeats`` are corrections, and records that are too old to be looked up.
+        """
+        assert self.options.identity is not None
+        ts = rows.ts
+        at = np.flatnonzero(repeats & (ts >= self.clock.newest_us - SENT_AGAIN_US))
+        if not len(at):
+            return rows, times, repeats
+        past = self.options.past(int(ts[at].min()), int(ts[at].max()) + 1, int(rows.seqs[-1]))
+        same, other = sent_before(rows.seqs[at], past, self.options.identity)
+        repeats[at] = other
+        if same.any():
+            kept = np.ones(len(ts), np.bool_)
+            kept[at[same]] = False
+            rows, repeats = Rows(rows.data.filter(pa.array(kept)), rows.seqs[kept]), repeats[kept]
+            times = Times(times.before[kept], times.end_us)
+        return rows, times, repeats if repeats.any() else None
+
     def _note_series(self, rows: Rows, ts: I64) -> Mask | None:
         """Which records may be there already, because their series has been at their time; None when none may."""
-        if self.options.identity is None or not (self.sessions or any(k.windows for k in self.keyed.values())):
+        if self.options.identity is None:
             return None
         tags = [t for t in self.options.identity if t in rows.data.schema.names]
         hashes = series_hashes(rows.data, tags)

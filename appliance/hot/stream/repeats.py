@@ -6,9 +6,35 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from appliance.hot.series import merge_runs, series_hashes
-from appliance.hot.stream.values import Rows
+from appliance.hot.stream.values import I64, Mask, Rows
+
+
+def sent_before(seqs: I64, past: Sequence[Rows], tags: Collection[str]) -> tuple[Mask, Mask]:
+    """Which of some records were sent before as they are, and which with other values: the same one by ``tags`` and time.
+
+    ``past`` has all records of their stretch of time, they among them; one that is not there was not sent before.
+    """
+    same, other = np.zeros(len(seqs), np.bool_), np.zeros(len(seqs), np.bool_)
+    if not past:
+        return same, other
+    whole = joined(past)
+    hashes, ts = series_hashes(whole.data, [t for t in tags if t in whole.data.schema.names]), whole.ts
+    order = np.lexsort((whole.seqs, ts, hashes))
+    twins = np.flatnonzero((hashes[order][1:] == hashes[order][:-1]) & (ts[order][1:] == ts[order][:-1])) + 1
+    twins = twins[np.isin(whole.seqs[order[twins]], seqs)]
+    if not len(twins):
+        return same, other
+    later, earlier = (whole.data.take(pa.array(order[at])) for at in (twins, twins - 1))
+    equal = np.ones(len(twins), np.bool_)
+    for name in whole.data.schema.names:
+        if name != "ts" and name not in tags:
+            now, before = later.column(name), earlier.column(name)
+            equal &= pc.or_(pc.is_null(now), pc.fill_null(pc.equal(now, before), False)).to_numpy(zero_copy_only=False)
+    found = whole.seqs[order[twins]]
+    return np.isin(seqs, found[equal]), np.isin(seqs, found[~equal])
 
 
 def untwinned(rows: Rows, tags: Collection[str]) -> Rows:

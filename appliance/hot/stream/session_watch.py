@@ -61,9 +61,9 @@ class SessionWatch:
         """How far back records matter, where no state was stored."""
         return self.tracker.gap_us + self.tracker.longest_us
 
-    def load(self, rows: Rows, watermark: I64) -> None:
+    def load(self, rows: Rows, watermark: I64, repeats: Mask | None) -> None:
         """Records that were taken before, where no state was stored."""
-        ids, kept = self._kept(rows, None)
+        ids, kept = self._kept(rows, repeats)
         if len(kept):
             vectors = [v.take(kept) for v in self.inputs.of(rows)]
             self.tracker.load_rows(ids[kept], rows.ts[kept], rows.seqs[kept], vectors, watermark[kept])

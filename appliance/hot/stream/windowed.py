@@ -61,10 +61,13 @@ class Windowed:
     overfull: set[int] = field(default_factory=set)
     _caches: dict[str, dict[int, tuple[int, I64]]] = field(default_factory=dict)
 
-    def load(self, rows: Rows, ids: I64, where: npt.NDArray[np.intp], times: Times) -> None:
-        """Records that were evaluated before. ``ids`` are those of the rows ``where``."""
+    def load(self, rows: Rows, ids: I64, where: npt.NDArray[np.intp], times: Times, repeats: Mask | None) -> None:
+        """Records that were evaluated before. ``ids`` are those of the rows ``where``; ``repeats`` correct others, which they replace."""
         vectors = [v.take(where) for v in self.inputs.of(rows)]
         self.table.load(ids, rows.ts[where], rows.seqs[where], vectors, times.before[where], watermark_us=times.end_us)
+        if repeats is not None and isinstance(self.table, PaneTable) and repeats[where].any():
+            panes = rows.ts[where][repeats[where]] // self.table.pane_us
+            self._replace(np.unique(ids[repeats[where]]), int(panes.min()), int(panes.max()), int(rows.seqs[-1]))
 
     def take(self, rows: Rows, ids: I64, where: npt.NDArray[np.intp], times: Times, order: Order, repeats: Mask | None) -> Iterator[Found]:
         """The signals of a round. ``ids`` are those of the rows ``where``; ``order`` says which of them are late, in the same order."""
@@ -174,7 +177,11 @@ class Windowed:
             yield from watch.take(Points(now.key, row, now.at_us, seqs, now.vectors), found, times, self.keys.key, {})
 
     def _replace(self, touched: I64, low: int, high: int, up_to_seq: int) -> None:
+        """Makes panes anew from the records, as far back as they are kept."""
         assert isinstance(self.table, PaneTable)
+        low = max(low, self.table.oldest(touched))
+        if low > high:
+            return
         for rows in _whole(self.past(low * self.table.pane_us, (high + 1) * self.table.pane_us, up_to_seq), self.tags):
             ids = self.keys.ids(rows.data)
             mine = np.flatnonzero(np.isin(ids, touched))
