@@ -61,7 +61,8 @@ def alike(have: Scalar, want: Scalar, scale: float) -> bool:
 def check(found: dict[tuple[int, int], Row], records: list[Record]) -> None:
     wanted = by_duckdb(records)
     assert found.keys() == wanted.keys()
-    scale = max([1.0, *(abs(float(v)) for r in records if (v := r.values[FLOAT]) is not None and np.isfinite(float(v)))])
+    numbers = (v for r in records for v in (r.values[FLOAT], r.values[INT]) if v is not None)
+    scale = max([1.0, *(abs(float(v)) for v in numbers if np.isfinite(float(v)))])  # sums are floats, of ints too
     for identity, row in wanted.items():
         for have, want in zip(found[identity], row, strict=True):
             assert alike(have, want, scale), (identity, found[identity], row)
