@@ -99,7 +99,7 @@ def in_order(draw: st.DrawFn) -> list[tuple[float, str, float | None]]:
 
 
 @pytest.mark.parametrize("rule", RULES)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(records=in_order(), cuts=st.lists(st.integers(0, 40), max_size=40))
 def test_however_records_are_cut_into_rounds_the_same_happens(
     rule: str, records: list[tuple[float, str, float | None]], cuts: list[int]

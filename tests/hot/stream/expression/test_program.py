@@ -26,7 +26,7 @@ def database() -> duckdb.DuckDBPyConnection:
 @example(expression=parse("i in (9007199254740992, 1.5)"), rows=[{"i": BIG + 1}, {"i": BIG}])
 @example(expression=parse("i between j and f"), rows=[{"i": BIG + 1, "j": BIG, "f": float(BIG)}])
 @example(expression=parse("lower(s) = lower(t) or s < t"), rows=[{"s": "A", "t": "a"}, {"s": "é", "t": "b"}, {"s": None, "t": "b"}])
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_duckdb_gives_the_same_answers(database: duckdb.DuckDBPyConnection, expression: Expression, rows: list[Row]) -> None:
     batch = batch_of(rows)
     assert evaluated(expression, batch) == asked(database, expression, batch)
