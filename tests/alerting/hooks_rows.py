@@ -38,8 +38,9 @@ def rehearsed(
     cuts: Iterable[int] | None = None,
     now_us: int = NOW,
     identity: tuple[str, ...] | None = None,
+    asked: list[tuple[int, int]] | None = None,
 ) -> Rehearsal:
-    """What a rule says of records that come in rounds which end at ``cuts``; None: one by one."""
+    """What a rule says of records that come in rounds which end at ``cuts``; None: one by one. ``asked`` gets the times read again."""
     whole = rows(records)
     inner = range(len(records)) if cuts is None else cuts
     ends = sorted({c for c in inner if 0 < c < len(whole)} | {len(whole)})
@@ -49,6 +50,8 @@ def rehearsed(
         start = end
 
     def past(since_us: int, until_us: int, up_to_seq: int) -> tuple[Rows, ...]:
+        if asked is not None:
+            asked.append((since_us, until_us))
         kept = (whole.ts >= since_us) & (whole.ts < until_us) & (whole.seqs <= up_to_seq)
         return (Rows(whole.data.filter(pa.array(kept)), whole.seqs[kept]),) if kept.any() else ()
 

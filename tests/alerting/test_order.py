@@ -119,3 +119,12 @@ def test_however_disordered_records_are_cut_the_same_happens(
         assert happened(parts, device) == happened(whole, device)
         states = [h[1] for h in happened(whole, device) if h[0] == "change"]
         assert all(a != b for a, b in pairwise(states))
+
+
+def test_repeats_from_long_ago_read_no_more_than_what_is_kept_of_windows() -> None:
+    asked: list[tuple[int, int]] = []
+    again = [(10.0, "a", 20.0), (YEAR_S, "a", 90.0), (YEAR_S, "a", 91.0)]
+    found = rehearsed(WINDOW, [(10.0, "a", 20.0), (YEAR_S, "a", 20.0), *again], cuts=[2], identity=("device",), asked=asked)
+    assert asked
+    assert max(until - since for since, until in asked) < 60 * S
+    assert [t.values for t in found.transitions if t.new == "firing"] == [{"avg(t)": 91.0}]

@@ -127,6 +127,11 @@ class PaneTable:
         with np.errstate(over="ignore", invalid="ignore"):
             rewriting.replace(self._store, self._frame, affected, pane_from, pane_to, ids, ts, seqs, vectors)
 
+    def oldest(self, ids: I64) -> int:
+        """The oldest pane that is kept of any of these keys (at least one); ``NEVER`` where one of them has none."""
+        self._store.reserve(int(ids.max()) + 1)
+        return max(NEVER, int(self._store.pane[ids].min()) - self.kept_panes + 1)
+
     def history(self, ids: I64, pane_from: int, pane_to: int) -> Points:
         """The windows of the panes ``pane_from`` to ``pane_to`` (both in) of some keys, as they now are.
 
