@@ -33,6 +33,8 @@ _PENDING_PARTS_MAX = 16
 _REDUCED_ROWS_MIN = 512
 """Larger commits are cut down to their last rows at once."""
 _CACHED_CHARS_MAX = 256
+_KNOWN_BYTES_MAX = 32 * 1024
+"""Sets of values up to this size are known again when they come again, as they do from a device that sends the same tags each time."""
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
@@ -49,6 +51,23 @@ def _hashes_of(tag: str, values: Sequence[str]) -> list[int]:
     return [one(tag, v) for v in values]
 
 
+def _lookup(tag: str, values: pa.StringArray) -> U64:
+    """The hash of each value, and at the end 0 for null."""
+    _, offsets, texts = values.buffers()
+    if values.type != pa.string() or values.null_count or texts is None or max(offsets.size, texts.size) > _KNOWN_BYTES_MAX:
+        return np.array([*_hashes_of(tag, values.to_pylist()), 0], dtype=np.uint64)
+    first = values.offset * 4
+    return _known_lookup(tag, bytes(offsets[first : first + (len(values) + 1) * 4]), bytes(texts))
+
+
+@lru_cache(maxsize=32)
+def _known_lookup(tag: str, offsets: bytes, texts: bytes) -> U64:
+    values = pa.StringArray.from_buffers(len(offsets) // 4 - 1, pa.py_buffer(offsets), pa.py_buffer(texts))
+    found = np.array([*_hashes_of(tag, values.to_pylist()), 0], dtype=np.uint64)
+    found.setflags(write=False)
+    return found
+
+
 def _mix(x: U64) -> U64:
     """The finaliser of SplitMix64 (Steele, Lea, Flood 2014): spreads each input bit over all output bits."""
     x = (x ^ (x >> np.uint64(30))) * _MIX[0]
@@ -62,13 +81,12 @@ def series_hashes(data: pa.RecordBatch, tags: Sequence[str]) -> U64:
     everywhere = 0
     for tag in tags:
         column = data.column(data.schema.get_field_index(tag))
-        hashes = _hashes_of(tag, column.dictionary.to_pylist())
+        lookup = _lookup(tag, column.dictionary)
         nulls = column.null_count
-        if len(hashes) == 1 and not nulls:
-            everywhere += hashes[0]
+        if len(lookup) == 2 and not nulls:
+            everywhere += int(lookup[0])
             continue
-        lookup = np.array([*hashes, 0], dtype=np.uint64)
-        indices = column.indices.fill_null(len(hashes)) if nulls else column.indices
+        indices = column.indices.fill_null(len(lookup) - 1) if nulls else column.indices
         total += lookup[indices.to_numpy(zero_copy_only=False)]
     return _mix(total + np.uint64(everywhere & 0xFFFF_FFFF_FFFF_FFFF))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from appliance.hot.stream.expression import Column, Expression, Program, columns, columns_to_vectors, compile_, terms
@@ -28,5 +29,13 @@ class Inputs:
 
     def of(self, rows: Rows) -> list[Vector]:
         """One vector an argument."""
-        have = dict(zip(self.names, columns_to_vectors(rows.data, self.names), strict=True))
+        have = dict(zip(self.names, vectors_of(rows, self.names), strict=True))
         return [p.evaluate([have[t.name] for t in p.terms if isinstance(t, Column)], rows=len(rows)) for p in self.programs]
+
+
+def vectors_of(rows: Rows, names: Sequence[str]) -> list[Vector]:
+    """Columns as vectors, each made once a round; ``names`` are folded."""
+    missing = [n for n in names if n not in rows.made]
+    if missing:
+        rows.made.update(zip(missing, columns_to_vectors(rows.data, missing), strict=True))
+    return [rows.made[n] for n in names]

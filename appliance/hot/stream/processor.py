@@ -214,10 +214,11 @@ class Processor(Generic[S]):
             self._configure(draft, state)
         elif not commands:
             for key, followed in self._followed.items():
-                stream = state.streams.get(key)
+                stream, before = state.streams.get(key), followed.seq
                 if stream is not None:
                     self._catch_up(draft, followed, stream)
-                self._idle(draft, followed)
+                if followed.seq == before:
+                    self._idle(draft, followed)
             self._join(draft)
             self._hand_in()
             self.rounds += 1

@@ -27,7 +27,7 @@ from appliance.hot.stream.expression import (
     compile_,
     terms,
 )
-from appliance.hot.stream.expression import columns_to_vectors as vectors_of
+from appliance.hot.stream.inputs import vectors_of
 from appliance.hot.stream.keys import KeySpace
 from appliance.hot.stream.rules import BoundRule
 from appliance.hot.stream.values import I64, Mask, Rows, Vector
@@ -146,7 +146,7 @@ class RecordTerms:
         return key, [self._held[t].since(key, ts, never, keep=False) if isinstance(t, TimeSince) else nothing for t in self.terms]
 
     def _vectors(self, rows: Rows, key: I64, where: Places, ts: I64, *, keep: bool) -> list[Vector]:
-        have = {n: v.take(where) for n, v in zip(self._names, vectors_of(rows.data, self._names), strict=True)}
+        have = {n: v.take(where) for n, v in zip(self._names, vectors_of(rows, self._names), strict=True)}
         changes: dict[Expression, tuple[Vector, I64]] = {}
         found: list[Vector] = []
         for term in self.terms:

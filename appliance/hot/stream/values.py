@@ -29,11 +29,16 @@ class Rows:
     """Columns of ``Schema.arrow``: ``ts``, tags as dictionaries, fields. May lack columns that came later."""
     seqs: I64
     """The sequence of each row, rising; may have gaps."""
+    made: dict[str, Vector] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Columns as vectors, by folded name, as far as somebody has asked for them."""
+    _ts: list[I64] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def ts(self) -> I64:
-        """Event times in µs."""
-        return np.asarray(self.data.column("ts").view(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
+        """Event times in µs; not to be changed."""
+        if not self._ts:
+            self._ts.append(np.asarray(self.data.column("ts").view(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64))
+        return self._ts[0]
 
     def __len__(self) -> int:
         return int(self.data.num_rows)
