@@ -93,7 +93,7 @@ class Followed:
         if newest_us > NEVER:
             reach = plan.reach_us()
             if plan.reach_us() > plan.options.lateness_us:
-                span = TimeRange(since=newest_us - reach)
+                span = TimeRange(since=newest_us - reach, until=newest_us + 1)  # what lies beyond was in the future, and not looked at
                 for rows in self.past(self.name, up_to_seq=self.seq, span=span):
                     plan.load(rows)
             self._know(latest, newest_us)
