@@ -31,6 +31,8 @@ class EventClock:
     watermark_us: int = NEVER
     arrived_ns: int | None = None
     """Monotonic time at which the newest records came; None before any have."""
+    _ahead_us: int = NEVER
+    """The furthest that the wall clock was ever ahead of the monotonic one."""
 
     def take(self, ts: I64, *, now_ns: int) -> I64:
         """The watermark just before each record is applied, not falling; the clock then stands behind the last one."""
@@ -47,6 +49,12 @@ class EventClock:
             elapsed_us = (now_ns - self.arrived_ns) // 1000
             self.watermark_us = max(self.watermark_us, self.newest_us + elapsed_us - self.lateness_us)
         return self.watermark_us
+
+    def wall_us(self, now_us: int, now_ns: int) -> int:
+        """The latest that it may be: by the wall clock as it is, or as it was before it was set back. What is from the future is told by
+        this, so that a box whose clock is set back, or starts too early, goes on looking at what devices send."""
+        self._ahead_us = max(self._ahead_us, now_us - now_ns // 1000)
+        return self._ahead_us + now_ns // 1000
 
     def restore(self, newest_us: int, watermark_us: int, *, elapsed_us: int, now_ns: int) -> None:
         """As it stood ``elapsed_us`` ago (0 where that can't be known), when time alone had moved the watermark to ``watermark_us``."""

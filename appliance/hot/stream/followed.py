@@ -84,6 +84,7 @@ class Followed:
         started on the monotonic clock, ``before_start_seq`` the last record that was there then.
         """
         plan = self.plan
+        plan.clock.wall_us(now_us if place is None else max(now_us, place.wall_us), now_ns)
         if place is not None:
             for session in plan.sessions:
                 session.restore(bodies.get(session.name, {}))

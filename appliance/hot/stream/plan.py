@@ -152,7 +152,7 @@ class StreamPlan:
     def take(self, rows: Rows, *, now_us: int, now_ns: int) -> list[Signal]:
         """The signals of the next records, in the order of happening."""
         ts = rows.ts
-        timely = near(ts, now_us=now_us)
+        timely = near(ts, now_us=self.clock.wall_us(now_us, now_ns))
         if timely is not None:
             self.ahead += len(ts) - int(timely.sum())
             rows = Rows(rows.data.filter(pa.array(timely)), rows.seqs[timely])
