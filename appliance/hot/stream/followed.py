@@ -73,7 +73,6 @@ class Followed:
         place: Place | None,
         bodies: Bodies,
         *,
-        before_start_seq: int,
         started_ns: int,
         now_us: int,
         now_ns: int,
@@ -81,7 +80,7 @@ class Followed:
         """As it was when the last record of ``place`` had been evaluated; without one, from now on.
 
         ``bodies`` are the sessions as they were stored with that place, by workload and key. ``started_ns`` is when the process
-        started on the monotonic clock, ``before_start_seq`` the last record that was there then.
+        started on the monotonic clock.
         """
         plan = self.plan
         plan.clock.wall_us(now_us if place is None else max(now_us, place.wall_us), now_ns)
@@ -103,7 +102,6 @@ class Followed:
             plan.resume(plan.clock.watermark_us)
         alerts.settle(plan)
         plan.silence_from_ns = started_ns + self.grace_us * 1000
-        plan.before_start_seq = before_start_seq
 
     def _know(self, latest: Rows, newest_us: int) -> None:
         """Which keys there are, and when each was heard last as of the place. ``latest`` is as of now: of a series that has sent since, or

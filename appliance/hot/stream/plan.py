@@ -73,8 +73,6 @@ class StreamPlan:
     """Records from the future, which were not looked at."""
     silence_from_ns: int = 0
     """Monotonic time from which on silence counts: after a start what was sent meanwhile has to arrive first."""
-    before_start_seq: int = 0
-    """Records up to here came before the start: what they say of silence counts, and only time waits for ``silence_from_ns``."""
     _series: SeriesTable = field(default_factory=SeriesTable.empty)
     _has_taken: bool = False
 
@@ -160,7 +158,7 @@ class StreamPlan:
         if not len(ts):
             return []
         self._has_taken = True
-        counts = now_ns >= self.silence_from_ns or int(rows.seqs[-1]) <= self.before_start_seq
+        counts = now_ns >= self.silence_from_ns
         times = Times(self.clock.take(ts, now_ns=now_ns), self.clock.watermark_us)
         repeats = self._note_series(rows, ts)
         if repeats is not None:

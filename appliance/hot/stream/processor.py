@@ -125,7 +125,6 @@ class Processor(Generic[S]):
         self._forgot_us = clock.now_us()
         self._saved_ns = 0
         self._started_ns = clock.monotonic_ns()
-        self._before_start: dict[int, int] = {}
         self._thread = threading.Thread(target=self._run, name="processor", daemon=True)
         self.evaluated = LatencyWindow()
         """From the commit of records until they were evaluated, by round."""
@@ -267,9 +266,8 @@ class Processor(Generic[S]):
             if is_new:  # the rules were there before the stream: every record of it counts
                 place = Place(stream.id, 0, NEVER, NEVER, now_us)
                 self._fresh -= set(made.plan.rules)
-            last = self._before_start.setdefault(stream.id, stream.last_seq if had is None else 0)
             times = {"started_ns": self._started_ns, "now_us": now_us, "now_ns": now_ns}
-            made.begin(stream, Alerts(self.book, facts), place, self._bodies, before_start_seq=last, **times)
+            made.begin(stream, Alerts(self.book, facts), place, self._bodies, **times)
             self._followed[key] = made
             fresh = self._fresh & set(made.plan.rules)
             if fresh:
