@@ -153,7 +153,7 @@ def read_picture(data_dir: Path) -> AlertsPicture:
     from appliance.observe.alerts import AlertsPicture
 
     def of_folder() -> AlertsPicture:
-        from appliance.serving.alert_rows import folder_picture
+        from appliance.serving.alert_folder import folder_picture
 
         return folder_picture(data_dir, now_us=SystemClock().now_us())
 
@@ -176,7 +176,7 @@ def _read_history(data_dir: Path, rule: str | None, limit: int) -> Sequence[Tran
     from appliance.observe.alerts import TransitionRow
 
     def of_folder() -> tuple[TransitionRow, ...]:
-        from appliance.serving.alert_rows import folder_history
+        from appliance.serving.alert_folder import folder_history
 
         return tuple(folder_history(data_dir, limit=limit, rule=rule))
 

@@ -18,7 +18,7 @@ from appliance.errors import ApplianceError, NotRunning, QueryCancelled, QueryRe
 from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, TransitionRow, WindowChart
 from appliance.observe.status import Status
 from appliance.serving import panels
-from appliance.serving.alert_rows import folder_history, folder_picture
+from appliance.serving.alert_folder import folder_history, folder_picture
 from appliance.serving.folder import folder_status, latest_rows, open_folder
 from tui.client import Answer, ColumnInfo, Key, Series, Stop
 

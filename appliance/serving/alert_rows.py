@@ -6,7 +6,6 @@ What only a running processor knows is not here: the rules with their state and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -69,22 +68,6 @@ def stored_counts(reads: Reads) -> tuple[int, int]:
     rows = reads.execute("SELECT coalesce(sum(phase = 'firing'), 0), coalesce(sum(phase = 'pending'), 0) FROM alert")
     firing, pending = next(iter(rows))
     return int(firing), int(pending)
-
-
-def folder_picture(folder: Path, *, now_us: int) -> AlertsPicture:
-    """``stored_picture`` of a folder that nobody serves. Raises as ``open_folder``."""
-    from appliance.serving.folder import open_folder
-
-    with open_folder(folder) as (reader, _):
-        return stored_picture(reader, now_us=now_us)
-
-
-def folder_history(folder: Path, *, limit: int, rule: str | None = None) -> Sequence[TransitionRow]:
-    """``stored_history`` of a folder that nobody serves. Raises as ``open_folder``."""
-    from appliance.serving.folder import open_folder
-
-    with open_folder(folder) as (reader, _):
-        return stored_history(reader, limit=limit, rule=rule)
 
 
 def weight(row: AlertRow) -> tuple[int, int, int]:
