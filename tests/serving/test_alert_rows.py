@@ -11,7 +11,8 @@ from appliance.config import Config, HotOptions
 from appliance.hot.alerts.plan import Plan
 from appliance.hot.alerts.tables import commit_alerts
 from appliance.hot.alerts.values import Ident, Instance, Kind, Matcher, Phase, Silence, Transition
-from appliance.serving.alert_rows import ALERTS_MAX, folder_history, folder_picture, stored_counts, transitions_after
+from appliance.serving.alert_folder import folder_history, folder_picture
+from appliance.serving.alert_rows import ALERTS_MAX, stored_counts, transitions_after
 from appliance.serving.folder import folder_status
 from tests.clock import NOON_US, FakeClock
 
