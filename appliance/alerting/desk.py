@@ -67,15 +67,15 @@ class Desk:
         mutes = book.mutes(now_us=now_us)
         with self._reader() as reader:
             messages = stored_messages(reader)
-        rows = sorted((self._row(book, i, mutes) for i in shown), key=weight)
+        gravest = sorted(shown, key=lambda i: weight(i.phase, book.facts(i).severity, i.since_us))[:ALERTS_MAX]
         return AlertsPicture(
             at_us=now_us,
-            alerts=tuple(rows[:ALERTS_MAX]),
+            alerts=tuple(self._row(book, i, mutes) for i in gravest),
             rules=tuple(self._rules()),
             silences=tuple(_silence(s, now_us) for s in tuple(book.silences.values())),
             outbox=messages,
             stages=tuple(_stage(name, window, now_ns) for name, window in self._stages.items()),
-            truncated=max(0, len(rows) - ALERTS_MAX),
+            truncated=len(shown) - len(gravest),
         )
 
     def counts(self) -> tuple[int, int]:

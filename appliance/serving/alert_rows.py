@@ -28,7 +28,7 @@ _SEVERITIES: Final = ("critical", "warning", "info")
 def stored_picture(reads: Reads, *, now_us: int) -> AlertsPicture:
     """Everything that is stored, at one instant; ``now_us`` decides which silences are active. Empty for a file without alerts."""
     active = [s for s in load_silences(reads, now_us=now_us) if s.since_us <= now_us]
-    alerts = sorted((_alert(row, active, now_us) for row in looks.alerts(reads)), key=weight)
+    alerts = sorted((_alert(row, active, now_us) for row in looks.alerts(reads)), key=lambda a: weight(a.phase, a.severity, a.since_us))
     return AlertsPicture(
         at_us=now_us,
         alerts=tuple(alerts[:ALERTS_MAX]),
@@ -70,9 +70,9 @@ def stored_counts(reads: Reads) -> tuple[int, int]:
     return int(firing), int(pending)
 
 
-def weight(row: AlertRow) -> tuple[int, int, int]:
+def weight(phase: str, severity: str, since_us: int) -> tuple[int, int, int]:
     """Sorted by it, the gravest and newest alerts come first."""
-    return _place(_PHASES, row.phase), _place(_SEVERITIES, row.severity), -row.since_us
+    return _place(_PHASES, phase), _place(_SEVERITIES, severity), -since_us
 
 
 def _named(key: str, columns: str) -> str:

@@ -69,13 +69,13 @@ class AlertBook:
         return self._alerts[ident[0]].get(ident) if ident[0] in self._alerts else None
 
     def instances(self, rule: str | None = None) -> Iterator[Instance]:
-        """All alerts of a rule, or all there are; in no order, and not while a plan is being accepted."""
+        """All alerts of a rule, or all there are; in no order. Any thread: each rule's are taken at one instant."""
         for name in (rule,) if rule is not None else tuple(self._alerts):
-            yield from self._alerts.get(name, {}).values()
+            yield from tuple(self._alerts.get(name, {}).values())
 
     def firing(self, rule: str) -> Collection[Instance]:
-        """The alerts of a rule of which a fire goes on, with and without data."""
-        return self._firing[rule].values() if rule in self._firing else ()
+        """The alerts of a rule of which a fire goes on, with and without data, at one instant. Any thread."""
+        return tuple(self._firing.get(rule, {}).values())
 
     def counts(self, rule: str) -> Counts:
         """How many alerts of a rule are in which phase."""
@@ -132,8 +132,8 @@ class AlertBook:
         ]
 
     def mutes(self, *, now_us: int) -> Mutes:
-        """What mutes alerts as they are stored."""
-        return Mutes(self.rules, self.silences.values(), self.firing, now_us=now_us)
+        """What mutes alerts as they are stored. Any thread."""
+        return Mutes(self.rules, tuple(self.silences.values()), self.firing, now_us=now_us)
 
     def accept(self, plan: Plan) -> None:
         """The plan is stored: from now on everything is as it says."""
