@@ -17,7 +17,7 @@ import traceback
 from pathlib import Path
 from typing import Any, cast
 
-from appliance.serving.limits import without_pandas
+from appliance.serving.limits import die_with_parent, without_pandas
 from tests.running import QUIET, ROOT, Running, environment, pause
 
 
@@ -100,11 +100,13 @@ class ForkedService(Running):
 
 
 def _start(arguments: list[str], log: str) -> int:
+    nursery = os.getpid()
     pid = os.fork()
     if pid:
         return pid
     status = 70
     try:
+        die_with_parent(nursery)
         null, out = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(null, 0)
         os.dup2(out, 1)
