@@ -223,8 +223,8 @@ def _batches(number: int, batches: int, each: int) -> list[bytes]:
 def _until_idle(running: Running) -> None:
     def idle() -> bool:
         before = cpu_seconds(pid_of(running))
-        pause(0.5)
-        return cpu_seconds(pid_of(running)) - before < 0.05
+        pause(1)
+        return cpu_seconds(pid_of(running)) - before < 0.1
 
     wait_for(idle, what="the service to be idle", deadline_s=300)
 
