@@ -111,7 +111,7 @@ class StreamPlan:
     def memory_us(self) -> int:
         """How far back it matters when a key was heard last."""
         gaps = (group.gaps.after_us for keyed in self.keyed.values() for group in keyed.gaps)
-        return max(self.reach_us(), *gaps, *(s.tracker.gap_us for s in self.sessions))
+        return max((self.reach_us(), *gaps, *(s.tracker.gap_us for s in self.sessions)))
 
     def resume(self, watermark_us: int) -> None:
         """The records are loaded, and time had come so far: what that made of the windows has been told."""
