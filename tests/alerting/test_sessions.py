@@ -37,7 +37,7 @@ when = "peak > 50"
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder: Path = tmp_path_factory.mktemp("sessions")
     with told(folder, RULES) as (running, _hook):
@@ -57,14 +57,14 @@ def shown(running: Running, door: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_an_open_session_is_shown_at_once_and_goes_on(service: Running) -> None:
+def _an_open_session_is_shown_at_once_and_goes_on(service: Running) -> None:
     write(service, "doors,door=a people=1 0", "doors,door=a people=5 10")
     wait_for(lambda: [(s["records"], s["is_open"]) for s in shown(service, "a")] == [(2, True)], what="the open session")
     write(service, "doors,door=a people=3 35")
     wait_for(lambda: [(s["records"], s["ended"]) for s in shown(service, "a")] == [(3, 35.0)], what="its third record")
 
 
-def test_a_gap_closes_it_into_its_own_stream_where_rules_see_it(service: Running) -> None:
+def _a_gap_closes_it_into_its_own_stream_where_rules_see_it(service: Running) -> None:
     write(service, "doors,door=b people=60 40", "doors,door=b people=20 60")
     write(service, "doors,door=a people=2 100")
     closed = wait_for(lambda: [s for s in shown(service, "b") if not s["is_open"]], what="the end of b")
@@ -75,12 +75,12 @@ def test_a_gap_closes_it_into_its_own_stream_where_rules_see_it(service: Running
     wait_for(lambda: rule_row(service, "crowd")["firing"] == 1, what="the rule on sessions")
 
 
-def test_a_session_that_can_not_be_computed_is_no_obstacle(service: Running) -> None:
+def _a_session_that_can_not_be_computed_is_no_obstacle(service: Running) -> None:
     assert service.query("SELECT count(*) AS n FROM _sessions WHERE workload = 'unfit'")[0]["n"] == 0
     assert [s for s in shown(service, "a") if s["is_open"]]
 
 
-def test_a_batch_that_is_sent_twice_counts_once(service: Running) -> None:
+def _a_batch_that_is_sent_twice_counts_once(service: Running) -> None:
     for _ in range(2):
         write(service, "doors,door=c people=1 120", "doors,door=c people=2 121")
     write(service, "doors,door=c people=1 122")
@@ -88,12 +88,12 @@ def test_a_batch_that_is_sent_twice_counts_once(service: Running) -> None:
     assert [s["records"] for s in shown(service, "c")] == [3]
 
 
-def test_a_late_record_within_the_lateness_belongs_to_its_session(service: Running) -> None:
+def _a_late_record_within_the_lateness_belongs_to_its_session(service: Running) -> None:
     write(service, "doors,door=d people=1 130", "doors,door=d people=1 131", "doors,door=d people=9 130.5")
     wait_for(lambda: [(s["records"], s["values"]["peak"]) for s in shown(service, "d")] == [(3, 9.0)], what="the late one")
 
 
-def test_open_sessions_go_on_after_a_kill(service: Running) -> None:
+def _open_sessions_go_on_after_a_kill(service: Running) -> None:
     before = [s for s in shown(service, "d") if s["is_open"]]
     assert before
     service.kill()
@@ -102,14 +102,14 @@ def test_open_sessions_go_on_after_a_kill(service: Running) -> None:
     wait_for(lambda: [(s["start"], s["records"]) for s in shown(service, "d")] == [(130.0, 4)], what="the same session")
 
 
-def test_sessions_on_the_command_line(service: Running) -> None:
+def _sessions_on_the_command_line(service: Running) -> None:
     found = json.loads(service.command("sessions", "visits", "--json").stdout)
     assert {json.loads(f["key"])["door"] for f in found} == {"a", "b", "c", "d"}
     assert [f["is_open"] for f in found] == sorted((f["is_open"] for f in found), reverse=True)
     assert "visits" in service.command("sessions").stdout
 
 
-def test_closed_sessions_are_in_the_lake_after_the_roll_and_each_is_there_once(service: Running) -> None:
+def _closed_sessions_are_in_the_lake_after_the_roll_and_each_is_there_once(service: Running) -> None:
     write(service, "doors,door=a people=0 1000")
     wait_for(lambda: not [s for door in "bcd" for s in shown(service, door) if s["is_open"]], what="all other sessions to close")
     assert service.stop() == 0
@@ -120,3 +120,18 @@ def test_closed_sessions_are_in_the_lake_after_the_roll_and_each_is_there_once(s
     rows = service.query("SELECT door, epoch_us(ts) AS start, records FROM visits ORDER BY ts, door")
     told_of = [(r["door"], r["start"] / 1e6 - T0, r["records"]) for r in rows]
     assert told_of == [("a", 0.0, 3), ("b", 40.0, 2), ("a", 100.0, 1), ("c", 120.0, 3), ("d", 130.0, 4)]
+
+
+def test_a_day_of_sessions_through_the_whole_service(service: Running) -> None:
+    """One story, each part of which goes on from the one before."""
+    for part in (
+        _an_open_session_is_shown_at_once_and_goes_on,
+        _a_gap_closes_it_into_its_own_stream_where_rules_see_it,
+        _a_session_that_can_not_be_computed_is_no_obstacle,
+        _a_batch_that_is_sent_twice_counts_once,
+        _a_late_record_within_the_lateness_belongs_to_its_session,
+        _open_sessions_go_on_after_a_kill,
+        _sessions_on_the_command_line,
+        _closed_sessions_are_in_the_lake_after_the_roll_and_each_is_there_once,
+    ):
+        part(service)

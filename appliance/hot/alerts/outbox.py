@@ -99,17 +99,6 @@ def failed(connection: sqlite3.Connection, message_id: int, *, error: str, due_u
     )
 
 
-def revive(connection: sqlite3.Connection, message_id: int, *, now_us: int) -> bool:
-    """A dead message is tried again from the start, as if it were new; False when there is no such one."""
-    cursor = connection.execute(
-        "UPDATE outbox SET state = 'waiting', attempts = 0, error = '', due_us = ?, created_us = ?, sent_us = NULL"
-        " WHERE id = ? AND state = 'dead'",
-        (now_us, now_us, message_id),
-    )
-    connection.execute("UPDATE outbox_item SET added_us = ? WHERE message_id = ? AND ?", (now_us, message_id, cursor.rowcount))
-    return cursor.rowcount > 0
-
-
 def _open(connection: sqlite3.Connection, group: tuple[str, str], parcels: Sequence[Parcel]) -> list[Open]:
     """What waits of a group, with those fires of it that matter to the parcels."""
     rows = connection.execute(

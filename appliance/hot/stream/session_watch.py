@@ -17,8 +17,9 @@ from appliance.hot.stream.rules import RuleRefused, key_columns, kinds_of
 from appliance.hot.stream.sessions.live import SessionRow, session_rows
 from appliance.hot.stream.sessions.rows import FIELDS, session_submission
 from appliance.hot.stream.sessions.tracker import SessionTracker
-from appliance.hot.stream.sessions.values import Function, SessionAggregate, SessionRows
+from appliance.hot.stream.sessions.values import SessionAggregate, SessionRows
 from appliance.hot.stream.values import I64, Key, Mask, Rows
+from appliance.hot.stream.windows.aggregates import Function
 from appliance.records import Schema, Submission, fold
 from appliance.workload_options import SessionOptions
 

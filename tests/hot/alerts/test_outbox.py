@@ -91,7 +91,7 @@ def test_what_is_due_before_it_was_made_is_due_now(house: Houses) -> None:
     assert len(h.due(-86_400)) == 1
 
 
-def test_a_dead_letter_has_its_reason_and_can_be_tried_again(house: Houses) -> None:
+def test_a_dead_letter_has_its_reason_and_holds_back_nothing(house: Houses) -> None:
     h = house(OPS)
     h.see(1, up(1))
     message = read(h)
@@ -100,10 +100,6 @@ def test_a_dead_letter_has_its_reason_and_can_be_tried_again(house: Houses) -> N
     assert (h.waiting(), states(h)) == ([], [(1, "dead", 1, "no such host")])
     h.see(6, down(6))
     assert [spoken(m) for m in h.waiting()] == ["ops: resolved hot d1"]
-    with h.store.transaction():
-        assert outbox.revive(h.store.connection, 1, now_us=at(7))
-        assert not outbox.revive(h.store.connection, 99, now_us=at(7))
-    assert [(m.id, m.attempts, m.created_us) for m in h.waiting()] == [(1, 0, at(7)), (2, 0, at(6))]
 
 
 def test_what_joined_a_message_lately_does_not_die_with_it(house: Houses) -> None:

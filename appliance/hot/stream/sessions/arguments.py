@@ -9,8 +9,9 @@ import numpy as np
 
 from appliance.hot.stream.sessions.cells import Cell, Edge, Extreme, Given, Moments, Sum, resized
 from appliance.hot.stream.sessions.retained import Different, Sample
-from appliance.hot.stream.sessions.values import Function, Places, SessionAggregate
+from appliance.hot.stream.sessions.values import Places, SessionAggregate
 from appliance.hot.stream.values import I64, Vector
+from appliance.hot.stream.windows.aggregates import Function
 from appliance.records import Kind
 
 _LETTERS: Final = {"f": Kind.FLOAT, "i": Kind.INT, "b": Kind.BOOL, "t": Kind.TEXT}

@@ -9,8 +9,9 @@ import numpy as np
 
 from appliance.hot.stream.sessions.arguments import Argument
 from appliance.hot.stream.sessions.cells import Edge, Extreme
-from appliance.hot.stream.sessions.values import F64, Function, Places, SessionAggregate
+from appliance.hot.stream.sessions.values import F64, Places, SessionAggregate
 from appliance.hot.stream.values import I64, Mask, Vector
+from appliance.hot.stream.windows.aggregates import Function
 from appliance.records import Kind
 
 _INT_MAX = 2.0**63

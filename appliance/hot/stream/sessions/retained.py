@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
@@ -18,7 +19,7 @@ _SETTLE_MIN: Final = 64
 """Values of one session that may wait before those that are there twice are taken out."""
 
 
-class Retained:
+class Retained(ABC):
     """The values of each session as 64 bits; ``over`` are the sessions that had more than may be kept, of which none are left."""
 
     def __init__(self, *, values_max: int, values_total_max: int) -> None:
@@ -89,11 +90,13 @@ class Retained:
         self._held[gone] = 0
         self._arena.release(gone)
 
+    @abstractmethod
     def _bits(self, body: list[Any]) -> I64:
-        raise NotImplementedError
+        """Values as they stand in a body, as 64 bits each."""
 
+    @abstractmethod
     def _plain(self, bits: I64) -> list[Any]:
-        raise NotImplementedError
+        """The opposite of ``_bits``."""
 
 
 class Sample(Retained):

@@ -3,47 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from appliance.hot.stream.values import I64, Mask, Vector
+from appliance.hot.stream.windows.aggregates import Function
 from appliance.records import Kind
 
 F64 = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
 FAR: Final = 2**62
 """After all times, and far from overflow; ``event_clock.NEVER`` is its counterpart."""
-
-
-class Function(StrEnum):
-    """What an aggregate says of the values of one argument, in event time. Nulls, NaN and infinities are skipped."""
-
-    COUNT_ALL = "count_all"
-    """Records; has no argument."""
-    COUNT = "count"
-    """Values that are not null."""
-    SUM = "sum"
-    """Float; added up in the order of the sequences."""
-    AVG = "avg"
-    MIN = "min"
-    MAX = "max"
-    FIRST = "first"
-    """The earliest value; of several at one time, the one with the lowest sequence."""
-    LAST = "last"
-    """The latest value; of several at one time, the one with the highest sequence."""
-    STDDEV = "stddev"
-    """Of a sample (divided by n - 1), as DuckDB has it; null below two values."""
-    DELTA = "delta"
-    """``last`` minus ``first``; an int of ints, null where that is too large for one."""
-    RATE = "rate"
-    """``delta`` by the seconds between ``first`` and ``last``; null when there are none."""
-    DISTINCT = "distinct"
-    """Number of different values; null above ``values_max``."""
-    QUANTILE = "quantile"
-    """With linear interpolation, as DuckDB's ``quantile_cont``; the fraction is ``parameter``; null above ``values_max`` values."""
 
 
 _OF_TEXT: Final = frozenset({Function.COUNT, Function.FIRST, Function.LAST, Function.DISTINCT})

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from appliance.hot.stream.event_clock import NEVER
-from appliance.hot.stream.sessions.values import FAR, Function, SessionAggregate, SessionRows
+from appliance.hot.stream.sessions.values import FAR, SessionAggregate, SessionRows
 from appliance.hot.stream.values import Scalar
+from appliance.hot.stream.windows.aggregates import Function
 
 
 @dataclass(frozen=True, slots=True)

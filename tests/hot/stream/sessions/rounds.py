@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from appliance.hot.stream.event_clock import EventClock
 from appliance.hot.stream.sessions.tracker import SessionTracker
-from appliance.hot.stream.sessions.values import Closed, Function, SessionAggregate
+from appliance.hot.stream.sessions.values import Closed, SessionAggregate
 from appliance.hot.stream.values import I64, Scalar, Vector
+from appliance.hot.stream.windows.aggregates import Function
 from tests.hot.stream.sessions.model import Record, Row, as_dict
 
 FLOAT, INT, TEXT, BOOL = 0, 1, 2, 3

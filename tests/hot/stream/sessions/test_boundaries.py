@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from appliance.hot.stream.sessions.tracker import ROWS_MAX, SessionTracker
-from appliance.hot.stream.sessions.values import Closed, Function, SessionAggregate
+from appliance.hot.stream.sessions.values import Closed, SessionAggregate
 from appliance.hot.stream.values import I64, Vector
+from appliance.hot.stream.windows.aggregates import Function
 from appliance.records import Kind
 from tests.hot.stream.sessions.model import as_dict
 from tests.hot.stream.sessions.rounds import vector

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.hot.stream.sessions.tracker import SessionTracker
-from appliance.hot.stream.sessions.values import Function, SessionAggregate
+from appliance.hot.stream.sessions.values import SessionAggregate
 from appliance.hot.stream.values import Scalar
+from appliance.hot.stream.windows.aggregates import Function
 from tests.hot.stream.sessions.model import Record, Row
 from tests.hot.stream.sessions.rounds import FLOAT, INT, TEXT, feed, streams
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from appliance.hot.stream.sessions.tracker import SessionTracker
-from appliance.hot.stream.sessions.values import Function, SessionAggregate
+from appliance.hot.stream.sessions.values import SessionAggregate
 from appliance.hot.stream.values import Scalar
+from appliance.hot.stream.windows.aggregates import Function
 from tests.hot.stream.sessions.model import Record
 from tests.hot.stream.sessions.rounds import Fed, feed, vector
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from appliance.hot.stream.sessions.arena import PAGE, Arena
 from appliance.hot.stream.sessions.tracker import SessionTracker
-from appliance.hot.stream.sessions.values import Function, SessionAggregate
+from appliance.hot.stream.sessions.values import SessionAggregate
 from appliance.hot.stream.values import Scalar
+from appliance.hot.stream.windows.aggregates import Function
 from tests.hot.stream.sessions.rounds import vector
 
 OWNERS = 6

@@ -11,8 +11,9 @@ import pytest
 from appliance.hot.stream.sessions.live import SCHEMA, session_rows, session_table
 from appliance.hot.stream.sessions.rows import FIELDS, session_submission
 from appliance.hot.stream.sessions.tracker import SessionTracker
-from appliance.hot.stream.sessions.values import Function, SessionAggregate, SessionRows
+from appliance.hot.stream.sessions.values import SessionAggregate, SessionRows
 from appliance.hot.stream.values import Vector
+from appliance.hot.stream.windows.aggregates import Function
 from appliance.records import TAG_TYPE, TS_TYPE, Format
 from tests.hot.stream.sessions.rounds import BOOL, FLOAT, INT, TEXT, vector
 
