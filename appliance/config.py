@@ -9,12 +9,13 @@ The option classes live in ``appliance.options`` and are given on here, so that 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from appliance.batch_options import BatchOptions, JobOptions, ReportOptions, RetentionOptions, TrainingOptions, ViewOptions
 from appliance.config_reading import Reading, dotted, nearest_of, variables_of
 from appliance.errors import ConfigRefused
 from appliance.option_docs import config_schema, example_config
@@ -55,12 +56,14 @@ __all__ = [
     "Address",
     "AlertOptions",
     "AlertsOptions",
+    "BatchOptions",
     "CompactOptions",
     "Config",
     "DropSource",
     "HostSource",
     "HotOptions",
     "HttpOptions",
+    "JobOptions",
     "LimitOptions",
     "LineProtocolSource",
     "MqttSource",
@@ -68,10 +71,14 @@ __all__ = [
     "NotifyOptions",
     "Options",
     "QueryOptions",
+    "ReportOptions",
+    "RetentionOptions",
     "RollOptions",
     "SessionOptions",
     "SourceOptions",
     "StreamOptions",
+    "TrainingOptions",
+    "ViewOptions",
     "WorkloadOptions",
     "config_schema",
     "default_data_dir",
@@ -102,6 +109,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     limits: LimitOptions = LimitOptions()
     roll: RollOptions = RollOptions()
     compact: CompactOptions = CompactOptions()
+    retention: RetentionOptions = RetentionOptions()
+    batch: BatchOptions = BatchOptions()
     http: HttpOptions = HttpOptions()
     query: QueryOptions = QueryOptions()
     alerts: AlertsOptions = AlertsOptions()
@@ -229,24 +238,46 @@ def _check_together(config: Config, reading: Reading) -> None:
             if first != here:
                 raise reading.refused(("source", index), f"takes {phrase}, which {first} takes already")
     for name, workload in config.workloads.items():
-        if isinstance(workload, AlertOptions):
-            _check_named(config, reading, name, workload)
+        match workload:
+            case AlertOptions():
+                _check_named(config, reading, name, workload)
+            case JobOptions() | ReportOptions() | TrainingOptions():
+                _check_batch(config, reading, name, workload)
 
 
 def _check_named(config: Config, reading: Reading, name: str, rule: AlertOptions) -> None:
     """A rule names channels and other rules that there are."""
     rules = tuple(n for n, w in config.workloads.items() if isinstance(w, AlertOptions) and n != name)
     for option, named, known, what in (
-        ("notify", rule.notify, tuple(config.channels), "channel: there is no [notify.{}]"),
-        ("escalate", rule.escalate, tuple(config.channels), "channel: there is no [notify.{}]"),
+        ("notify", rule.notify, tuple(config.channels), _NO_CHANNEL),
+        ("escalate", rule.escalate, tuple(config.channels), _NO_CHANNEL),
         ("inhibited_by", rule.inhibited_by, rules, "other rule: there is no [workload.{}] of kind alert"),
     ):
-        for other in named:
-            if other not in known:
-                at = ("workload", name, option)
-                nearest = nearest_of(other, known)
-                reason = f"{dotted(at)} names {shown(other)}, which is no {what.format(other)}"
-                raise ConfigRefused(reason, file=reading.place(at), key=dotted(at), nearest=nearest)
+        _check_known(reading, ("workload", name, option), named, known, what)
+
+
+def _check_batch(config: Config, reading: Reading, name: str, workload: JobOptions | ReportOptions | TrainingOptions) -> None:
+    """Batch work names channels and other batch work that there are, and none follows itself."""
+    batch = {n: w for n, w in config.workloads.items() if not isinstance(w, AlertOptions | SessionOptions)}
+    _check_known(reading, ("workload", name, "notify"), workload.notify, tuple(config.channels), _NO_CHANNEL)
+    seen, other = {name}, getattr(workload, "after", None)
+    at = ("workload", name, "after")
+    while other is not None:
+        _check_known(reading, at, (other,), tuple(n for n in batch if n != name), "other batch work: there is no such [workload.{}]")
+        if other in seen:
+            raise reading.refused(at, f"makes a circle: {shown(other)} follows itself in the end")
+        seen.add(other)
+        other = getattr(batch[other], "after", None)
+
+
+_NO_CHANNEL: Final = "channel: there is no [notify.{}]"
+
+
+def _check_known(reading: Reading, at: KeyPath, named: Sequence[str], known: tuple[str, ...], what: str) -> None:
+    for other in named:
+        if other not in known:
+            reason = f"{dotted(at)} names {shown(other)}, which is no {what.format(other)}"
+            raise ConfigRefused(reason, file=reading.place(at), key=dotted(at), nearest=nearest_of(other, known))
 
 
 def _claims(source: SourceOptions, config: Config) -> dict[str, str]:

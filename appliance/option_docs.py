@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 
-from appliance import options, workload_options
+from appliance import batch_options, options, workload_options
 from appliance.option_values import expected, is_table, meta_of, options_of, unit_of, written
 from appliance.options import SOURCE_KINDS, Options, StreamOptions
 from appliance.workload_options import TABLES, WORKLOAD_KINDS, NotifyOptions
@@ -87,7 +87,18 @@ _WORKLOAD_EXAMPLE = """# What the box does with its data, by name; the README te
 # stream = "readings"
 # by = ["device"]
 # gap = "5min"
-# fields = { records = "count(*)", peak = "max(temperature)" }"""
+# fields = { records = "count(*)", peak = "max(temperature)" }
+# A table that batch keeps ready, right about every late record.
+# [workload.hourly]
+# kind = "view"
+# bucket = "1h"
+# sql = "SELECT time_bucket(INTERVAL '1 hour', ts) AS bucket, device, avg(temperature) AS mean FROM readings GROUP BY ALL"
+# Every morning at six a report about the day before.
+# [workload.morning]
+# kind = "report"
+# schedule = "0 6 * * *"
+# sql = "SELECT device, max(mean) FROM hourly WHERE bucket >= TIMESTAMP '{day}' GROUP BY ALL"
+# notify = ["NAME"]"""
 
 _EXAMPLES: Mapping[tuple[str, str], str] = {
     ("[node]", "name"): '"press-line-3"',
@@ -99,6 +110,9 @@ _EXAMPLES: Mapping[tuple[str, str], str] = {
     ("[[source]]", "stream"): '"telemetry"',
     ("[stream.NAME]", "tags"): '["device"]',
     ("[stream.NAME]", "identity"): '["device", "ts"]',
+    ("[stream.NAME]", "keep"): '"90d"',
+    ("[retention]", "keep"): '"400d"',
+    ("[retention]", "disk_max"): '"20GiB"',
     ("[notify.NAME]", "url"): '"json://localhost:9000/hook"',
 }
 """Shown in the example where the default is nothing."""
@@ -164,7 +178,7 @@ def _meanings() -> Mapping[str, Mapping[str, str]]:
     import inspect
 
     found: dict[str, dict[str, str]] = {}
-    for node in (*ast.parse(inspect.getsource(options)).body, *ast.parse(inspect.getsource(workload_options)).body):
+    for node in (n for module in (options, batch_options, workload_options) for n in ast.parse(inspect.getsource(module)).body):
         if isinstance(node, ast.ClassDef):
             pairs = zip(node.body, node.body[1:], strict=False)
             found[node.name] = {

@@ -246,6 +246,10 @@ class StreamOptions(Options, frozen=True, kw_only=True):
     Default: all tags and `ts` where the protocol has tags, "none" for files."""
     lateness_s: Annotated[float, Meta(ge=0, le=31 * 86_400, extra={"unit": "duration"})] = 1.0
     """How far records may come out of order before windows, sessions and silences are taken to be complete."""
+    keep_s: Duration | None = None
+    """Age above which records are removed, by whole days. Default: that of [retention]."""
+    worth: Literal["low", "normal", "high"] = "normal"
+    """Which streams lose their oldest days first when the disk that history may take is full."""
 
     def __post_init__(self) -> None:
         _check_columns("tags", self.tags, reserved={"ts", "_seq"})

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import Meta
 
+from appliance.batch_options import BatchOptions, JobOptions, ReportOptions, RetentionOptions, TrainingOptions, ViewOptions
 from appliance.clock import US_PER_S
 from appliance.options import (
     CompactOptions,
@@ -178,9 +179,16 @@ class NotifyOptions(Options, frozen=True, kw_only=True):
     """Messages a minute; what is above waits and goes together."""
 
 
-WorkloadOptions = AlertOptions | SessionOptions
+WorkloadOptions = AlertOptions | SessionOptions | ViewOptions | JobOptions | ReportOptions | TrainingOptions
 """One ``[workload.NAME]``; `kind` says which."""
-WORKLOAD_KINDS: Final[Mapping[str, type[WorkloadOptions]]] = {"alert": AlertOptions, "session": SessionOptions}
+WORKLOAD_KINDS: Final[Mapping[str, type[WorkloadOptions]]] = {
+    "alert": AlertOptions,
+    "session": SessionOptions,
+    "view": ViewOptions,
+    "job": JobOptions,
+    "report": ReportOptions,
+    "training": TrainingOptions,
+}
 
 TABLES: Final[Mapping[str, type[Options]]] = {
     "node": NodeOptions,
@@ -188,6 +196,8 @@ TABLES: Final[Mapping[str, type[Options]]] = {
     "limits": LimitOptions,
     "roll": RollOptions,
     "compact": CompactOptions,
+    "retention": RetentionOptions,
+    "batch": BatchOptions,
     "http": HttpOptions,
     "query": QueryOptions,
     "alerts": AlertsOptions,

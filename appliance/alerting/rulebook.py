@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from appliance.clock import US_PER_S
-from appliance.config import AlertOptions, Config
+from appliance.config import AlertOptions, Config, SessionOptions
 from appliance.errors import ConfigRefused
 from appliance.hot.alerts.rules import RuleFacts, facts_of
 from appliance.hot.state import ALL_TAGS, State, StreamState
@@ -126,8 +126,9 @@ def make_rulebook(config: Config, surroundings: Surroundings | None = None) -> R
     sessions: dict[str, list[ParsedSession]] = {}
     for name, options in config.workloads.items():
         try:
-            if not isinstance(options, AlertOptions):
+            if isinstance(options, SessionOptions):
                 sessions.setdefault(fold(options.stream), []).append(parse_session(name, options))
+            if not isinstance(options, AlertOptions):
                 continue
             rule = parsed[name] = parse_rule(name, options)
         except RuleRefused as e:

@@ -72,6 +72,7 @@ topics = [
 [stream.readings]
 tags = ["device"]
 identity = ["device", "ts"]
+keep = "90d"
 """
 
 
@@ -95,7 +96,7 @@ def test_a_whole_config_is_read(tmp_path: Path) -> None:
     assert (config.hot.ring_bytes_max, config.hot.commit_every_s, config.hot.durability) == (64 * 1024**2, 0.02, "power-loss")
     assert (config.roll.every_s, config.roll.rows_max) == (300.0, 500_000)
     assert config.sources[3] == MqttSource(url="mqtt://localhost:1883", topics=("plant/+/telemetry", "greenhouse/#"))
-    assert config.streams == {"readings": StreamOptions(tags=("device",), identity=("device", "ts"))}
+    assert config.streams == {"readings": StreamOptions(tags=("device",), identity=("device", "ts"), keep_s=90 * 86_400.0)}
 
 
 def test_every_value_knows_its_line_and_the_rest_are_defaults(tmp_path: Path) -> None:
@@ -317,7 +318,7 @@ def test_the_example_loads_as_it_is_and_with_every_option_taken_in(tmp_path: Pat
     assert len(config.sources) == 4
     taken = {name: origin for name, origin in config.origins.items() if not name.startswith("workload.")}
     assert [name for name, origin in taken.items() if not origin.startswith(str(tmp_path))] == []
-    assert list(config.workloads) == ["overheating", "runs"]
+    assert list(config.workloads) == ["overheating", "runs", "hourly", "morning"]
 
 
 def test_every_option_has_a_meaning() -> None:

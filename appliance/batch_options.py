@@ -1,0 +1,178 @@
+"""The options of what runs in batch: ``[batch]``, ``[retention]``, and the workloads that are views, jobs, reports and trainings.
+
+Frozen values as in ``appliance.options``. What a schedule means is checked by ``cold.batch.schedule``, what SQL means where it
+is planned; what one workload needs of another (a channel, a job to follow) ``appliance.config`` checks. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta
+
+from appliance.options import Count, Duration, OptionRefused, Options, Size
+from appliance.units import GIB, MIB
+
+Memory = Annotated[int, Meta(ge=64 * MIB, lt=2**62, extra={"unit": "size"})]
+"""Bytes; at least 64MiB, since DuckDB and the interpreter need some."""
+Priority = Literal["low", "normal", "high"]
+PRIORITIES: Final[tuple[Priority, ...]] = ("low", "normal", "high")
+"""From what waits longest to what goes first."""
+ReportFormat = Literal["html", "md", "csv", "json"]
+
+
+class BatchOptions(Options, frozen=True, kw_only=True):
+    """What all batch work shares; a job may have limits of its own."""
+
+    jobs_max: Annotated[int, Meta(gt=0, le=16)] = 1
+    """Jobs at a time."""
+    memory_max: Memory = 256 * MIB
+    """Memory of one job; at least 64MiB. What needs more spills to the disk, or fails alone."""
+    threads: Annotated[int, Meta(gt=0, le=64)] = 1
+    """Threads of one job."""
+    time_max_s: Duration = 3_600.0
+    """Time after which a job is ended."""
+    disk_bytes_max: Size = 2 * GIB
+    """Disk that one job may use for what doesn't fit into memory."""
+    history_max: Count = 10_000
+    """Runs that are remembered; the oldest go first."""
+
+
+class RetentionOptions(Options, frozen=True, kw_only=True):
+    """How long history is kept. Nothing is removed that isn't reconciled, clean, and no longer needed by a view."""
+
+    keep_s: Duration | None = None
+    """Age above which records are removed, by whole days. Default: never. A stream's own `keep` goes before it."""
+    disk_bytes_max: Size | None = None
+    """Size of lake and views above which the oldest days of the least valuable streams are removed. Default: none."""
+
+
+class ViewOptions(Options, frozen=True, kw_only=True, tag="view", tag_field="kind"):
+    """A table that batch keeps ready: one result a bucket of time; what is open or late is answered from the records themselves."""
+
+    bucket_s: Annotated[float, Meta(ge=1, le=366 * 86_400, extra={"unit": "duration"})]
+    """Width of a bucket; at least 1s. `sql` groups by `time_bucket` of the same width."""
+    sql: str
+    """A SELECT over streams or other views that groups by its bucket, which is its column `bucket`."""
+    every_s: Duration = 300.0
+    """Time between refreshes."""
+    settle_s: Annotated[float, Meta(ge=0, le=31 * 86_400, extra={"unit": "duration"})] = 60.0
+    """How long after its end a bucket is taken to be over. What comes later still counts: it makes the bucket dirty."""
+    keep_s: Duration | None = None
+    """Age above which buckets are removed. Default: never, also when the records that they were made of are gone."""
+
+
+class JobOptions(Options, frozen=True, kw_only=True, tag="job", tag_field="kind"):
+    """Batch work of the owner: a query whose result is kept, or a command."""
+
+    sql: str | None = None
+    """A SELECT over everything that can be queried."""
+    command: tuple[str, ...] = ()
+    """A program and its arguments, in place of `sql`; run without a shell, in the data folder."""
+    table: str | None = None
+    """The result becomes this table, which SQL then knows; each run replaces it whole."""
+    file: str | None = None
+    """The result becomes this file below `reports/`: `.parquet`, `.csv`, `.json` or `.jsonl`; `{date}` is the day of the run."""
+    stream: str | None = None
+    """The result becomes records of this stream; it needs a column `ts`."""
+    schedule: str | None = None
+    """When it runs, as cron writes it, in the node's time zone: `0 6 * * *`."""
+    every_s: Annotated[float, Meta(ge=1, le=366 * 86_400, extra={"unit": "duration"})] | None = None
+    """Time between runs, in place of `schedule`."""
+    after: str | None = None
+    """Runs after each successful run of this other job, view, report or training."""
+    on_day: str | None = None
+    """Runs when a day of this stream is over and in the lake; `:day` stands for it in `sql`."""
+    priority: Priority = "normal"
+    """Which of those that wait goes first."""
+    memory_max: Memory | None = None
+    """Default: that of [batch]."""
+    threads: Annotated[int, Meta(gt=0, le=64)] | None = None
+    """Default: that of [batch]."""
+    time_max_s: Duration | None = None
+    """Default: that of [batch]."""
+    disk_bytes_max: Size | None = None
+    """Default: that of [batch]."""
+    retries: Annotated[int, Meta(ge=0, le=100)] = 3
+    """Further attempts after a failure, each later than the one before."""
+    notify: tuple[str, ...] = ()
+    """Channels that are told when it has failed for good, and when it is well again."""
+
+    def __post_init__(self) -> None:
+        if (self.sql is None) == (not self.command):
+            raise OptionRefused("sql", "or command: a job has one of them")
+        targets = [name for name, value in (("table", self.table), ("file", self.file), ("stream", self.stream)) if value is not None]
+        if self.sql is not None and len(targets) != 1:
+            raise OptionRefused("sql", "needs one of table, file and stream beside it")
+        if self.command and targets:
+            raise OptionRefused(targets[0], "can't go with command, whose output goes to the log")
+        _check_when(schedule=self.schedule, every=self.every_s, after=self.after, on_day=self.on_day)
+
+
+class ReportOptions(Options, frozen=True, kw_only=True, tag="report", tag_field="kind"):
+    """Text with queries and charts, rendered on a schedule or on request."""
+
+    title: str | None = None
+    """Default: the workload's name."""
+    text: str | None = None
+    """Markdown with blocks of SQL (```sql and ```chart); `{day}` and other parameters are replaced."""
+    file: str | None = None
+    """The same in a file, relative to the data folder unless absolute."""
+    sql: str | None = None
+    """A single query in place of `text`."""
+    parameters: Mapping[str, str] = {}
+    """Parameters and their defaults; `day` is there without being named: the day that the report is about."""
+    schedule: str | None = None
+    """When it is issued, as cron writes it, in the node's time zone; None: on request only."""
+    after: str | None = None
+    """Issued after each successful run of this other job, view, report or training."""
+    formats: tuple[ReportFormat, ...] = ("html", "md")
+    """What is written."""
+    revise: bool = True
+    """Issued again, with what has changed, when late records change a day that it is about."""
+    keep_s: Duration | None = None
+    """Age above which issued reports are removed. Default: never."""
+    notify: tuple[str, ...] = ()
+    """Channels that get it."""
+
+    def __post_init__(self) -> None:
+        if sum(source is not None for source in (self.text, self.file, self.sql)) != 1:
+            raise OptionRefused("text", "or file, or sql: a report has one of them")
+        _check_when(schedule=self.schedule, every=None, after=self.after, on_day=None)
+
+
+class TrainingOptions(Options, frozen=True, kw_only=True, tag="training", tag_field="kind"):
+    """A model made from history, checked on days that it has not seen, and used while it is the best."""
+
+    stream: str
+    """Whose records it learns from."""
+    column: str
+    """The field that it is about."""
+    by: tuple[str, ...] | None = None
+    """Columns of which each set of values has a model of its own. Default: all tags."""
+    method: Literal["baseline", "robust", "seasonal", "forest"] = "baseline"
+    """Mean per hour of the week (`baseline`), median and spread (`robust`), profile of the day and the week (`seasonal`), or an isolation
+    forest of scikit-learn (`forest`, needs the extra `training`)."""
+    days: Annotated[int, Meta(ge=1, le=3_660)] = 56
+    """The past that it learns from."""
+    holdout_days: Annotated[int, Meta(ge=1, le=366)] = 7
+    """The newest of these days, which it is checked on and doesn't learn from."""
+    schedule: str | None = "30 3 * * *"
+    """When it is made, as cron writes it, in the node's time zone."""
+    worse_max: Annotated[float, Meta(ge=0, le=10)] = 0.1
+    """How much worse than the model in use (part of its error) a new one may be and still replace it."""
+    keep: Annotated[int, Meta(ge=2, le=1_000)] = 10
+    """Versions that are kept, to go back to."""
+    notify: tuple[str, ...] = ()
+    """Channels that are told when it has failed for good, and when a new model was refused."""
+
+    def __post_init__(self) -> None:
+        if self.holdout_days >= self.days:
+            raise OptionRefused("holdout_days", f"must be less than days ({self.days})")
+
+
+def _check_when(*, schedule: str | None, every: float | None, after: str | None, on_day: str | None) -> None:
+    given = [n for n, v in (("schedule", schedule), ("every", every), ("after", after), ("on_day", on_day)) if v is not None]
+    if len(given) > 1:
+        raise OptionRefused(given[1], f"can't go with {given[0]}: one of them says when it runs")
