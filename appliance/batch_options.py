@@ -1,7 +1,8 @@
 """The options of what runs in batch: ``[batch]``, ``[retention]``, and the workloads that are views, jobs, reports and trainings.
 
-Frozen values as in ``appliance.options``. What a schedule means is checked by ``cold.batch.schedule``, what SQL means where it
-is planned; what one workload needs of another (a channel, a job to follow) ``appliance.config`` checks. Nothing here does I/O.
+Frozen values as in ``appliance.options``. A schedule that can't be read or never comes is refused here; what SQL means is found
+out where it is planned, and what one workload needs of another (a channel, a job to follow) ``appliance.config`` checks. Nothing
+here does I/O.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
+from appliance.cron import parse_cron
 from appliance.options import Count, Duration, OptionRefused, Options, Size
 from appliance.units import GIB, MIB
 
@@ -37,6 +39,10 @@ class BatchOptions(Options, frozen=True, kw_only=True):
     """Disk that one job may use for what doesn't fit into memory."""
     history_max: Count = 10_000
     """Runs that are remembered; the oldest go first."""
+    results_keep_s: Duration = 7 * 86_400.0
+    """Age above which the results of background queries are removed."""
+    results_bytes_max: Size = GIB
+    """Disk for results of background queries; the oldest are removed first."""
 
 
 class RetentionOptions(Options, frozen=True, kw_only=True):
@@ -170,9 +176,15 @@ class TrainingOptions(Options, frozen=True, kw_only=True, tag="training", tag_fi
     def __post_init__(self) -> None:
         if self.holdout_days >= self.days:
             raise OptionRefused("holdout_days", f"must be less than days ({self.days})")
+        _check_when(schedule=self.schedule, every=None, after=None, on_day=None)
 
 
 def _check_when(*, schedule: str | None, every: float | None, after: str | None, on_day: str | None) -> None:
     given = [n for n, v in (("schedule", schedule), ("every", every), ("after", after), ("on_day", on_day)) if v is not None]
     if len(given) > 1:
         raise OptionRefused(given[1], f"can't go with {given[0]}: one of them says when it runs")
+    if schedule is not None:
+        try:
+            parse_cron(schedule)
+        except ValueError as e:
+            raise OptionRefused("schedule", str(e)) from None

@@ -97,3 +97,11 @@ class FoundWrong(ApplianceError):
     """A check ran to its end and found something wrong."""
 
     exit_status = 3
+
+
+class JobFailed(ApplianceError):
+    """A run of batch work could not be done; the text says why. ``may_retry``: the same again may go well."""
+
+    def __init__(self, message: str, *, may_retry: bool = True) -> None:
+        super().__init__(message)
+        self.may_retry = may_retry

@@ -14,6 +14,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from appliance.batch_options import Priority
+from appliance.cold.batch.schedule import When as When  # part of what a piece of work is
 from appliance.records import TimeRange
 
 
@@ -27,19 +28,6 @@ class Limits:
     time_max_s: float
     disk_bytes_max: int
     """Bytes of what doesn't fit into memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class When:
-    """When a piece of work is due by itself; at most one is set, none means on request only."""
-
-    schedule: str | None = None
-    """As cron writes it, in the node's time zone."""
-    every_s: float | None = None
-    after: str | None = None
-    """The name of the work whose success makes it due."""
-    on_day: str | None = None
-    """The stream a day of which is over and in the lake."""
 
 
 @dataclass(frozen=True, slots=True)

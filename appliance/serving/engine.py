@@ -329,7 +329,7 @@ class Engine:
         if isinstance(error, duckdb.OutOfMemoryException | MemoryError) or "Out of Memory" in text or "bad_alloc" in text:
             self.is_worn = True
             limit = self._memory_max >> 20
-            return QueryRefused(f"the query needs more memory than it may have ({limit} MiB, [query] memory_max): ask for less at once")
+            return QueryRefused(f"the query needs more memory than it may have ({limit} MiB, memory_max): ask for less at once")
         if isinstance(error, duckdb.FatalException | duckdb.InternalException):
             self.is_worn = True
             log.error("DuckDB failed: %s", error)

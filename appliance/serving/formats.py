@@ -61,7 +61,7 @@ def open_database() -> duckdb.DuckDBPyConnection:
 
 def encoder(format_: str, schema: pa.Schema, write: Write, database: duckdb.DuckDBPyConnection) -> Encoder:
     """The encoder of a format of ``CONTENT_TYPES``. Columns of the same name get a number behind it."""
-    named = pa.schema([pa.field(name, field.type) for name, field in zip(distinct(schema.names), schema, strict=True)])
+    named = distinct_schema(schema)
     match format_:
         case "json":
             return JsonEncoder(named, write, database, lines=False)
@@ -93,6 +93,11 @@ def distinct(names: Iterable[str]) -> list[str]:
         taken.add(given.lower())
         result.append(given)
     return result
+
+
+def distinct_schema(schema: pa.Schema) -> pa.Schema:
+    """The columns as they are written: each name once."""
+    return pa.schema([pa.field(name, field.type) for name, field in zip(distinct(schema.names), schema, strict=True)])
 
 
 def json_rows(table: pa.Table) -> list[dict[str, Any]]:

@@ -18,6 +18,11 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 NICE = 5
 """A query gives way to ingest where both want the processor."""
+NICE_BATCH = 19
+"""What nobody waits for gives way to everything."""
+_IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
+"""Number of the system call by machine (asm/unistd.h); 32-bit ones are left out, where the disk is shared evenly then."""
+_IOPRIO_WHO_PROCESS, _IOPRIO_IDLE = 1, 3 << 13
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _SIGKILL = 9
@@ -78,6 +83,23 @@ def die_with_parent(parent_pid: int) -> None:
 def give_way() -> None:
     """Lower priority than that of the service."""
     os.nice(NICE)
+
+
+def give_way_wholly() -> None:
+    """The lowest priority for processor and disk: for work that nobody waits for. For good, and for all that it starts."""
+    os.setpriority(os.PRIO_PROCESS, 0, NICE_BATCH)
+    try:
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    except OSError as e:
+        log.debug("the scheduler can't be told that this is batch work: %s", e)
+    number = ioprio_set_number()
+    if number:
+        ctypes.CDLL(None, use_errno=True).syscall(number, _IOPRIO_WHO_PROCESS, 0, _IOPRIO_IDLE)
+
+
+def ioprio_set_number() -> int:
+    """The number of the system call that sets a process's priority for the disk; 0 where it is not known."""
+    return _IOPRIO_SET.get(os.uname().machine, 0)
 
 
 def go_first() -> None:

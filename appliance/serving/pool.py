@@ -14,6 +14,7 @@ import shutil
 import socket
 import sys
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -43,13 +44,28 @@ class WorkerGone(Exception):
     """The process has ended, or its socket is closed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """What the processes of a pool are for."""
+
+    name: str = "query"
+    """Begins the names of their temporary folders; no two pools of a service have the same."""
+    section: str = "query"
+    """Of the config, where their limits stand."""
+    is_batch: bool = False
+    """Nobody waits: lowest priority for processor and disk."""
+    temp_bytes_max: int | None = None
+    """What one of them may spill; None: ``SPILL_BYTES_MAX``. Never more than ``SPILL_SHARE`` of what is free."""
+
+
 class WorkerProcess:
     """One process and its socket."""
 
     def __init__(self, process: asyncio.subprocess.Process, sock: socket.socket, temp: Path) -> None:
         self._process = process
         self._sock = sock
-        self._temp = temp
+        self.temp = temp
+        """Where it may write; goes with it."""
         self._received = bytearray()
         self._reading = memoryview(bytearray(_READ_BYTES))
         self.is_warm = False
@@ -90,6 +106,10 @@ class WorkerProcess:
                 raise WorkerGone(f"the query's process has ended ({how})")
             self._received += self._reading[:count]
 
+    def usage(self) -> Usage:
+        """What it has used since its start; nothing once it has gone."""
+        return usage_of(self._process.pid)
+
     def kill(self) -> None:
         """Ends the process now."""
         with contextlib.suppress(ProcessLookupError):
@@ -106,14 +126,16 @@ class WorkerProcess:
             self.kill()
             await self._process.wait()
         self._sock.close()
-        await asyncio.to_thread(shutil.rmtree, self._temp, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self.temp, ignore_errors=True)
 
 
 class Pool:
     """At most ``workers_max`` processes; who comes when all are busy waits in line."""
 
-    def __init__(self, *, data_dir: Path, options: QueryOptions, threads: int) -> None:
+    def __init__(self, *, data_dir: Path, options: QueryOptions, threads: int, manner: Manner | None = None) -> None:
+        """The pool of queries, which a service makes first, empties the folder of what is temporary."""
         self._data_dir = data_dir.absolute()
+        self._manner = manner or Manner()
         self._options = options
         self._threads = threads
         self._idle: deque[tuple[WorkerProcess, asyncio.TimerHandle]] = deque()
@@ -122,7 +144,8 @@ class Pool:
         self._count = 0
         self._closed = False
         self._closing: set[asyncio.Task[None]] = set()
-        shutil.rmtree(self._data_dir / TEMP, ignore_errors=True)
+        if manner is None:
+            shutil.rmtree(self._data_dir / TEMP, ignore_errors=True)
 
     @property
     def idle(self) -> int:
@@ -184,7 +207,7 @@ class Pool:
 
     async def _start(self) -> WorkerProcess:
         self._count += 1
-        temp = self._data_dir / TEMP / f"query-{os.getpid()}-{self._count}"
+        temp = self._data_dir / TEMP / f"{self._manner.name}-{os.getpid()}-{self._count}"
         temp.mkdir(parents=True, exist_ok=True)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         ours.setblocking(False)
@@ -216,7 +239,8 @@ class Pool:
             "parent_pid": os.getpid(),
             "data_dir": str(self._data_dir),
             "temp_dir": str(temp),
-            "temp_bytes_max": min(int(free * SPILL_SHARE), SPILL_BYTES_MAX),
+            "temp_bytes_max": min(int(free * SPILL_SHARE), self._manner.temp_bytes_max or SPILL_BYTES_MAX),
+            "is_batch": self._manner.is_batch,
             "memory_max": self._options.memory_max,
             "threads": self._threads,
             "log_level": log.getEffectiveLevel(),
@@ -234,6 +258,38 @@ class Pool:
             env=environment,
             cwd=temp,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process has used."""
+
+    cpu_s: float = 0.0
+    read_bytes: int = 0
+    """By system calls, out of the page cache or not."""
+    written_bytes: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.cpu_s + other.cpu_s, self.read_bytes + other.read_bytes, self.written_bytes + other.written_bytes)
+
+    def since(self, before: Usage) -> Usage:
+        """What was used after ``before``; nothing where the process has gone meanwhile."""
+        return Usage(
+            max(0.0, self.cpu_s - before.cpu_s),
+            max(0, self.read_bytes - before.read_bytes),
+            max(0, self.written_bytes - before.written_bytes),
+        )
+
+
+def usage_of(pid: int) -> Usage:
+    """Of a process of this user, out of ``/proc``; nothing where it has gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+        lines = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text("ascii").splitlines())
+    except OSError:
+        return Usage()
+    ticks = sum(int(stat[at]) for at in (11, 12, 13, 14))  # utime, stime and those of children that were waited for: man 5 proc
+    return Usage(ticks / os.sysconf("SC_CLK_TCK"), int(lines["rchar"]), int(lines["wchar"]))
 
 
 def _first_on_path(home: str) -> str:

@@ -33,6 +33,8 @@ class Ask(Message, frozen=True, tag=True, array_like=True):
 
     question: Question
     now_us: int
+    file: str = ""
+    """Name of a file in the worker's own folder that the result goes to; none: over the socket."""
 
 
 class Found(Message, frozen=True, tag=True, array_like=True):
@@ -108,6 +110,8 @@ class Done(Message, frozen=True, tag=True, array_like=True):
 
     explain: Explain
     worn: bool
+    schema: bytes = b""
+    """Arrow's message of the result's columns, where it went to a file."""
 
 
 class Failed(Message, frozen=True, tag=True, array_like=True):

@@ -10,8 +10,7 @@ import asyncio
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -21,7 +20,8 @@ from appliance.clock import Clock
 from appliance.config import QueryOptions
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused
 from appliance.serving.explain import Explain, Part
-from appliance.serving.pool import Pool, WorkerGone, WorkerProcess
+from appliance.serving.handed import Handed, take_over
+from appliance.serving.pool import Manner, Pool, Usage, WorkerGone, WorkerProcess
 from appliance.serving.protocol import (
     Ask,
     Cancel,
@@ -41,6 +41,7 @@ from appliance.serving.protocol import (
     kind_of,
 )
 from appliance.serving.question import Question
+from appliance.serving.running import QueryStatus, RunningQuery
 from appliance.serving.snapshot import Snapshot
 from appliance.serving.source import StateSource, Store
 from appliance.serving.transfer import pack
@@ -54,78 +55,40 @@ FINISHED_MAX: Final = 64
 SQL_SHOWN: Final = 500
 
 
-class QueryStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a query is."""
-
-    id: str
-    sql: str
-    """Its beginning."""
-    state: str
-    """``waiting`` (for a process), ``running``, ``done``, ``failed`` or ``cancelled``."""
-    share: float | None
-    """Part of the work that is done, 0 to 1; None when it is not known."""
-    rows: int
-    """Of the result, so far."""
-    bytes_sent: int
-    elapsed_ms: float
-    notes: tuple[str, ...]
-    """What the answer lacks."""
-    error: str | None
-    """Why it failed or was cancelled."""
-    explain: Explain | None
-    """There when it is done."""
-
-
-@dataclass(slots=True)
-class _Query:
-    """A query under way."""
-
-    question: Question
-    source: StateSource
-    start_ns: int
-    worker: WorkerProcess | None = None
-    state: str = "waiting"
-    share: float | None = None
-    rows: int = 0
-    bytes_sent: int = 0
-    notes: tuple[str, ...] = ()
-    error: str | None = None
-    waited_ms: float = 0.0
-    """For a process, its start included."""
-    explain: Explain | None = None
-    cancelled: str | None = None
-    """Why it has to end."""
-    heard: bool = False
-    """The worker has said a word about it."""
-    clean: bool = False
-    """The worker has said its last word about it."""
-    worn: bool = False
-    files: frozenset[str] = frozenset()
-    timers: list[asyncio.TimerHandle] = field(default_factory=list)
-
-
 class Queries:
     """What HTTP asks. ``leased`` names the segments that running queries read: their files must stay."""
 
-    def __init__(self, *, data_dir: Path, options: QueryOptions, clock: Clock, store: Store, threads: int | None = None) -> None:
-        """``threads`` of each query; None: all cores but one, which is left for ingest."""
+    def __init__(
+        self,
+        *,
+        data_dir: Path,
+        options: QueryOptions,
+        clock: Clock,
+        store: Store,
+        threads: int | None = None,
+        manner: Manner | None = None,
+    ) -> None:
+        """``threads`` of each query; None: all cores but one, which is left for ingest. ``manner``: None for those that people wait for."""
         cores = len(os.sched_getaffinity(0))
         self._options = options
         self._clock = clock
         self._store = store
-        self._pool = Pool(data_dir=data_dir, options=options, threads=threads or max(1, cores - 1))
-        self._running: dict[str, _Query] = {}
+        self._pool = Pool(data_dir=data_dir, options=options, threads=threads or max(1, cores - 1), manner=manner)
+        self._section = "query" if manner is None else manner.section
+        self._running: dict[str, RunningQuery] = {}
         self._finished: OrderedDict[str, QueryStatus] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self, question: Question) -> Result:
+    async def run(self, question: Question, *, into: Path | None = None, on_usage: Callable[[Usage], None] | None = None) -> Result:
         """The answer in pieces, once its first rows are there. Leaving the iterator early (``aclose``) cancels the query.
 
+        ``into`` takes the result as a file in place of pieces: read to its end the iterator gives nothing, and ``handed`` is there.
+        ``on_usage`` is told once what the query has used.
         Raises ``QueryRefused`` for what is wrong with the SQL, ``QueryCancelled``, or ``RetryLater`` when too many queries wait.
         """
         if question.id in self._running:
             raise QueryRefused(f"a query with the id {question.id} is running")
-        query = _Query(question, StateSource(self._store), self._clock.monotonic_ns())
+        query = RunningQuery(question, StateSource(self._store), self._clock.monotonic_ns(), into=into, on_usage=on_usage)
         self._running[question.id] = query
         self._finished.pop(question.id, None)
         try:
@@ -165,7 +128,7 @@ class Queries:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._pool.close()
 
-    async def _start(self, query: _Query) -> None:
+    async def _start(self, query: RunningQuery) -> None:
         """Up to the first rows."""
         message: Started | Data | Done | None = None
         while message is None:
@@ -178,15 +141,17 @@ class Queries:
             query.state = "running"
             query.timers.append(asyncio.get_running_loop().call_later(self._options.time_max_s, self._time_is_up, query))
             query.source = StateSource(self._store)  # the newest state: it may have waited for long
+            if query.on_usage is not None:
+                query.used_before = worker.usage() if worker.is_warm else Usage()
             try:
-                message = await self._next(query, Ask(query.question, self._clock.now_us()))
+                message = await self._next(query, Ask(query.question, self._clock.now_us(), "" if query.into is None else "result"))
             except WorkerGone:  # while it was idle: the question has not reached it
                 query.worker = None
                 self._pool.release(worker, worn=True)
         assert isinstance(message, Started), "a result starts with Started"
         query.notes = message.notes
 
-    async def piece(self, query: _Query) -> bytes | None:
+    async def piece(self, query: RunningQuery) -> bytes | None:
         """The next bytes of a running query; None at its end."""
         if query.clean:
             return None
@@ -201,11 +166,21 @@ class Queries:
         assert isinstance(message, Done), "a result ends with Done"
         query.explain = message.explain.with_part(Part("worker", query.waited_ms))
         query.notes, query.rows = message.explain.notes, message.explain.rows
+        if query.into is not None and query.worker is not None:
+            query.handed = take_over(
+                query.worker.temp / "result",
+                query.into,
+                rows=query.rows,
+                schema=message.schema,
+                read=query.read,
+                version=query.version,
+                notes=query.notes,
+            )
         query.state = "done"
         self._end(query)
         return msgspec.json.encode(query.explain) if query.question.explain else None
 
-    async def _next(self, query: _Query, ask: Ask | None = None) -> Started | Data | Done:
+    async def _next(self, query: RunningQuery, ask: Ask | None = None) -> Started | Data | Done:
         """The next message that is about the result; what the worker asks for meanwhile is given to it.
 
         Raises ``WorkerGone`` only where a worker that had been idle never said a word about this query.
@@ -220,7 +195,7 @@ class Queries:
                 raise
             raise self._gone(query, e) from e
 
-    async def _converse(self, query: _Query, worker: WorkerProcess) -> Started | Data | Done:
+    async def _converse(self, query: RunningQuery, worker: WorkerProcess) -> Started | Data | Done:
         while True:
             message = await worker.receive()
             query.heard = True
@@ -246,7 +221,7 @@ class Queries:
                 case _:
                     assert_never(message)
 
-    async def _give(self, query: _Query, worker: WorkerProcess, request: Lookup | Pin) -> None:
+    async def _give(self, query: RunningQuery, worker: WorkerProcess, request: Lookup | Pin) -> None:
         """Answers a worker's question, or refuses it, which ends the query from that side."""
         try:
             if isinstance(request, Lookup):
@@ -259,18 +234,20 @@ class Queries:
             return
         try:
             query.files = frozenset(f.path for pin in snapshot.streams.values() for f in pin.files)
+            query.read |= {name: query.source.last_seq(name) for name in snapshot.streams}
+            query.version = query.source.version
             await worker.send(Pinned(size), descriptor=descriptor)
         finally:
             os.close(descriptor)
 
-    def _check(self, query: _Query) -> None:
+    def _check(self, query: RunningQuery) -> None:
         if query.cancelled is not None:
             raise QueryCancelled(query.cancelled)
 
-    def _time_is_up(self, query: _Query) -> None:
-        self._cancel(query, f"the query took longer than it may ({show_duration(self._options.time_max_s)}, [query] time_max)")
+    def _time_is_up(self, query: RunningQuery) -> None:
+        self._cancel(query, f"the query took longer than it may ({show_duration(self._options.time_max_s)}, [{self._section}] time_max)")
 
-    def _cancel(self, query: _Query, why: str) -> None:
+    def _cancel(self, query: RunningQuery, why: str) -> None:
         """Asks the worker to stop, and kills it when it doesn't."""
         if query.cancelled is not None or query.clean:
             return
@@ -285,20 +262,20 @@ class Queries:
         except WorkerGone as e:
             log.debug("a cancelled query had ended already: %s", e)
 
-    def _gone(self, query: _Query, error: WorkerGone) -> ApplianceError:
+    def _gone(self, query: RunningQuery, error: WorkerGone) -> ApplianceError:
         """What the end of its process means for a query."""
         if query.cancelled is not None:
             return QueryCancelled(query.cancelled)
         log.warning("query %s: %s", query.question.id, error)
         limit = self._options.memory_max >> 20
-        return QueryRefused(f"{error}; most likely it needed more memory than it may have ({limit} MiB, [query] memory_max)")
+        return QueryRefused(f"{error}; most likely it needed more memory than it may have ({limit} MiB, [{self._section}] memory_max)")
 
-    def _failed(self, query: _Query, error: BaseException) -> None:
+    def _failed(self, query: RunningQuery, error: BaseException) -> None:
         if isinstance(error, ApplianceError):
             query.error = str(error)
         self._end(query)
 
-    def _end(self, query: _Query) -> None:
+    def _end(self, query: RunningQuery) -> None:
         """Gives worker and leases back; a worker that has not said its last word is ended with its query."""
         if self._running.pop(query.question.id, None) is None:
             return
@@ -307,6 +284,8 @@ class Queries:
         if query.state != "done":
             query.state = "cancelled" if query.cancelled is not None or not query.clean else "failed"
         if query.worker is not None:
+            if query.on_usage is not None:
+                query.on_usage(query.worker.usage().since(query.used_before))
             if not query.clean:
                 query.worker.kill()
             self._pool.release(query.worker, worn=query.worn or not query.clean)
@@ -314,11 +293,11 @@ class Queries:
         while len(self._finished) > FINISHED_MAX:
             self._finished.popitem(last=False)
 
-    def leave(self, query: _Query) -> None:
+    def leave(self, query: RunningQuery) -> None:
         """Nobody reads the result any more."""
         self._end(query)
 
-    def _status(self, query: _Query) -> QueryStatus:
+    def _status(self, query: RunningQuery) -> QueryStatus:
         return QueryStatus(
             id=query.question.id,
             sql=query.question.sql[:SQL_SHOWN],
@@ -341,7 +320,7 @@ class Queries:
 class Result(AsyncIterator[bytes]):
     """The bytes of an answer, read once."""
 
-    def __init__(self, queries: Queries, query: _Query) -> None:
+    def __init__(self, queries: Queries, query: RunningQuery) -> None:
         self._queries = queries
         self._query = query
 
@@ -358,6 +337,11 @@ class Result(AsyncIterator[bytes]):
     def explain(self) -> Explain | None:
         """How it was answered; None before the last piece."""
         return self._query.explain
+
+    @property
+    def handed(self) -> Handed | None:
+        """The result as a file; None before its end, and where it goes over the socket."""
+        return self._query.handed
 
     async def __anext__(self) -> bytes:
         piece = await self._queries.piece(self._query)

@@ -63,6 +63,15 @@ class StateSource:
         self._store = store
         self._state = store.state()
 
+    @property
+    def version(self) -> int:
+        """``State.version`` of what was pinned last, or of what names are looked up in."""
+        return self._state.version
+
+    def last_seq(self, stream: str) -> int:
+        """The highest sequence that a stream (by folded name) has in that picture."""
+        return self._state.streams[stream].last_seq
+
     def lookup(self, names: Sequence[str]) -> list[TableInfo]:
         return [self._info(name) for name in names]
 

@@ -67,6 +67,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     temp_bytes_max: int
     memory_max: int
     threads: int
+    is_batch: bool = False
+    """Nobody waits for the answers."""
     log_level: int = logging.WARNING
 
 
@@ -78,8 +80,10 @@ def main(options: WorkerOptions) -> None:
     limits.go_first()
     limits.write_only_below([Path(options.temp_dir)])  # before any thread of DuckDB exists: a thread has the rights of its start
     limits.without_pandas()
+    if options.is_batch:
+        limits.give_way()
     worker = Worker(options)
-    limits.give_way()  # only now: somebody waits for the first answer
+    (limits.give_way_wholly if options.is_batch else limits.give_way)()  # only now: somebody waits for the first answer
     worker.run()
 
 
@@ -94,6 +98,7 @@ class Worker:
 
         pa.set_memory_pool(pa.system_memory_pool())  # mimalloc would reserve a gigabyte of the address space at once
         self._channel = Channel(socket.socket(fileno=options.descriptor))
+        self._temp = Path(options.temp_dir)
         self._clock = SystemClock()
         self._engine = Engine(
             root=Path(options.data_dir),
@@ -128,6 +133,8 @@ class Worker:
     def _answer(self, ask: Ask) -> Message:
         """Sends the result and returns the last word about it."""
         try:
+            if ask.file:
+                return self._run_to_file(ask)
             return Done(self._run(ask), self._is_worn)
         except ApplianceError as e:
             return Failed(kind_of(e), str(e), self._is_worn)
@@ -152,6 +159,22 @@ class Worker:
                 on_start=lambda: self._send(Started(answer.notes)),
                 on_rows=self._note_rows,
             )
+
+    def _run_to_file(self, ask: Ask) -> Done:
+        """The result goes to a file of this process's own folder, which is synced before anybody hears of it."""
+        from appliance.serving.formats import distinct_schema
+        from appliance.serving.writing import write_file
+
+        place = self._temp / ask.file
+        try:
+            with self._engine.answer(ask.question, _Service(self), now_us=ask.now_us) as answer:
+                self._send(Started(answer.notes))
+                explain = write_file(answer, ask.question, place, self._encoding, on_rows=self._note_rows)
+                schema = distinct_schema(answer.schema).serialize().to_pybytes()
+        except BaseException:
+            place.unlink(missing_ok=True)
+            raise
+        return Done(explain, self._is_worn, schema)
 
     def _note_rows(self, rows: int) -> None:
         self._rows = rows

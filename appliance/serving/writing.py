@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from appliance.errors import QueryRefused
+from appliance.errors import QueryRefused, RetryLater
 from appliance.serving.engine import Answer
 from appliance.serving.explain import Explain
 from appliance.serving.formats import Write, encoder
@@ -46,3 +49,26 @@ def write_answer(
         raise QueryRefused(f"the result can't be written as {question.format}: {e}") from e
     answer.note(out.note)
     return answer.explain()
+
+
+def write_file(
+    answer: Answer, question: Question, place: Path, database: duckdb.DuckDBPyConnection, *, on_rows: Callable[[int], None]
+) -> Explain:
+    """``write_answer`` into a new file, which is on the disk for good when this returns (its entry in the folder is not).
+
+    Raises ``RetryLater`` where the disk is full, besides what ``write_answer`` raises.
+    """
+    try:
+        with place.open("xb") as file:
+
+            def write(piece: bytes) -> None:
+                file.write(piece)
+
+            explain = write_answer(answer, question, write, database, on_rows=on_rows)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as e:
+        if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise RetryLater(f"there is no room for the result on the disk: {e.strerror}", after_s=60) from e
+        raise
+    return explain

@@ -1,0 +1,74 @@
+"""One query under way: what ``Queries`` knows of it, and what it shows of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from appliance.serving.explain import Explain
+from appliance.serving.handed import Handed
+from appliance.serving.pool import Usage, WorkerProcess
+from appliance.serving.question import Question
+from appliance.serving.source import StateSource
+
+
+class QueryStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a query is."""
+
+    id: str
+    sql: str
+    """Its beginning."""
+    state: str
+    """``waiting`` (for a process), ``running``, ``done``, ``failed`` or ``cancelled``."""
+    share: float | None
+    """Part of the work that is done, 0 to 1; None when it is not known."""
+    rows: int
+    """Of the result, so far."""
+    bytes_sent: int
+    elapsed_ms: float
+    notes: tuple[str, ...]
+    """What the answer lacks."""
+    error: str | None
+    """Why it failed or was cancelled."""
+    explain: Explain | None
+    """There when it is done."""
+
+
+@dataclass(slots=True)
+class RunningQuery:
+    """A query under way."""
+
+    question: Question
+    source: StateSource
+    start_ns: int
+    worker: WorkerProcess | None = None
+    state: str = "waiting"
+    share: float | None = None
+    rows: int = 0
+    bytes_sent: int = 0
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+    waited_ms: float = 0.0
+    """For a process, its start included."""
+    explain: Explain | None = None
+    cancelled: str | None = None
+    """Why it has to end."""
+    heard: bool = False
+    """The worker has said a word about it."""
+    clean: bool = False
+    """The worker has said its last word about it."""
+    worn: bool = False
+    files: frozenset[str] = frozenset()
+    into: Path | None = None
+    """Where the result goes as a file; None: over the socket."""
+    handed: Handed | None = None
+    read: dict[str, int] = field(default_factory=dict)
+    """Folded name of each stream that was pinned -> its highest sequence then."""
+    version: int = 0
+    on_usage: Callable[[Usage], None] | None = None
+    used_before: Usage = field(default_factory=Usage)
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
