@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta
 
 from appliance.cron import parse_cron
+from appliance.names import result_format
 from appliance.options import Count, Duration, OptionRefused, Options, Size
 from appliance.units import GIB, MIB
 
@@ -111,6 +112,11 @@ class JobOptions(Options, frozen=True, kw_only=True, tag="job", tag_field="kind"
         targets = [name for name, value in (("table", self.table), ("file", self.file), ("stream", self.stream)) if value is not None]
         if self.sql is not None and len(targets) != 1:
             raise OptionRefused("sql", "needs one of table, file and stream beside it")
+        if self.file is not None:
+            try:
+                result_format(self.file)
+            except ValueError as e:
+                raise OptionRefused("file", str(e)) from None
         if self.command and targets:
             raise OptionRefused(targets[0], "can't go with command, whose output goes to the log")
         _check_when(schedule=self.schedule, every=self.every_s, after=self.after, on_day=self.on_day)

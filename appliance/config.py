@@ -259,6 +259,7 @@ def _check_named(config: Config, reading: Reading, name: str, rule: AlertOptions
 def _check_batch(config: Config, reading: Reading, name: str, workload: JobOptions | ReportOptions | TrainingOptions) -> None:
     """Batch work names channels and other batch work that there are, and none follows itself."""
     batch = {n: w for n, w in config.workloads.items() if not isinstance(w, AlertOptions | SessionOptions)}
+    _check_target(config, reading, name, workload)
     _check_known(reading, ("workload", name, "notify"), workload.notify, tuple(config.channels), _NO_CHANNEL)
     seen, other = {name}, getattr(workload, "after", None)
     at = ("workload", name, "after")
@@ -268,6 +269,22 @@ def _check_batch(config: Config, reading: Reading, name: str, workload: JobOptio
             raise reading.refused(at, f"makes a circle: {shown(other)} follows itself in the end")
         seen.add(other)
         other = getattr(batch[other], "after", None)
+
+
+def _check_target(config: Config, reading: Reading, name: str, workload: Options) -> None:
+    """A table or a file has one job that makes it, and a table's name stands for nothing else."""
+    for option in ("table", "file"):
+        target = getattr(workload, option, None)
+        if target is None:
+            continue
+        at = ("workload", name, option)
+        others = {n: getattr(w, option, None) for n, w in config.workloads.items() if n != name}
+        same = next((n for n, t in others.items() if t is not None and t.lower() == target.lower()), None)
+        if same is not None:
+            raise reading.refused(at, f"is made by {shown(same)} already")
+        taken = [*(n for n, w in config.workloads.items() if isinstance(w, ViewOptions)), *config.streams]
+        if option == "table" and (target.startswith("_") or target.lower() in {n.lower() for n in taken}):
+            raise reading.refused(at, f"can't be {shown(target)}: that is the name of something else")
 
 
 _NO_CHANNEL: Final = "channel: there is no [notify.{}]"

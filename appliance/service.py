@@ -14,7 +14,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -23,11 +23,14 @@ import msgspec
 from appliance import __version__
 from appliance.alerting.alerting import Alerting, check_alerts
 from appliance.alerting.asked import Asked
+from appliance.batching.batch import Batch
+from appliance.batching.housekeeping import under_way
 from appliance.box import Box, no_step
 from appliance.clock import Clock, SystemClock
 from appliance.cold.lake import Damage
 from appliance.config import Config, DropSource, HostSource, LineProtocolSource, MqttSource, SourceOptions, find_config, load_config
 from appliance.errors import ApplianceError
+from appliance.observe.jobs import RunRow
 from appliance.observe.notify_systemd import Notifier
 from appliance.observe.status import Problem, SourceStatus, Status
 from appliance.reconcile.start import check_lake, put_aside
@@ -40,7 +43,7 @@ from appliance.serving.http.context import HttpContext
 from appliance.serving.http.server import HttpServer
 from appliance.serving.http.sockets import bind_tcp, bind_unix, inherited_sockets, is_for
 from appliance.serving.letters import replay_letters
-from appliance.serving.push import SESSIONS, Hub
+from appliance.serving.push import JOBS, SESSIONS, Hub
 from appliance.serving.queries import Queries
 from appliance.serving.source import Store, pinned_reader
 from appliance.serving.state_tables import TABLES
@@ -54,7 +57,7 @@ WATCHDOG_LATE_NS: Final = 20_000_000_000
 TICK_S: Final = 1.0
 RELOADED: Final = ("workloads", "channels", "alerts")
 """What a reload puts into force at once."""
-AT_START: Final = ("node", "hot", "limits", "roll", "compact", "http", "query", "sources", "streams")
+AT_START: Final = ("node", "hot", "limits", "roll", "compact", "batch", "retention", "http", "query", "sources", "streams")
 """What a reload checks, and the next start puts into force."""
 RELOAD_S: Final = 30.0
 PARSE_THREADS: Final = 2
@@ -86,6 +89,7 @@ class Service:
         self._notifier = Notifier(os.environ)
         self._alerting: Alerting | None = None
         self._asked: Asked | None = None
+        self._batch: Batch | None = None
         self._inherited: list[socket.socket] = []
         self.ready = asyncio.Event()
 
@@ -133,19 +137,29 @@ class Service:
 
     async def _serve(self, app: App, server: HttpServer, box: Box, pool: ThreadPoolExecutor) -> None:
         queries = Queries(data_dir=box.folder, options=self.config.query, clock=self._clock, store=self._store(box))
-        keeper = Keeper(box, clock=self._clock, leased=queries.leased, put_aside=lambda d: put_aside(box, d), step=self._step)
+        hub = Hub()
+        batch: Batch = await asyncio.to_thread(self._make_batch, box, hub, lambda: under_way(keeper.status()))
+        self._batch = batch
+        keeper: Keeper = Keeper(
+            box,
+            clock=self._clock,
+            leased=lambda: queries.leased() | batch.leased(),
+            put_aside=lambda d: put_aside(box, d),
+            step=self._step,
+            finished=batch.note,
+        )
         taker = FileTaker(box, clock=self._clock)
         sources = self._sources(box, taker)
-        hub = Hub()
         alerting = self._alerting = await asyncio.to_thread(self._make_alerting, box, hub)
         board = Board(
             box,
             clock=self._clock,
             keeper=keeper.status,
             sources=lambda: (self._http_status(box), *(status for s in sources for status in s.status())),
-            problems=lambda: (*self._problems, *alerting.problems()),
+            problems=lambda: (*self._problems, *alerting.problems(), *batch.problems()),
             alerts=alerting.desk.counts,
             queries_running=lambda: len(queries.running()),
+            jobs=batch.counts,
             state=lambda: self._state,
         )
         await asyncio.to_thread(alerting.start)
@@ -161,6 +175,7 @@ class Service:
         alerting.sql_rules = asked.rules
         app.open(self._context(box, queries, taker, board, pool, alerting, hub))
         keeper.start()
+        batch.start()
         for source in sources:
             await _called(source.start)
         self._state = "running"
@@ -174,6 +189,7 @@ class Service:
         for source in sources:
             await _called(source.stop)
         await server.stop(grace_s=GRACE_S)
+        await batch.stop()
         asked.close()
         await _called(alerting.stop)
         await _called(keeper.stop)
@@ -196,6 +212,7 @@ class Service:
     def _context(
         self, box: Box, queries: Queries, taker: FileTaker, board: Board, pool: ThreadPoolExecutor, alerting: Alerting, hub: Hub
     ) -> HttpContext:
+        assert self._batch is not None, "batch work is made before HTTP is opened"
         spool = self.config.data_dir / "spool"
         spool.mkdir(exist_ok=True)
 
@@ -216,6 +233,7 @@ class Service:
             columns=lambda stream: panels.columns(box.state, stream),
             replay=lambda ids, stream: replay_letters(box, ids=ids, stream=stream, clock=self._clock),
             alerts=alerting.desk,
+            jobs=self._batch.desk,
             alert_events_after=alerting.desk.events_after,
             hub=hub,
             reload=self.reload,
@@ -236,6 +254,18 @@ class Service:
             clock=self._clock,
             publish=hub.publish_transitions,
             publish_session=lambda session: hub.publish(SESSIONS, "session", session, None),
+            step=self._step,
+        )
+
+    def _make_batch(self, box: Box, hub: Hub, elsewhere: Callable[[], Sequence[RunRow]]) -> Batch:
+        return Batch(
+            box,
+            self.config,
+            store=self._store(box),
+            reader=lambda: pinned_reader(box.folder),
+            clock=self._clock,
+            publish=lambda event, data: hub.publish(JOBS, event, data, None),
+            elsewhere=elsewhere,
             step=self._step,
         )
 
@@ -312,8 +342,10 @@ class Service:
             self._alerting.reload(self._alerting.check(found)).result(RELOAD_S)
             if self._loop is not None and self._asked is not None:
                 self._loop.call_soon_threadsafe(self._asked.configure, self._alerting.rulebook)
-            said.append("rules and channels are in force")
+            said.append("rules, batch work and channels are in force")
             self.config = msgspec.structs.replace(self.config, **{n: getattr(found, n) for n in RELOADED})
+            if self._batch is not None:
+                self._batch.reload(self.config)
         later = [name for name in AT_START if getattr(found, name) != getattr(self.config, name)]
         if later:
             said.append(f"{', '.join(later)} changed and takes effect at the next start")

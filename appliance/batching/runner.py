@@ -65,7 +65,7 @@ class Processes:
 
     def leased(self) -> frozenset[str]:
         """Files (relative to the data folder) that running queries read: they must stay."""
-        return frozenset[str]().union(*(queries.leased() for queries in self._queries.values()))
+        return frozenset[str]().union(*(queries.leased() for queries in list(self._queries.values())))
 
     async def close(self) -> None:
         """Ends all queries and all processes."""

@@ -26,6 +26,7 @@ from appliance.cli.local import UnixConnection, connect, get_json, refusal
 from appliance.clock import Clock, SystemClock
 from appliance.config import Config
 from appliance.errors import ApplianceError, NotRunning, QueryRefused, UsageRefused
+from appliance.names import RESULT_FORMATS
 from appliance.serving.question import FORMATS, PATHS, Question
 from appliance.serving.when import moment
 
@@ -44,9 +45,21 @@ Write = Callable[[bytes], None]
 @click.option("--until", help="Only records before then.")
 @click.option("--path", type=click.Choice(PATHS), default="merged", show_default=True, help="The side to read.")
 @click.option("--explain", is_flag=True, help="Run it, and show how it was answered instead of its rows.")
+@click.option("--background", is_flag=True, help="Queue it with the service and keep its result; with -o also wait and fetch it.")
+@click.option("--notify", multiple=True, metavar="CHANNEL", help="With --background: told when it is over.")
 @config_option
 def query(
-    sql: str, *, config: Config, format_: str | None, output: Path | None, since: str | None, until: str | None, path: str, explain: bool
+    sql: str,
+    *,
+    config: Config,
+    format_: str | None,
+    output: Path | None,
+    since: str | None,
+    until: str | None,
+    path: str,
+    explain: bool,
+    background: bool,
+    notify: tuple[str, ...],
 ) -> None:
     """Ask SQL (DuckDB's dialect) over hot and cold as one table. SQL "-" reads it from standard input.
 
@@ -58,6 +71,7 @@ def query(
       appliance query "SELECT time_bucket(INTERVAL '1 minute', ts) AS minute, avg(usage) FROM host_cpu GROUP BY ALL" --since 1h
       appliance query "SHOW TABLES"
       appliance query "SELECT * FROM room" --format parquet -o room.parquet
+      appliance query "SELECT device, count(*) FROM room GROUP BY ALL" --background --notify ops
     """
     clock = SystemClock()
     on_terminal = output is None and sys.stdout.isatty()
@@ -70,6 +84,13 @@ def query(
         format=format_ or ("table" if on_terminal else "csv"),
         explain=explain,
     )
+    if background:
+        if explain or path != "merged":
+            raise UsageRefused("--background can't go with --explain and --path")
+        in_background(question, config.data_dir, output, format_=format_, notify=notify)
+        return
+    if notify:
+        raise UsageRefused("--notify goes with --background")
     if on_terminal and question.format in ("parquet", "arrow") and not explain:
         raise UsageRefused(f"{question.format} is no format for a terminal: name a file with -o, or redirect the output")
     progress = ProgressLine(clock)
@@ -82,6 +103,30 @@ def query(
             progress.clear()
     for note in notes:
         click.echo(f"appliance: note: {visible(note)}", err=True)
+
+
+def in_background(question: Question, data_dir: Path, output: Path | None, *, format_: str | None, notify: tuple[str, ...]) -> None:
+    """Queues a query with the service; with an output it is waited for, and goes on without whoever stops waiting."""
+    from appliance.cli.fetching import fetch, queue_query
+    from appliance.cli.jobs import finish, follow
+
+    known = RESULT_FORMATS.get(output.suffix.lower(), "parquet") if output is not None else "parquet"
+    asked: dict[str, object] = {"sql": question.sql, "format": format_ or known, "since": question.since_us, "until": question.until_us}
+    try:
+        run_id = queue_query(data_dir, {**asked, "notify": notify})
+    except NotRunning as e:
+        raise NotRunning(f"--background needs a running service, which keeps the result; without it the query can be asked: {e}") from None
+    click.echo(f"run {run_id} is queued; appliance jobs show {run_id}", err=True)
+    if output is None:
+        click.echo(str(run_id))
+        return
+    try:
+        row = follow(data_dir, run_id)
+    except KeyboardInterrupt:
+        click.echo(f"it goes on in the background; then: appliance jobs result {run_id} -o {output}", err=True)
+        raise
+    finish(row)
+    fetch(data_dir, run_id, output)
 
 
 def ask_service(question: Question, data_dir: Path, write: Write, progress: ProgressLine, *, as_json: bool) -> list[str]:

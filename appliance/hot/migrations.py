@@ -110,6 +110,31 @@ CREATE VIEW evaluated_readable AS
     FROM evaluated e JOIN stream s ON s.id = e.stream_id;
 """
 
+_JOBS = """
+CREATE TABLE job (
+    name TEXT PRIMARY KEY, kind TEXT NOT NULL, whence TEXT NOT NULL, priority TEXT NOT NULL, since_us INTEGER NOT NULL,
+    due_us INTEGER, day INTEGER, next_us INTEGER, failures INTEGER NOT NULL, failed_us INTEGER, last_state TEXT NOT NULL,
+    last_us INTEGER, last_words TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE job_run (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, state TEXT NOT NULL,
+    due_us INTEGER NOT NULL, queued_us INTEGER NOT NULL, not_before_us INTEGER NOT NULL, started_us INTEGER, ended_us INTEGER,
+    attempt INTEGER NOT NULL, interrupted INTEGER NOT NULL, priority TEXT NOT NULL, day INTEGER, parameters TEXT NOT NULL,
+    words TEXT NOT NULL, error TEXT NOT NULL, rows INTEGER NOT NULL, cpu_s REAL NOT NULL, read_bytes INTEGER NOT NULL,
+    written_bytes INTEGER NOT NULL);
+CREATE INDEX job_run_open ON job_run (id) WHERE state IN ('waiting', 'running');
+CREATE TABLE job_table (
+    fold TEXT PRIMARY KEY, name TEXT NOT NULL, path TEXT NOT NULL, rows INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL, columns TEXT NOT NULL, made_us INTEGER NOT NULL, run_id INTEGER NOT NULL) WITHOUT ROWID;
+CREATE VIEW jobs_readable AS
+    SELECT name, kind, whence, strftime('%Y-%m-%dT%H:%M:%SZ', next_us / 1000000, 'unixepoch') AS next, last_state,
+           strftime('%Y-%m-%dT%H:%M:%SZ', last_us / 1000000, 'unixepoch') AS last, last_words, failures FROM job;
+CREATE VIEW job_runs_readable AS
+    SELECT id, name, kind, reason, state, attempt, strftime('%Y-%m-%dT%H:%M:%SZ', due_us / 1000000, 'unixepoch') AS due,
+           strftime('%Y-%m-%dT%H:%M:%SZ', started_us / 1000000, 'unixepoch') AS started,
+           strftime('%Y-%m-%dT%H:%M:%SZ', ended_us / 1000000, 'unixepoch') AS ended, words, error, rows, cpu_s, read_bytes,
+           written_bytes, parameters FROM job_run;
+"""
+
 
 @hot_store()
 def spine(db: Any) -> None:
@@ -121,6 +146,12 @@ def spine(db: Any) -> None:
 def alerts(db: Any) -> None:
     """Alerts with their history, silences and the outbox; how far each stream was evaluated; open sessions and baselines."""
     _run(db, _ALERTS)
+
+
+@hot_store()
+def jobs(db: Any) -> None:
+    """Batch work: what there is, its runs, and the tables that it has made."""
+    _run(db, _JOBS)
 
 
 def _run(db: Any, statements: str) -> None:

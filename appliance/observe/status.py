@@ -137,3 +137,7 @@ class Status(msgspec.Struct, frozen=True):
     alerts_firing: int = 0
     alerts_pending: int = 0
     """Their condition holds, but not yet for long enough to fire."""
+    jobs_waiting: int = 0
+    jobs_running: int = 0
+    jobs_failed: int = 0
+    """Runs of batch work that have failed for good since the start."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance.box import Box
-from appliance.clock import Clock, day_name
+from appliance.clock import US_PER_S, Clock, day_name
 from appliance.cold import lake
 from appliance.cold.compaction.driver import CompactionFailure, CompactionResult, CompactionTask, Trouble, compact, discard
 from appliance.cold.compaction.plan import CompactionPlan, Day, Waiting, observe, plan_compaction
@@ -21,6 +21,7 @@ from appliance.cold.files import Publisher
 from appliance.cold.lake import Damage
 from appliance.errors import ApplianceError, OutcomeUnknown, RetryLater
 from appliance.hot.reader import HotReader
+from appliance.observe.jobs import Finished
 from appliance.records import fold
 from appliance.roll.hot_rows import oldest_rows
 from appliance.roll.plan import HotStream, RollStep, next_roll_ns, plan_roll
@@ -56,13 +57,16 @@ class Keeper:
         leased: Callable[[], frozenset[str]],
         put_aside: Callable[[Damage], None],
         step: Callable[[str], None],
+        finished: Callable[[Finished], None] = lambda _finished: None,
     ) -> None:
-        """``leased`` gives the paths of segments that a running query reads; ``put_aside`` takes a damaged one out of service."""
+        """``leased`` gives the paths of segments that a running query reads; ``put_aside`` takes a damaged one out of service;
+        ``finished`` is told of each compaction, and returns at once."""
         self._box = box
         self._clock = clock
         self._leased = leased
         self._put_aside = put_aside
         self._step = step
+        self._finished = finished
         self._roller = Roller(Publisher(box.folder, owner="roll", step=step), node=box.config.node.name)
         self._waiting: dict[Day, Waiting] = {}
         self._oldest_ns: dict[str, int] = {}
@@ -226,6 +230,19 @@ class Keeper:
             raise
         if not done:
             discard(box.folder, outcome)
+        now_us = self._clock.now_us()
+        self._finished(
+            Finished(
+                kind="compaction",
+                name=f"{plan.stream} {day_name(plan.day)}",
+                started_us=now_us - round(outcome.wall_s * US_PER_S),
+                ended_us=now_us,
+                words=f"{len(plan.inputs)} segments into {len(outcome.outputs)}",
+                rows=sum(s.rows for s in outcome.outputs),
+                read_bytes=sum(s.bytes for s in plan.inputs),
+                written_bytes=outcome.bytes,
+            )
+        )
         log.info("compacted %s into %d, %d bytes, in %.1f s", plan, len(outcome.outputs), outcome.bytes, outcome.wall_s)
 
     def _tidy(self, reader: HotReader) -> None:

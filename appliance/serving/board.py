@@ -41,8 +41,10 @@ class Board:
         queries_running: Callable[[], int],
         state: Callable[[], str],
         alerts: Callable[[], tuple[int, int]] = lambda: (0, 0),
+        jobs: Callable[[], tuple[int, int, int]] = lambda: (0, 0, 0),
     ) -> None:
-        """``alerts`` counts those that fire and those that are pending."""
+        """``alerts`` counts those that fire and those that are pending; ``jobs`` runs that wait, runs under way and those that have
+        failed for good since the start."""
         self._box = box
         self._clock = clock
         self._keeper = keeper
@@ -51,6 +53,7 @@ class Board:
         self._queries = queries_running
         self._state = state
         self._alerts = alerts
+        self._jobs = jobs
         self._started_us = clock.now_us()
         self._cpu: list[tuple[int, float]] = []
         self._reader = box.reader()
@@ -87,6 +90,7 @@ class Board:
         )
         problems = self._dated((*self._found(lake, keeper), *self._problems()), now_us)
         firing, pending = self._alerts()
+        waiting, running, failed = self._jobs()
         return Status(
             as_of_us=now_us,
             node=box.config.node.name,
@@ -113,6 +117,9 @@ class Board:
             queries_running=self._queries(),
             alerts_firing=firing,
             alerts_pending=pending,
+            jobs_waiting=waiting,
+            jobs_running=running,
+            jobs_failed=failed,
         )
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ from appliance.clock import Clock
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused, StoreDamaged
 from appliance.manifest import Segment
 from appliance.serving import merged
-from appliance.serving.duck import Planner, freeze_now, open_runner, quoted
+from appliance.serving.duck import Planner, freeze_now, literal, open_runner, quoted
 from appliance.serving.explain import Explain, Part
 from appliance.serving.gate import admit, first_lines
 from appliance.serving.hot_table import hot_table, int64_array, reach_of
@@ -103,7 +103,11 @@ class Engine:
         self._memory_max = memory_max
         self._planner = Planner()
         self._runner = open_runner(
-            readable=[self._root / "lake"], temp=temp.absolute(), temp_bytes_max=temp_bytes_max, memory_max=memory_max, threads=threads
+            readable=[self._root / "lake", self._root / "views"],
+            temp=temp.absolute(),
+            temp_bytes_max=temp_bytes_max,
+            memory_max=memory_max,
+            threads=threads,
         )
         self._stopped = False
         self._views: dict[str, str] = {}
@@ -166,7 +170,7 @@ class Engine:
             self._check()
         with self.timed(work, "pin"):
             wanted = wanted_of(work)
-            own = [t.stream for t in work.tables if t.side is Side.STATE]
+            own = [t.stream for t in work.tables if not t.side.is_of_stream]
             work.snapshot = known_columns(provider.pin(wanted, own), work.tables) if wanted or own else Snapshot()
             self._leave_out_bad(work, provider, deep=False)
             work.notes += [lost_note(s, "is missing or damaged") for pin in work.snapshot.streams.values() for s in pin.lost]
@@ -243,6 +247,9 @@ class Engine:
             match table_info.side:
                 case Side.STATE:
                     self._register(work, table_info.name, snapshot.tables[table_info.stream])
+                case Side.FILE:
+                    file = literal(str(self._root / snapshot.files[table_info.stream]))
+                    self._create(work, "VIEW", table_info.name, f"SELECT * FROM read_parquet({file})")
                 case Side.LATEST:
                     latest = snapshot.streams[table_info.stream].latest
                     assert latest is not None
@@ -314,7 +321,7 @@ class Engine:
             streams[key] = replace(pin, files=tuple(s for s in pin.files if s.path not in bad)) if bad else pin
             found |= bool(bad)
         if found:
-            work.snapshot = Snapshot(streams, work.snapshot.tables)
+            work.snapshot = replace(work.snapshot, streams=streams)
         return found
 
     def _check(self) -> None:

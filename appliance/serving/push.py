@@ -21,7 +21,8 @@ from appliance.observe.alerts import TransitionRow
 
 ALERTS: Final = "alerts"
 SESSIONS: Final = "sessions"
-TOPICS: Final = (ALERTS, SESSIONS)
+JOBS: Final = "jobs"
+TOPICS: Final = (ALERTS, SESSIONS, JOBS)
 """What can be followed; every event belongs to one of them."""
 TRANSITION: Final = "transition"
 """The event of a step in the life of an alert; its data is a ``TransitionRow``."""

@@ -233,7 +233,7 @@ class Queries:
             await worker.send(Refused(kind_of(e), str(e)))
             return
         try:
-            query.files = frozenset(f.path for pin in snapshot.streams.values() for f in pin.files)
+            query.files = frozenset((*(f.path for pin in snapshot.streams.values() for f in pin.files), *snapshot.files.values()))
             query.read |= {name: query.source.last_seq(name) for name in snapshot.streams}
             query.version = query.source.version
             await worker.send(Pinned(size), descriptor=descriptor)

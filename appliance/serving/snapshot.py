@@ -35,6 +35,13 @@ class Side(StrEnum):
     LATEST = "latest"
     STATE = "state"
     """No stream: one of the appliance's own tables."""
+    FILE = "file"
+    """No stream: a table that a job has made, one Parquet file."""
+
+    @property
+    def is_of_stream(self) -> bool:
+        """Whether its rows are records."""
+        return self not in (Side.STATE, Side.FILE)
 
 
 class TableInfo(msgspec.Struct, frozen=True):
@@ -44,7 +51,7 @@ class TableInfo(msgspec.Struct, frozen=True):
     """As the appliance writes it; SQL may write it in any case."""
     side: Side
     stream: str
-    """Folded name of the stream; for ``STATE`` the name of the table."""
+    """Folded name of the stream; for ``STATE`` and ``FILE`` that of the table."""
     columns: tuple[tuple[str, str], ...]
     """Name and SQL type of each column, in order."""
 
@@ -129,6 +136,8 @@ class Snapshot:
     """By folded name."""
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
     """The appliance's own tables by name."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Tables that jobs have made: folded name -> Parquet file, relative to the data folder."""
 
 
 class SnapshotProvider(Protocol):

@@ -17,6 +17,7 @@ from typing import Final
 import pyarrow as pa
 
 from appliance.errors import QueryRefused, RetryLater
+from appliance.hot.job_tables import TableEntry, load_tables
 from appliance.hot.reader import HotReader
 from appliance.hot.state import Chunk, State, StreamState
 from appliance.manifest import Segment
@@ -97,10 +98,19 @@ class StateSource:
             state = self._state.get(name[: -len(suffix)]) if key.endswith(suffix) else None
             if state is not None:
                 return TableInfo(state.name + suffix, side, fold(state.name), columns_of(state.schema))
-        raise QueryRefused(f'there is no stream or table "{name[:80]}"{self._nearest(key)}')
+        made = self._made()
+        if key in made:
+            return TableInfo(made[key].name, Side.FILE, key, made[key].columns)
+        raise QueryRefused(f'there is no stream or table "{name[:80]}"{self._nearest(key, made)}')
 
-    def _nearest(self, key: str) -> str:
-        names = {**{k: s.name for k, s in self._state.streams.items()}, **{t: t for t in self._store.tables}}
+    def _made(self) -> Mapping[str, TableEntry]:
+        """The tables that jobs have made."""
+        with self._store.reader() as reader:
+            return load_tables(reader)
+
+    def _nearest(self, key: str, made: Mapping[str, TableEntry]) -> str:
+        streams = {k: s.name for k, s in self._state.streams.items()}
+        names = {**{k: t.name for k, t in made.items()}, **streams, **{t: t for t in self._store.tables}}
         close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
         if close:
             return f'; did you mean "{names[close[0]]}"?'
@@ -121,8 +131,21 @@ class StateSource:
                 pin = pin_stream(state, want, reader, bytes_max=room)
                 room -= pin.hot_bytes
                 streams[want.stream] = pin if not want.latest else replace(pin, latest=self._store.latest(state))
-            loaded = {name: self._store.tables[name].load(self._state, reader) for name in tables} if reader is not None else {}
-        return Snapshot(streams, loaded)
+            loaded = (
+                {n: self._store.tables[n].load(self._state, reader) for n in tables if n in self._store.tables}
+                if reader is not None
+                else {}
+            )
+            files = self._files([n for n in tables if n not in loaded], reader) if reader is not None else {}
+        return Snapshot(streams, loaded, files)
+
+    def _files(self, names: Sequence[str], reader: HotReader) -> Mapping[str, str]:
+        """Where tables that jobs have made lie now. Raises ``RetryLater`` for one that has gone since the look-up."""
+        made = load_tables(reader) if names else {}
+        gone = [n for n in names if n not in made]
+        if gone:
+            raise RetryLater(f"the table {gone[0]!r} has just gone; ask again")
+        return {n: made[n].path for n in names}
 
     def _reads_store(self, want: Wanted) -> bool:
         state = self._state.streams[want.stream]

@@ -1,4 +1,4 @@
-"""The appliance's own tables in SQL: ``_streams``, ``_segments``, ``_deadletters``, ``_alerts`` and what belongs to alerts.
+"""The appliance's own tables in SQL: ``_streams``, ``_segments``, ``_deadletters``, ``_alerts`` and what belongs to alerts, ``_jobs``.
 
 Each comes from the published state or from a table of ``hot.sqlite``, in one instant with the streams of the same query.
 """
@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from appliance.hot import job_tables
 from appliance.hot.alerts import looks
 from appliance.hot.reader import HotReader
 from appliance.hot.state import State
@@ -23,6 +24,7 @@ _ARROW: Final[Mapping[str, pa.DataType]] = {
     "VARCHAR": pa.string(),
     "BIGINT": pa.int64(),
     "BOOLEAN": pa.bool_(),
+    "DOUBLE": pa.float64(),
 }
 Columns = tuple[tuple[str, str], ...]
 SESSIONS_MAX: Final = 1_000
@@ -129,8 +131,8 @@ def dead_letters(_state: State, reader: HotReader) -> pa.Table:
     return _table(DEAD_LETTERS, [tuple(v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in row) for row in found])
 
 
-def alert_table(columns: Columns, look: Callable[[HotReader], Sequence[Sequence[Any]]]) -> StateTable:
-    """One of the tables that the alerts keep in ``hot.sqlite``."""
+def stored_table(columns: Columns, look: Callable[[HotReader], Sequence[Sequence[Any]]]) -> StateTable:
+    """One of the tables that alerts and batch work keep in ``hot.sqlite``."""
     return StateTable(columns, lambda _state, reader: _table(columns, look(reader)))
 
 
@@ -148,10 +150,12 @@ TABLES: Final[Mapping[str, StateTable]] = {
     "_segments": StateTable(SEGMENTS, segments),
     "_deadletters": StateTable(DEAD_LETTERS, dead_letters),
     "_sessions": StateTable(SESSIONS, sessions),
-    "_alerts": alert_table(looks.ALERTS, looks.alerts),
-    "_alert_history": alert_table(looks.HISTORY, looks.history),
-    "_silences": alert_table(looks.SILENCES, looks.silences),
-    "_outbox": alert_table(looks.OUTBOX, looks.outbox),
+    "_alerts": stored_table(looks.ALERTS, looks.alerts),
+    "_alert_history": stored_table(looks.HISTORY, looks.history),
+    "_silences": stored_table(looks.SILENCES, looks.silences),
+    "_outbox": stored_table(looks.OUTBOX, looks.outbox),
+    "_jobs": stored_table(job_tables.JOBS, job_tables.look_jobs),
+    "_job_history": stored_table(job_tables.HISTORY, job_tables.look_history),
 }
 
 

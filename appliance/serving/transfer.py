@@ -53,6 +53,7 @@ class _Stream(msgspec.Struct, frozen=True, array_like=True):
 class _Contents(msgspec.Struct, frozen=True, array_like=True):
     streams: tuple[_Stream, ...]
     tables: tuple[tuple[str, _Blob], ...]
+    files: tuple[tuple[str, str], ...]
 
 
 def pack(snapshot: Snapshot) -> tuple[int, int]:
@@ -63,7 +64,7 @@ def pack(snapshot: Snapshot) -> tuple[int, int]:
             out = pa.PythonFile(raw, "w")
             streams = tuple(_pack_stream(out, key, pin) for key, pin in snapshot.streams.items())
             tables = tuple((name, _pack_table(out, table)) for name, table in snapshot.tables.items())
-            contents = msgspec.msgpack.encode(_Contents(streams, tables))
+            contents = msgspec.msgpack.encode(_Contents(streams, tables, tuple(snapshot.files.items())))
             out.write(contents)
             out.write(len(contents).to_bytes(_TAIL, "little"))
             size = int(out.tell())
@@ -82,7 +83,7 @@ def unpack(descriptor: int, size: int) -> Snapshot:
     length = int.from_bytes(whole.slice(size - _TAIL).to_pybytes(), "little")
     contents = msgspec.msgpack.decode(whole.slice(size - _TAIL - length, length).to_pybytes(), type=_Contents)
     streams = {s.key: _unpack_stream(whole, s) for s in contents.streams}
-    return Snapshot(streams, {name: _unpack_table(whole, blob) for name, blob in contents.tables})
+    return Snapshot(streams, {name: _unpack_table(whole, blob) for name, blob in contents.tables}, dict(contents.files))
 
 
 def _pack_stream(out: Any, key: str, pin: StreamPin) -> _Stream:

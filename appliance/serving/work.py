@@ -49,7 +49,7 @@ def wanted_of(work: Work) -> list[Wanted]:
     """What is needed of each stream, over all tables that show it."""
     found: dict[str, Wanted] = {}
     for table in work.tables:
-        if table.side is Side.STATE:
+        if not table.side.is_of_stream:
             continue
         have = found.get(table.stream) or Wanted(stream=table.stream, since_us=NOTHING.since, until_us=NOTHING.until, hot=False, cold=False)
         need = need_of(work, table)
@@ -72,7 +72,7 @@ def columns_of(work: Work, stream: str) -> frozenset[str] | None:
     """The columns that are used of a stream, with those that its twins are told by; None: all."""
     if work.needs is None:
         return None
-    used = frozenset[str]().union(*(need_of(work, t).columns for t in work.tables if t.stream == stream and t.side is not Side.STATE))
+    used = frozenset[str]().union(*(need_of(work, t).columns for t in work.tables if t.stream == stream and t.side.is_of_stream))
     pin = work.snapshot.streams.get(stream)
     if pin is not None and pin.identity is not None and pin.spans:
         used |= frozenset(pin.identity)
@@ -81,12 +81,12 @@ def columns_of(work: Work, stream: str) -> frozenset[str] | None:
 
 def known_columns(snapshot: Snapshot, tables: Sequence[TableInfo]) -> Snapshot:
     """Without columns that came between the look-up of the names and the pin: the question was planned without them."""
-    known = {t.stream: {name.lower() for name, _ in t.columns} for t in tables if t.side is not Side.STATE}
+    known = {t.stream: {name.lower() for name, _ in t.columns} for t in tables if t.side.is_of_stream}
     streams: dict[str, StreamPin] = {}
     for key, pin in snapshot.streams.items():
         kept = tuple(c for c in pin.schema.columns if c.name.lower() in known[key])
         streams[key] = replace(pin, schema=replace(pin.schema, columns=kept)) if len(kept) < len(pin.schema.columns) else pin
-    return Snapshot(streams, snapshot.tables)
+    return replace(snapshot, streams=streams)
 
 
 def lost_note(segment: Segment, reason: str) -> str:

@@ -114,12 +114,14 @@ def after_interruption(run: Queued, *, now_us: int) -> int:
     return now_us + round(min(BACKOFF_S * BACKOFF_FACTOR ** (run.interrupted - 1), BACKOFF_S_MAX) * US_PER_S)
 
 
-def rests_until(standing: Standing) -> int | None:
-    """Until when nothing of a piece of work is queued by itself, since it has failed for good; None: it doesn't rest."""
+def rests_until(standing: Standing, *, now_us: int) -> int | None:
+    """Until when nothing of a piece of work is queued by itself, since it has failed for good; None: it doesn't rest (any more)."""
     if standing.failed_us is None or not standing.failures:
         return None
     rest_s = min(REST_S * 2.0 ** min(standing.failures - 1, 30), REST_S_MAX)
-    return standing.failed_us + round(rest_s * US_PER_S)
+    until_us = standing.failed_us + round(rest_s * US_PER_S)
+    is_possible = until_us <= now_us + round(REST_S_MAX * US_PER_S)  # else the clock has been set back since
+    return until_us if now_us < until_us and is_possible else None
 
 
 def next_look(queued: Sequence[Queued], dues_us: Iterable[int | None], *, now_us: int, at_most_us: int) -> int:

@@ -23,7 +23,7 @@ from starlette.types import Message, Receive, Scope, Send
 from appliance.clock import Clock
 from appliance.errors import RetryLater
 from appliance.options import HttpOptions
-from appliance.serving.http import alerts, databases, events, ingest, letters, metrics, probes, query, status, write
+from appliance.serving.http import alerts, databases, events, ingest, jobs, letters, metrics, probes, query, status, write
 from appliance.serving.http.answers import ClientGone, HttpRefused, as_refused, dialect_of, refusal
 from appliance.serving.http.auth import OPEN_PATHS, Gate
 from appliance.serving.http.body import ByteBudget
@@ -172,6 +172,13 @@ def _routes(desk: Desk) -> list[Route]:
         route("/api/alerts/silence", alerts.silence, "POST"),
         route("/api/alerts/unsilence", alerts.unsilence, "POST"),
         route("/api/alerts/test", alerts.test, "POST"),
+        route("/api/jobs", jobs.picture, "GET"),
+        route("/api/jobs/history", jobs.history, "GET"),
+        route("/api/jobs/run", jobs.run, "POST"),
+        route("/api/jobs/query", jobs.query, "POST"),
+        route("/api/jobs/cancel", jobs.cancel, "POST"),
+        route("/api/jobs/runs/{id}", jobs.show, "GET"),
+        route("/api/jobs/runs/{id}/result", jobs.result, "GET"),
         route("/api/reload", alerts.reload, "POST"),
     ]
 

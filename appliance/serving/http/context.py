@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from appliance.config import Config
 from appliance.hot.state import State
 from appliance.observe.alerts import AlertDesk, TransitionRow
+from appliance.observe.jobs import JobDesk
 from appliance.observe.status import Status
 from appliance.records import Format, Receipt, Submission
 from appliance.serving.push import Hub
@@ -96,6 +97,8 @@ class HttpContext:
     """(stream, or None for all) -> columns with their kinds, a value for JSON; None: no such stream."""
     alerts: AlertDesk
     """Who answers for alerts."""
+    jobs: JobDesk
+    """Who answers for batch work."""
     alert_events_after: Callable[[int, int], Sequence[TransitionRow]]
     """(id, limit) -> the first ``limit`` stored transitions with a higher id, rising. Ids rise by one; only the oldest are forgotten."""
     hub: Hub

@@ -49,6 +49,9 @@ def _families(status: Status, counts: Counts, hub: Hub, held_bytes: int, held_by
     yield "dead_letters", "gauge", "Records that were refused and are kept.", [({}, status.dead_letters)]
     yield "alerts_firing", "gauge", "Alerts that fire now.", [({}, status.alerts_firing)]
     yield "alerts_pending", "gauge", "Alerts whose condition holds, not yet for long enough.", [({}, status.alerts_pending)]
+    yield "jobs_waiting", "gauge", "Runs of batch work that wait.", [({}, status.jobs_waiting)]
+    yield "jobs_running", "gauge", "Runs of batch work under way.", [({}, status.jobs_running)]
+    yield "jobs_failed_total", "counter", "Runs of batch work that have failed for good.", [({}, status.jobs_failed)]
     yield from _ingest_families(status)
     yield from _store_families(status)
     yield from _stream_families(status)
