@@ -100,9 +100,12 @@ class Keeping:
         return place
 
     def is_in(self, stream: str, run_id: int) -> bool:
-        """Whether all of a run's records are in the stream."""
+        """Whether all of a run's records are in the stream; what was kept for them goes then."""
         known = self._box.file_progress(_digest(run_id), stream)
-        return known is not None and known.done
+        if known is None or not known.done:
+            return False
+        self._staged(run_id).unlink(missing_ok=True)
+        return True
 
     def stream(self, file: Path, stream: str, name: str, run_id: int, *, is_cancelled: Callable[[], bool]) -> int:
         """Each record of ``file`` goes through the door once, whatever ends this process meanwhile; how many went in now.
