@@ -26,6 +26,7 @@ from appliance.serving.protocol import (
     Ask,
     Cancel,
     Damaged,
+    DamagedView,
     Data,
     Done,
     Failed,
@@ -229,6 +230,8 @@ class Queries:
                     await self._give(query, worker, message)
                 case Damaged():
                     await asyncio.to_thread(query.source.damaged, message.segment, message.reason)
+                case DamagedView():
+                    await asyncio.to_thread(query.source.damaged_view, message.path)
                 case Progress():
                     query.share, query.rows = message.share, message.rows
                 case Failed():
@@ -258,7 +261,7 @@ class Queries:
             await worker.send(Refused(kind_of(e), str(e)))
             return
         try:
-            query.files = frozenset(f.path for pin in snapshot.streams.values() for f in pin.files)
+            query.files = snapshot.paths
             await worker.send(Pinned(size), descriptor=descriptor)
         finally:
             os.close(descriptor)
@@ -355,6 +358,11 @@ class Result(AsyncIterator[bytes]):
         return self._query.notes
 
     @property
+    def version(self) -> int:
+        """``State.version`` of what it is answered from."""
+        return self._query.source.version
+
+    @property
     def explain(self) -> Explain | None:
         """How it was answered; None before the last piece."""
         return self._query.explain
@@ -372,6 +380,6 @@ class Result(AsyncIterator[bytes]):
 
 def _pinned(source: StateSource, request: Pin) -> tuple[Snapshot, int, int]:
     """A snapshot, and the descriptor and size of the memory file that holds it."""
-    snapshot = source.pin(request.wanted, request.tables)
+    snapshot = source.pin(request.wanted, request.tables, request.views)
     descriptor, size = pack(snapshot)
     return snapshot, descriptor, size
