@@ -226,7 +226,7 @@ def _compare_identities(books: Mapping[str, StreamBook], streams: Mapping[str, S
 
 
 def _recover(folder: Path, ring: Ring) -> tuple[dict[str, StreamBook], State]:
-    """The books as the last commit left them, with ring, series and last values filled from the hot batches; and what they were made from."""
+    """The books as the last commit left them, with ring, series and last values filled from the hot batches; and the stored state."""
     reader = HotReader(folder)
     try:
         found = reader.load_state()

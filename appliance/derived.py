@@ -86,6 +86,13 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     condition: str | None = None
     """Its WHERE as a parse tree in JSON; None: it takes all records."""
     having: bool = False
+    meaning: str = ""
+    """A hash of its parse tree: the same SQL with other spaces and comments has the same."""
+
+    @property
+    def identity(self) -> Definition:
+        """Two definitions with the same identity give the same rows."""
+        return msgspec.structs.replace(self, sql="", condition=None)
 
 
 @dataclass(frozen=True, slots=True)

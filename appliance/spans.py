@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Final
 
 FIRST: Final = -(2**63)
@@ -69,7 +70,7 @@ def fewer(spans: Sequence[Span], most: int) -> tuple[Span, ...]:
         return tuple(spans)
     by_gap = sorted(range(1, len(spans)), key=lambda i: spans[i][0] - spans[i - 1][1], reverse=True)
     cuts = [0, *sorted(by_gap[: most - 1]), len(spans)]
-    return tuple((spans[a][0], spans[b - 1][1]) for a, b in zip(cuts, cuts[1:], strict=False))
+    return tuple((spans[a][0], spans[b - 1][1]) for a, b in pairwise(cuts))
 
 
 def widened(spans: Iterable[Span], width_us: int) -> tuple[Span, ...]:

@@ -29,7 +29,8 @@ class _Body(msgspec.Struct, frozen=True):
 def set_view(db: sqlite3.Connection, name: str, reason: str | None) -> None:
     """Notes that the config names a view, and why it can't be used (None: it can)."""
     db.execute(
-        "INSERT INTO view (fold, name, reason) VALUES (?, ?, ?) ON CONFLICT (fold) DO UPDATE SET name = excluded.name, reason = excluded.reason",
+        "INSERT INTO view (fold, name, reason) VALUES (?, ?, ?)"
+        " ON CONFLICT (fold) DO UPDATE SET name = excluded.name, reason = excluded.reason",
         (fold(name), name, reason),
     )
 
@@ -102,8 +103,8 @@ def replaced(files: Iterable[ViewFile], span: Span) -> list[ViewFile]:
 def load_views(reads: Reads, entries: Mapping[int, Used]) -> dict[str, View]:
     """Every view by its folded name."""
     files: dict[int, list[ViewFile]] = {}
-    for row in reads(f"SELECT version_id, {_FILE} FROM view_file ORDER BY low"):
-        files.setdefault(row[0], []).append(ViewFile(*row[1:8], bool(row[8])))
+    for version_id, file_id, path, low, high, rows, size, sha256, whole in reads(f"SELECT version_id, {_FILE} FROM view_file ORDER BY low"):
+        files.setdefault(version_id, []).append(ViewFile(file_id, path, low, high, rows, size, sha256, bool(whole)))
     versions: dict[tuple[str, str], ViewVersion] = {}
     for row in reads(
         "SELECT fold, state, id, number, body, folder, ledger_id, begin_us, refreshed_us, cost_s FROM view_version ORDER BY number"

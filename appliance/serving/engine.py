@@ -29,7 +29,7 @@ from appliance.serving.merged import HotSource
 from appliance.serving.pruning import Need
 from appliance.serving.question import Question
 from appliance.serving.snapshot import Side, SnapshotProvider, StreamPin, TableInfo
-from appliance.serving.views import explained_view, view_sql, with_columns
+from appliance.serving.views import explained_view, levels, view_sql, with_columns
 from appliance.serving.work import Work, columns_of, explained, known_columns, lost_note, on_side, views_of, wanted_of
 
 log = logging.getLogger(__name__)
@@ -268,7 +268,8 @@ class Engine:
                 case Side.VIEW:
                     assert table_info.view is not None
                     view = snapshot.views[table_info.stream, table_info.view.version]
-                    text = view_sql(view, table_info.columns, snapshot=snapshot, hot=hot, root=self._root, bounds=question.span)
+                    columns = levels(self._planner, table_info.view)
+                    text = view_sql(view, columns, snapshot=snapshot, hot=hot, root=self._root, bounds=question.span)
                     self._create(work, "VIEW", table_info.name, text)
                 case side:
                     pin = snapshot.streams[table_info.stream]

@@ -7,6 +7,7 @@ buckets, so its rows for them are complete.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +18,10 @@ from appliance.serving import merged
 from appliance.serving.duck import Columns, Planner, literal, quoted
 from appliance.serving.explain import ViewExplain
 from appliance.serving.merged import HotSource
-from appliance.serving.snapshot import Snapshot, TableInfo
+from appliance.serving.snapshot import Snapshot, TableInfo, ViewInfo
 from appliance.serving.view_pins import Shown, ViewPin
 from appliance.spans import FIRST, LAST, Span
 
-_UNION: Final = "\nUNION ALL\n"
 BUCKETS_LISTED_MAX: Final = 2_048
 """Up to so many buckets a condition names them one by one, which costs a look-up a row instead of two comparisons for each span."""
 SPANS_COMPARED_MAX: Final = 6
@@ -29,64 +29,52 @@ SPANS_COMPARED_MAX: Final = 6
 
 def with_columns(planner: Planner, tables: Sequence[TableInfo]) -> tuple[TableInfo, ...]:
     """The tables, each view with the columns that its SQL gives over its stream as it is now. Raises ``duckdb.Error``."""
-    return tuple(t if t.view is None else msgspec.structs.replace(t, columns=_described(planner, t)) for t in tables)
+    return tuple(t if t.view is None else msgspec.structs.replace(t, columns=levels(planner, t.view)[0]) for t in tables)
 
 
-def _described(planner: Planner, table: TableInfo) -> Columns:
-    assert table.view is not None
-    source, sql = table.view.chain[-1]
-    text = sql
-    for upper, upper_sql in reversed(table.view.chain[:-1]):
-        text = _over(upper, text, upper_sql)
-    return planner.described(text, source, table.view.base)
+def levels(planner: Planner, view: ViewInfo) -> list[Columns]:
+    """The columns of a view, and of each view below it. Raises ``duckdb.Error``."""
+    found: list[Columns] = []
+    base, text = view.chain[-1]
+    for source, sql in reversed(view.chain):
+        text = sql if not found else _over(source, text, sql)
+        found.insert(0, planner.described(text, base, view.base))
+    return found
 
 
-def view_sql(pin: ViewPin, columns: Columns, *, snapshot: Snapshot, hot: Mapping[str, HotSource], root: Path, bounds: TimeRange) -> str:
-    """A SELECT with ``columns`` in their order; ``bounds`` restricts the starts of buckets."""
+def view_sql(
+    pin: ViewPin, columns: Sequence[Columns], *, snapshot: Snapshot, hot: Mapping[str, HotSource], root: Path, bounds: TimeRange
+) -> str:
+    """A SELECT with the first of ``columns`` in their order; the others are those of the views below.
 
-    def records(below: ViewPin) -> str:
-        stream = snapshot.streams[below.stream]
-        return merged.view_sql(stream, hot=hot.get(below.stream), files=stream.files, root=root, within=below.live)
+    ``bounds`` restricts the starts of buckets.
+    """
 
-    parts = _parts(pin, columns, root, records)
+    def records(lowest: ViewPin) -> str:
+        stream = snapshot.streams[lowest.stream]
+        return merged.view_sql(stream, hot=hot.get(lowest.stream), files=stream.files, root=root, within=lowest.live)
+
     conditions = [
         *(() if bounds.since is None else (f"{quoted(pin.bucket)} >= {merged.moment(bounds.since)}",)),
         *(() if bounds.until is None else (f"{quoted(pin.bucket)} < {merged.moment(bounds.until)}",)),
     ]
-    text = _UNION.join(parts) if parts else _nothing(columns)
+    text = _answer(pin, columns, root, records) or _nothing(columns[0])
     return f"SELECT * FROM (\n{text}\n) WHERE {' AND '.join(conditions)}" if conditions else text
 
 
-def _parts(pin: ViewPin, columns: Columns, root: Path, records: Callable[[ViewPin], str]) -> list[str]:
-    names = ", ".join(f"CAST({quoted(name)} AS {kind}) AS {quoted(name)}" for name, kind in columns)
+def _answer(pin: ViewPin, columns: Sequence[Columns], root: Path, records: Callable[[ViewPin], str]) -> str:
+    """Rows of files and computed ones; empty text where there is neither."""
+    names = ", ".join(f"CAST({quoted(name)} AS {kind}) AS {quoted(name)}" for name, kind in columns[0])
     parts = []
     whole = [s for s in pin.files if not s.spans]
     if whole:
         parts.append(f"SELECT {names} FROM {_read(whole, root)}")
     parts += [f"SELECT {names} FROM {_read([s], root)} WHERE {_in(pin, s.spans)}" for s in pin.files if s.spans]
     if pin.live:
-        parts.append(f"SELECT {names} FROM (\n{_computed(pin, root, records)}\n)")
-    return parts
-
-
-def _computed(pin: ViewPin, root: Path, records: Callable[[ViewPin], str]) -> str:
-    """The view's SQL over what lies in its live spans."""
-    if pin.below is None:
-        return _over(pin.source, records(pin), pin.sql)
-    below = pin.below
-    parts = [f"SELECT * FROM {_read([s], root)}" + (f" WHERE {_in(below, s.spans)}" if s.spans else "") for s in below.files]
-    if below.live:
-        parts.append(f"SELECT * FROM (\n{_computed(below, root, records)}\n)")
-    if not parts:
-        parts.append(f"SELECT * FROM (\n{_computed(_empty(below), root, records)}\n) WHERE false")
-    return _over(pin.source, _UNION_BY_NAME.join(parts), pin.sql)
-
-
-_UNION_BY_NAME: Final = "\nUNION ALL BY NAME\n"
-
-
-def _empty(pin: ViewPin) -> ViewPin:
-    return msgspec.structs.replace(pin, live=((0, 0),), files=(), below=None if pin.below is None else _empty(pin.below))
+        source = records(pin) if pin.below is None else _answer(pin.below, columns[1:], root, records)
+        if source:
+            parts.append(f"SELECT {names} FROM (\n{_over(pin.source, source, pin.sql)}\n)")
+    return "\nUNION ALL\n".join(parts)
 
 
 def _over(source: str, records: str, sql: str) -> str:
@@ -107,7 +95,7 @@ def _in(pin: ViewPin, spans: Sequence[Span]) -> str:
     ]
     if len(spans) == 1:
         return " AND ".join(bounds) or "true"
-    holes = [(a[1], b[0]) for a, b in zip(spans, spans[1:], strict=False)]
+    holes = [(a[1], b[0]) for a, b in pairwise(spans)]
     if len(holes) > SPANS_COMPARED_MAX and sum(b - a for a, b in holes) // pin.width_us <= BUCKETS_LISTED_MAX:
         listed = ", ".join(merged.moment(start) for a, b in holes for start in range(a, b, pin.width_us))
         return " AND ".join([*bounds, f"{bucket} NOT IN ({listed})"])

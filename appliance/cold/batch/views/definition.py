@@ -7,6 +7,7 @@ bucket follow from the records of that bucket alone, which is what lets buckets 
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import Any, Final
 
 from appliance.cold.batch.views.tree import (
@@ -28,7 +29,34 @@ from appliance.units import show_duration
 
 BUCKET: Final = "bucket"
 CHANGING: Final = frozenset(
-    ["now", "today", "current_date", "get_current_time", "get_current_timestamp", "transaction_timestamp", "current_localtimestamp", "current_localtime", "random", "setseed", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "nextval", "currval", "current_connection_id", "current_query_id", "current_transaction_id", "txid_current", "sleep_ms", "error", "write_log", "stats", "getvariable", "current_setting"]
+    [
+        "now",
+        "today",
+        "current_date",
+        "get_current_time",
+        "get_current_timestamp",
+        "transaction_timestamp",
+        "current_localtimestamp",
+        "current_localtime",
+        "random",
+        "setseed",
+        "uuid",
+        "uuidv4",
+        "uuidv7",
+        "gen_random_uuid",
+        "nextval",
+        "currval",
+        "current_connection_id",
+        "current_query_id",
+        "current_transaction_id",
+        "txid_current",
+        "sleep_ms",
+        "error",
+        "write_log",
+        "stats",
+        "getvariable",
+        "current_setting",
+    ]
 )
 """What gives another answer another time."""
 _CHANGING_WORDS: Final = frozenset(
@@ -76,6 +104,7 @@ def define(name: str, sql: str, tree: Any, *, bucket_us: int, source_is_view: bo
         columns_read=tuple(sorted({parts[-1].lower() for n in nodes(node) if (parts := column(n)) is not None})),
         condition=None if where is None else json.dumps(json.loads(same(where))),
         having=node.get("having") is not None,
+        meaning=sha256(same(node).encode()).hexdigest(),
     )
 
 
@@ -110,7 +139,7 @@ def _source(node: Node) -> tuple[str, str]:
             return path[0], str(table.get("alias") or path[0])
         case "JOIN":
             raise ViewRefused(
-                "it joins: a row could then depend on records of another bucket. Make a view of each stream, and join the views where they are asked"
+                "it joins, so a row could depend on another bucket: make a view of each stream, and join those where they are asked"
             )
         case "SUBQUERY":
             raise ViewRefused("it reads from a SELECT within: make that a view of its own, or write it as one SELECT")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from appliance.derived import ViewFile, ViewVersion
@@ -72,7 +73,8 @@ def _new(version: ViewVersion, extents: Iterable[Extent], target_us: int) -> lis
     closed, width = version.used.closed_us, version.definition.bucket_us
     if closed >= target_us:
         return []
-    edges, rows = [], 0
+    edges: list[int] = []
+    rows = 0
     for extent in sorted(extents, key=lambda e: e.ts_min):
         if extent.ts_max < closed or extent.ts_min >= target_us:
             continue
@@ -85,7 +87,7 @@ def _new(version: ViewVersion, extents: Iterable[Extent], target_us: int) -> lis
     if not edges and not version.used.dirty:
         low = _absorbed(version.files, closed, (target_us - max(closed, _first(version, target_us))) // width)
     cuts = [low, *edges, target_us]
-    return [Step(a, b, "new") for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [Step(a, b, "new") for a, b in pairwise(cuts)]
 
 
 def _first(version: ViewVersion, target_us: int) -> int:
