@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "latest": ("appliance.cli.streams", "Show the last value of each series of a stream."),
     "alerts": ("appliance.cli.alerts", "Show what fires; acknowledge, silence, look back."),
     "sessions": ("appliance.cli.sessions", "Show open sessions, and the newest that are over."),
+    "views": ("appliance.cli.views", "Show how fresh the views are; refresh one."),
     "status": ("appliance.cli.status", "Show how the box is."),
     "verify": ("appliance.cli.verify", "Check that every file is what was written."),
     "deadletter": ("appliance.cli.deadletter", "List and replay what was refused."),

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
+
+import duckdb
 
 from appliance.manifest import Segment
 from appliance.serving.snapshot import Snapshot
+
+REFUSALS: Final = (
+    duckdb.ParserException,
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ConversionException,
+    duckdb.OutOfRangeException,
+    duckdb.TypeMismatchException,
+    duckdb.PermissionException,
+)
+"""What only the SQL can cause; any other error may be a damaged file."""
 
 
 def defect(root: Path, segment: Segment, *, deep: bool) -> str | None:

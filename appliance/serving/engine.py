@@ -20,7 +20,7 @@ import pyarrow as pa
 from appliance.clock import Clock
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused, StoreDamaged
 from appliance.serving import merged
-from appliance.serving.defects import bad_view_files, defect
+from appliance.serving.defects import REFUSALS, bad_view_files, defect
 from appliance.serving.duck import Planner, freeze_now, open_runner, quoted
 from appliance.serving.explain import Explain, Part
 from appliance.serving.gate import admit, first_lines
@@ -44,16 +44,6 @@ LONG_SCAN_ROWS: Final = 10_000_000
 LONG_SCAN_SHARE: Final = 10
 """... if they are so many times the hot ones."""
 SHOW_TABLES: Final = "SELECT name FROM _streams ORDER BY name"
-_REFUSALS: Final = (
-    duckdb.ParserException,
-    duckdb.BinderException,
-    duckdb.CatalogException,
-    duckdb.ConversionException,
-    duckdb.OutOfRangeException,
-    duckdb.TypeMismatchException,
-    duckdb.PermissionException,
-)
-"""What only the SQL can cause; any other error may be a damaged file."""
 
 
 class Answer:
@@ -217,7 +207,7 @@ class Engine:
             except (duckdb.Error, pa.ArrowException, OSError, MemoryError) as e:
                 self._views.clear()
                 error = self._worded(e)
-                if isinstance(e, _REFUSALS) or isinstance(error, QueryCancelled) or self.is_worn:
+                if isinstance(e, REFUSALS) or isinstance(error, QueryCancelled) or self.is_worn:
                     raise error from None
                 self._undo(work)
                 if not self._leave_out_bad(work, provider, deep=True):

@@ -160,7 +160,10 @@ def _bounds(bounds: TimeRange) -> tuple[str, ...]:
 
 
 def _any_of(spans: Sequence[TimeSpan]) -> str:
-    return "(" + " OR ".join(f"(ts >= {moment(low)} AND ts < {moment(high)})" for low, high in spans) + ")"
+    def one(low: int, high: int) -> str:
+        return " AND ".join(_bounds(TimeRange(None if low == FIRST else low, None if high == LAST else high)))
+
+    return "(" + " OR ".join(f"({one(*span)})" for span in spans) + ")"
 
 
 def _within(spans: Sequence[Span]) -> str:

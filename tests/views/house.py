@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,17 @@ class House:
 
     def restart(self) -> None:
         self.box.close()
+        self.start()
+
+    def die(self) -> None:
+        """As ``kill -9``: what is not on disk is gone. The files are copied, because this process goes on."""
+        dead = self.folder.with_name("dead")
+        self.folder.rename(dead)
+        shutil.copytree(dead, self.folder, ignore=shutil.ignore_patterns("appliance.lock"))
+        writer = self.box.writer
+        if writer.failed is None:
+            writer.close()
+        shutil.rmtree(dead)
         self.start()
 
     def close(self) -> None:

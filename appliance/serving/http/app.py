@@ -23,7 +23,7 @@ from starlette.types import Message, Receive, Scope, Send
 from appliance.clock import Clock
 from appliance.errors import RetryLater
 from appliance.options import HttpOptions
-from appliance.serving.http import alerts, databases, events, ingest, letters, metrics, probes, query, status, write
+from appliance.serving.http import alerts, databases, events, ingest, letters, metrics, probes, query, status, views, write
 from appliance.serving.http.answers import ClientGone, HttpRefused, as_refused, dialect_of, refusal
 from appliance.serving.http.auth import OPEN_PATHS, Gate
 from appliance.serving.http.body import ByteBudget
@@ -173,6 +173,8 @@ def _routes(desk: Desk) -> list[Route]:
         route("/api/alerts/unsilence", alerts.unsilence, "POST"),
         route("/api/alerts/test", alerts.test, "POST"),
         route("/api/reload", alerts.reload, "POST"),
+        route("/api/views", views.views, "GET"),
+        route("/api/views/{name}/refresh", views.refresh, "POST"),
     ]
 
 
