@@ -56,7 +56,10 @@ class ViewLoop:
         return await self._run(work, "asked")
 
     async def _begin(self) -> None:
-        await self._desk.define_all(self._runner("define"))
+        try:
+            await self._desk.define_all(self._runner("define"))
+        except ApplianceError as e:
+            log.info("views are defined with their first refresh: %s", e)
         await asyncio.sleep(FIRST_S)
         self._tasks += [asyncio.create_task(self._always(work)) for work in self._desk.works()]
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from appliance.batch_options import Priority
-from appliance.batching.view_definitions import Definer, finished
+from appliance.batching.view_definitions import Definer, Waits, finished
 from appliance.batching.work import Context, Limits, Outcome, Runner, When, Written
 from appliance.clock import Clock, iso
+from appliance.cold.batch.views.definition import ViewRefused
 from appliance.cold.batch.views.plan import Extent, Step, plan_refresh, target_of
 from appliance.cold.files import TMP_SUFFIX, Publisher, no_step, remove
 from appliance.cold.segments import hash_file
@@ -25,9 +26,8 @@ from appliance.config import ViewOptions
 from appliance.derived import ViewFile, ViewVersion
 from appliance.door.commit import Committer
 from appliance.door.views import FOLDER
-from appliance.errors import ApplianceError, QueryCancelled
+from appliance.errors import QueryCancelled
 from appliance.hot.state import State
-from appliance.names import folder_name
 from appliance.records import fold
 from appliance.spans import FIRST, floor_to
 
@@ -59,7 +59,7 @@ class ViewDesk:
         self.step = step
         self.definer = Definer(state=state, call=call)
         self.definer.options = dict(options)
-        self._orphans: dict[str, frozenset[str]] = {}
+        self._orphans: frozenset[str] = frozenset()
 
     @property
     def options(self) -> Mapping[str, ViewOptions]:
@@ -77,21 +77,23 @@ class ViewDesk:
             if key not in known:
                 log.info("the view %s is not in the config any more: it is removed", view.name)
                 await finished(self.call(partial(_remove, view.name)))
+                await asyncio.to_thread(self.tidy, at_once=True)
         for name in options:
             if fold(name) not in self.state().views:
                 await finished(self.call(partial(_note, name, "its SQL has not been looked at yet")))
 
     async def define_all(self, runner: Runner) -> None:
-        """Every view as far as it can be: those that read others after them. What is wrong is noted with each."""
+        """Every view as far as it can be: those that read others after them. What is wrong with one is noted with it.
+
+        Raises what keeps all of them from being looked at.
+        """
         waiting = list(self.options)
         while waiting:
             left = []
             for name in waiting:
                 try:
                     await self.definer.define(name, runner)
-                except QueryCancelled:
-                    raise
-                except ApplianceError as e:
+                except (ViewRefused, Waits) as e:
                     log.debug("view %s: %s", name, e)
                     left.append(name)
             if len(left) == len(waiting):
@@ -105,15 +107,15 @@ class ViewDesk:
         found = [str(p.relative_to(self.folder)) for p in root.rglob("*") if p.is_file()] if root.is_dir() else []
         return remove(self.folder, [p for p in found if p not in known], empty_folders=True)
 
-    def tidy(self, name: str) -> None:
-        """Removes files of a view that nothing names and no query reads, once two looks have found them so."""
-        place = self.folder / FOLDER / folder_name(name)
+    def tidy(self, *, at_once: bool = False) -> None:
+        """Removes files that no view names and no query reads, once two looks have found them so, or at the first."""
+        place = self.folder / FOLDER
         known = self._known() | self.leased()
         files = (str(p.relative_to(self.folder)) for p in place.rglob("*") if p.is_file() and p.suffix != TMP_SUFFIX)
         found = frozenset(p for p in files if p not in known) if place.is_dir() else frozenset()
-        gone = found & self._orphans.get(name, frozenset())
+        gone = found if at_once else found & self._orphans
         remove(self.folder, sorted(gone))
-        self._orphans[name] = found - gone
+        self._orphans = found - gone
         if gone:
             self.step("views.removed")
 
@@ -223,7 +225,7 @@ class RefreshView:
             until = floor_to(min(desk.clock.now_us(), newest) - round(options.keep_s * 1e6), version.definition.bucket_us)
             if version.files and version.files[0].low < until and version.used.sealed_us < until <= version.used.closed_us:
                 await finished(desk.call(lambda c: c.views.forget_before(version.id, until)))
-        await asyncio.to_thread(desk.tidy, self.name)
+        await asyncio.to_thread(desk.tidy)
 
 
 def extents(state: State, stream: str) -> list[Extent]:
