@@ -136,7 +136,7 @@ class Committer:
             counts[book.schema.stream] = self._make_true(book, draft, written[key], now_us)
         self._changed.update(group.drafts)
         self._evict()
-        self._note_derived()
+        self.note_derived()
         receipts = [Receipt(entry.records, tuple(entry.rejects), sequences[i]) for i, entry in enumerate(group.entries)]
         return receipts, counts
 
@@ -149,14 +149,14 @@ class Committer:
         self.is_whole = False
         self.step(f"{name}.durable")
 
-    def _note_derived(self) -> None:
-        """Memory has followed a transaction, the ledger last."""
+    def note_derived(self) -> None:
+        """Memory has followed a transaction that may have touched the ledger; the ledger follows here, as the last."""
         self._is_derived_changed |= self.ledger.apply()
         self.is_whole = True
 
     def _note_views(self) -> None:
         self._is_derived_changed = True
-        self._note_derived()
+        self.note_derived()
 
     def _note_change(self, key: str) -> None:
         self._changed.add(key)

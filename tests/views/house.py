@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,14 @@ import pyarrow.parquet as pq
 from appliance.batching.views import ViewDesk
 from appliance.batching.work import Context, Outcome, Run, Written
 from appliance.box import Box
+from appliance.clock import US_PER_DAY
+from appliance.cold.compaction.job import Job
+from appliance.cold.compaction.plan import FINAL
+from appliance.cold.compaction.process import run_job
 from appliance.cold.files import Publisher, no_step
 from appliance.config import ViewOptions, load_config
 from appliance.derived import View
+from appliance.door.commit import Committer
 from appliance.records import EVERYTHING, TS_TYPE, Batch, Format, Submission, TimeRange
 from appliance.roll.hot_rows import oldest_rows
 from appliance.roll.plan import Reason, RollStep
@@ -144,6 +150,48 @@ class House:
         finally:
             reader.close()
         self.box.commit_roll("readings", result.segments, mark=result.mark_to)
+
+    def compact(self) -> None:
+        """Every day's segments become one, twins told apart."""
+        state = self.box.state.streams["readings"]
+        for day in sorted({s.day for s in state.segments}):
+            inputs = tuple(s for s in state.segments if s.day == day)
+            dirty = state.dirty.get(day)
+            dedup = dirty is not None and dirty.seq <= state.mark
+            job = Job(
+                folder=state.folder,
+                node="n",
+                stream="readings",
+                schema_version=state.schema.version,
+                columns=state.schema.columns,
+                identity=state.identity_columns(),
+                day=day,
+                level=FINAL,
+                dedup=dedup,
+                inputs=inputs,
+                rows_max=1000,
+                memory_bytes=64 << 20,
+            )
+            done = run_job(job, root=self.folder, spill=self.root / "spill", emit=lambda _event: None)
+            commit = partial(
+                Committer.commit_compaction, key="readings", inputs=inputs, outputs=done.outputs, clean_day=day if dedup else None
+            )
+            assert self.box.writer.call(partial(commit, up_to_seq=state.mark)).result()
+
+    def expire(self, until_us: int) -> None:
+        """Records of whole days before a time go, and what was made of them is sealed, in one transaction; as retention does."""
+
+        def run(c: Committer) -> None:
+            book = c.books["readings"]
+            gone = [s for s in book.segments if (s.day + 1) * US_PER_DAY <= until_us]
+            with c.store.transaction():
+                c.store.end_segments([s.id for s in gone], state="expired", reason=None, now_us=0)
+                c.ledger.seal(c.store.connection, "readings", until_us)
+            book.segments = tuple(s for s in book.segments if s not in gone)
+            c.note_derived()
+            c._note_change("readings")
+
+        self.box.writer.call(run).result()
 
     def refresh(self, *names: str) -> list[Outcome]:
         """Runs the refresh of these views (none: of all)."""

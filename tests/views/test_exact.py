@@ -67,6 +67,10 @@ class Views(RuleBasedStateMachine):
         if state.hot_rows:
             self.house.roll(state.mark + max(1, int(state.hot_rows * share)))
 
+    @rule()
+    def days_are_compacted(self) -> None:
+        self.house.compact()
+
     @rule(names=st.sampled_from([(), ("hourly",), ("daily",)]))
     def views_are_refreshed(self, names: tuple[str, ...]) -> None:
         self.house.refresh(*names)
