@@ -77,13 +77,23 @@ class Box:
             self.lost_wal = self.store.lost_wal
             """Whether the newest commits may be gone with a write-ahead log that is not there (see ``HotStore``)."""
             self.ring = Ring(bytes_max=config.hot.ring_bytes_max)
-            books = _recover(self.folder, self.ring)
+            books, found = _recover(self.folder, self.ring)
             self.store.note_open()
             undo.pop_all()
         if self.lost_wal:
             log.error("%s: %s", self.store.path, _LOST_WAL)
         _compare_identities(books, config.streams)
-        self.committer = Committer(self.store, books, self.ring, clock=self.clock, limits=config.limits, streams=config.streams, step=step)
+        self.committer = Committer(
+            self.store,
+            books,
+            self.ring,
+            clock=self.clock,
+            limits=config.limits,
+            streams=config.streams,
+            step=step,
+            used=found.used.values(),
+            views=found.views,
+        )
         self.door = Door(
             folder=self.folder,
             clock=self.clock,
@@ -215,11 +225,12 @@ def _compare_identities(books: Mapping[str, StreamBook], streams: Mapping[str, S
             )
 
 
-def _recover(folder: Path, ring: Ring) -> dict[str, StreamBook]:
-    """The books as the last commit left them, with ring, series and last values filled from the hot batches."""
+def _recover(folder: Path, ring: Ring) -> tuple[dict[str, StreamBook], State]:
+    """The books as the last commit left them, with ring, series and last values filled from the hot batches; and the stored state."""
     reader = HotReader(folder)
     try:
-        return {key: _recover_stream(reader, state, ring) for key, state in reader.load_state().streams.items()}
+        found = reader.load_state()
+        return {key: _recover_stream(reader, state, ring) for key, state in found.streams.items()}, found
     finally:
         reader.close()
 

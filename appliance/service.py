@@ -25,10 +25,20 @@ from appliance.alerting.alerting import Alerting, check_alerts
 from appliance.alerting.asked import Asked
 from appliance.batching.batch import Batch
 from appliance.batching.housekeeping import under_way
+from appliance.batching.view_loop import ViewLoop, view_loop, view_options
 from appliance.box import Box, no_step
 from appliance.clock import Clock, SystemClock
 from appliance.cold.lake import Damage
-from appliance.config import Config, DropSource, HostSource, LineProtocolSource, MqttSource, SourceOptions, find_config, load_config
+from appliance.config import (
+    Config,
+    DropSource,
+    HostSource,
+    LineProtocolSource,
+    MqttSource,
+    SourceOptions,
+    find_config,
+    load_config,
+)
 from appliance.errors import ApplianceError
 from appliance.observe.jobs import RunRow
 from appliance.observe.notify_systemd import Notifier
@@ -90,6 +100,7 @@ class Service:
         self._alerting: Alerting | None = None
         self._asked: Asked | None = None
         self._batch: Batch | None = None
+        self._views: ViewLoop | None = None
         self._inherited: list[socket.socket] = []
         self.ready = asyncio.Event()
 
@@ -173,6 +184,8 @@ class Service:
         )
         asked.configure(alerting.rulebook)
         alerting.sql_rules = asked.rules
+        views = self._views = await asyncio.to_thread(view_loop, box, queries, clock=self._clock, step=self._step)
+        await views.start(view_options(self.config))
         app.open(self._context(box, queries, taker, board, pool, alerting, hub))
         keeper.start()
         batch.start()
@@ -191,6 +204,7 @@ class Service:
         await server.stop(grace_s=GRACE_S)
         await batch.stop()
         asked.close()
+        await views.stop()
         await _called(alerting.stop)
         await _called(keeper.stop)
         await queries.close()
@@ -237,7 +251,12 @@ class Service:
             alert_events_after=alerting.desk.events_after,
             hub=hub,
             reload=self.reload,
+            refresh_view=self._refresh_view,
         )
+
+    async def _refresh_view(self, name: str) -> str:
+        assert self._views is not None
+        return await self._views.refresh(name)
 
     def _make_alerting(self, box: Box, hub: Hub) -> Alerting:
         history = History(
@@ -278,6 +297,7 @@ class Service:
             tables=TABLES,
             hot_bytes_max=self.config.query.memory_max,
             damaged=lambda segment, reason: put_aside(box, Damage(segment, reason)),
+            damaged_view=lambda path: box.writer.call(lambda c: c.views.lose(path)).result(),
         )
 
     def _sources(self, box: Box, taker: FileTaker) -> list[Source]:
@@ -343,6 +363,8 @@ class Service:
             if self._loop is not None and self._asked is not None:
                 self._loop.call_soon_threadsafe(self._asked.configure, self._alerting.rulebook)
             said.append("rules, batch work and channels are in force")
+            if self._loop is not None and self._views is not None and view_options(found) != view_options(self.config):
+                asyncio.run_coroutine_threadsafe(self._views.start(view_options(found)), self._loop).result(RELOAD_S)
             self.config = msgspec.structs.replace(self.config, **{n: getattr(found, n) for n in RELOADED})
             if self._batch is not None:
                 self._batch.reload(self.config)

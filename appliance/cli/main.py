@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "alerts": ("appliance.cli.alerts", "Show what fires; acknowledge, silence, look back."),
     "sessions": ("appliance.cli.sessions", "Show open sessions, and the newest that are over."),
     "jobs": ("appliance.cli.jobs", "Show batch work; run it, cancel it, look back."),
+    "views": ("appliance.cli.views", "Show how fresh the views are; refresh one."),
     "status": ("appliance.cli.status", "Show how the box is."),
     "verify": ("appliance.cli.verify", "Check that every file is what was written."),
     "deadletter": ("appliance.cli.deadletter", "List and replay what was refused."),

@@ -18,10 +18,13 @@ import pyarrow as pa
 
 from appliance.clock import Clock
 from appliance.config import LimitOptions, StreamOptions
+from appliance.derived import Used, View
 from appliance.door.book import StreamBook, place_hashes, times
 from appliance.door.group import Draft, Group, join_parts
 from appliance.door.twins import Finding, find_twins, reach_of
+from appliance.door.views import ViewBook
 from appliance.hot import latest_table
+from appliance.hot.ledger import Ledger
 from appliance.hot.ring import Ring, measured
 from appliance.hot.series import I64, U64, LastValues, Rows, SeriesTable, series_hashes
 from appliance.hot.state import ALL_TAGS, Chunk, State, StreamState
@@ -64,6 +67,8 @@ class Committer:
         limits: LimitOptions,
         streams: Mapping[str, StreamOptions],
         step: Callable[[str], None],
+        used: Iterable[Used] = (),
+        views: Mapping[str, View] | None = None,
     ) -> None:
         """``books`` are by folded name; ``step`` is told each named step, for tests that stop there."""
         self.store = store
@@ -79,9 +84,13 @@ class Committer:
         self._changed: set[str] = set()
         self._aliases: set[str] = set()
         self._next_id = max((b.id for b in books.values()), default=0) + 1
+        self.ledger = Ledger(used)
+        self.views = ViewBook(store, self.ledger, views or {}, durably=self._durably, done=self._note_views)
+        self._is_derived_changed = False
 
     def first_state(self) -> State:
-        return State({key: book.state(self.ring.chunks(book.id)) for key, book in self.books.items()}, 1)
+        streams = {key: book.state(self.ring.chunks(book.id)) for key, book in self.books.items()}
+        return State(streams, 1, self.views.picture(), dict(self.ledger.entries))
 
     def new_group(self) -> Group:
         return Group(self.books, limits=self._limits, streams=self._streams, on_alias=self._note_alias)
@@ -92,12 +101,21 @@ class Committer:
         self._changed = set()
         return changed
 
+    def take_derived(self, version: int) -> tuple[Mapping[str, View], Mapping[int, Used]] | None:
+        """Views and what derived things have used, when any of it has changed since the last call; it becomes part of ``version``."""
+        if not self._is_derived_changed:
+            return None
+        self._is_derived_changed = False
+        self.ledger.stamp(version)
+        return self.views.picture(), dict(self.ledger.entries)
+
     def commit(self, group: Group) -> tuple[list[Receipt], dict[str, int]]:
         """Writes a group in one transaction; returns the receipts in the order of its entries and the records of each stream.
 
         Raises ``sqlite3.Error``; nothing has changed then, unless the disk itself failed (see ``Writer``).
         """
         group.settle()
+        self.ledger.forget()
         now_us = self.clock.now_us()
         new_books: dict[str, StreamBook] = {}
         written: dict[str, Written] = {}
@@ -118,7 +136,7 @@ class Committer:
             counts[book.schema.stream] = self._make_true(book, draft, written[key], now_us)
         self._changed.update(group.drafts)
         self._evict()
-        self.is_whole = True
+        self.note_derived()
         receipts = [Receipt(entry.records, tuple(entry.rejects), sequences[i]) for i, entry in enumerate(group.entries)]
         return receipts, counts
 
@@ -130,6 +148,15 @@ class Committer:
             self.step(f"{name}.written")
         self.is_whole = False
         self.step(f"{name}.durable")
+
+    def note_derived(self) -> None:
+        """Memory has followed a transaction that may have touched the ledger; the ledger follows here, as the last."""
+        self._is_derived_changed |= self.ledger.apply()
+        self.is_whole = True
+
+    def _note_views(self) -> None:
+        self._is_derived_changed = True
+        self.note_derived()
 
     def _note_change(self, key: str) -> None:
         self._changed.add(key)
@@ -158,6 +185,7 @@ class Committer:
         chunks = tuple(self._write_batches([data for data, _ in joined], book, draft.schema, now_us=now_us, boot=boot))
         hashes = tuple(h for _, h in joined)
         ts = _whole([times(data) for data, _ in joined])
+        self.ledger.touch(self.store.connection, fold(draft.name), ts)
         if book.identity is None:
             return Written(chunks, hashes, _whole(hashes), ts, None)
         places = _whole([place_hashes(data, book.identity, draft.schema, h) for data, h in joined])

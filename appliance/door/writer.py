@@ -253,9 +253,12 @@ class Writer:
         return self._committer.is_whole and not (isinstance(error, sqlite3.Error) and fate_of(error) is Fate.UNKNOWN)
 
     def _publish(self) -> None:
+        version = self.state.version + 1
         changed: Mapping[str, StreamState] = self._committer.take_changes()
-        if changed:
-            self.state = State({**self.state.streams, **changed}, self.state.version + 1)
+        derived = self._committer.take_derived(version)
+        if changed or derived is not None:
+            views, used = (self.state.views, self.state.used) if derived is None else derived
+            self.state = State({**self.state.streams, **changed}, version, views, used)
 
     def _fail(self, error: BaseException, items: list[Waiting | Task]) -> None:
         """An error that leaves it unknown what is on disk: nobody gets an acknowledgement, the process has to recover."""

@@ -135,6 +135,29 @@ CREATE VIEW job_runs_readable AS
            written_bytes, parameters FROM job_run;
 """
 
+_VIEWS = """
+CREATE TABLE ledger (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, stream TEXT NOT NULL, bucket_us INTEGER NOT NULL,
+    closed_us INTEGER NOT NULL, sealed_us INTEGER NOT NULL, late INTEGER NOT NULL DEFAULT 0, UNIQUE (kind, name, stream));
+CREATE TABLE ledger_dirty (
+    ledger_id INTEGER NOT NULL REFERENCES ledger(id), low INTEGER NOT NULL, high INTEGER NOT NULL,
+    PRIMARY KEY (ledger_id, low)) WITHOUT ROWID;
+CREATE TABLE view (fold TEXT PRIMARY KEY, name TEXT NOT NULL, reason TEXT) WITHOUT ROWID;
+CREATE TABLE view_version (
+    id INTEGER PRIMARY KEY, fold TEXT NOT NULL REFERENCES view(fold), number INTEGER NOT NULL, state TEXT NOT NULL,
+    body TEXT NOT NULL, folder TEXT NOT NULL, ledger_id INTEGER NOT NULL REFERENCES ledger(id), begin_us INTEGER NOT NULL,
+    refreshed_us INTEGER, cost_s REAL NOT NULL DEFAULT 0, UNIQUE (fold, number));
+CREATE TABLE view_file (
+    id INTEGER PRIMARY KEY, version_id INTEGER NOT NULL REFERENCES view_version(id), path TEXT NOT NULL, low INTEGER NOT NULL,
+    high INTEGER NOT NULL, rows INTEGER NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, whole INTEGER NOT NULL);
+CREATE VIEW views_readable AS
+    SELECT w.name, v.number AS version, v.state, l.stream, l.bucket_us / 1000000 AS bucket_s,
+           strftime('%Y-%m-%dT%H:%M:%SZ', l.closed_us / 1000000, 'unixepoch') AS fresh_until,
+           (SELECT count(*) FROM ledger_dirty d WHERE d.ledger_id = l.id) AS dirty_spans,
+           (SELECT count(*) FROM view_file f WHERE f.version_id = v.id) AS files, l.late, w.reason, v.body
+    FROM view w LEFT JOIN view_version v ON v.fold = w.fold LEFT JOIN ledger l ON l.id = v.ledger_id;
+"""
+
 
 @hot_store()
 def spine(db: Any) -> None:
@@ -152,6 +175,12 @@ def alerts(db: Any) -> None:
 def jobs(db: Any) -> None:
     """Batch work: what there is, its runs, and the tables that it has made."""
     _run(db, _JOBS)
+
+
+@hot_store()
+def views(db: Any) -> None:
+    """What derived things have used and what of it is dirty; views with their versions and files."""
+    _run(db, _VIEWS)
 
 
 def _run(db: Any, statements: str) -> None:

@@ -16,12 +16,16 @@ import pyarrow as pa
 
 from appliance.errors import StoreDamaged, StoreTooNew
 from appliance.hot.encoding import decode
+from appliance.hot.ledger import load_used
 from appliance.hot.state import Chunk, State, StreamState
 from appliance.hot.store import FILE_NAME, FORMAT_VERSION, columns_of, identity_of, unusable
+from appliance.hot.view_store import load_views
 from appliance.manifest import Dirty, Segment
 from appliance.records import EVERYTHING, FileProgress, Schema, TimeRange
 
 _SEGMENT = "id, day, path, first, last, rows, ts_min, ts_max, bytes, sha256, schema_version, level"
+VIEWS_SINCE = 3
+"""The format that has tables of views."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class HotReader:
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA query_only=1")
             self._db.execute("PRAGMA busy_timeout=5000")
-            version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+            self._version = version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
         except sqlite3.DatabaseError as e:
             self._close_early()
             raise StoreDamaged(f"can't be read: {e}", path=self._path, hint="is this the appliance's data folder?") from e
@@ -159,7 +163,10 @@ class HotReader:
                     for row in self._db.execute("SELECT day, ts_min, ts_max, seq FROM dirty WHERE stream_id = ?", (stream_id,))
                 },
             )
-        return State(streams)
+        if self._version < VIEWS_SINCE:
+            return State(streams)
+        used = {u.id: u for u in load_used(self._db.execute)}
+        return State(streams, 0, load_views(self._db.execute, used), used)
 
     def _segments(self, stream_id: int, name: str, where: str) -> tuple[Segment, ...]:
         found = self._db.execute(f"SELECT {_SEGMENT} FROM segment WHERE stream_id = ? AND {where} ORDER BY day, first", (stream_id,))

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
+from appliance.derived import Used, View
 from appliance.manifest import Dirty, Segment
 from appliance.records import EVERYTHING, Schema, TimeRange, fold
 
@@ -110,6 +111,10 @@ class State:
     """By folded name."""
     version: int = 0
     """Rises with each commit."""
+    views: Mapping[str, View] = field(default_factory=lambda: MappingProxyType({}))
+    """By folded name."""
+    used: Mapping[int, Used] = field(default_factory=lambda: MappingProxyType({}))
+    """What derived things have used, by id."""
 
     def get(self, name: str) -> StreamState | None:
         return self.streams.get(fold(name))

@@ -14,11 +14,12 @@ import duckdb
 import msgspec
 
 from appliance.serving import pruning
-from appliance.serving.snapshot import TableInfo
+from appliance.serving.snapshot import Side, TableInfo
 
 MEMORY_SHARE = 0.75
 """Part of a query's memory that DuckDB may plan with: from there on it spills to disk. The rest is for what it doesn't count."""
 PLANNER_TABLES_MAX = 256
+Columns = tuple[tuple[str, str], ...]
 _ALWAYS: Final = {"python_enable_replacements": "false", "autoload_known_extensions": "false", "autoinstall_known_extensions": "false"}
 _NOW_WORDS = re.compile(r"now|current_|today|localtime|transaction_timestamp|get_current", re.IGNORECASE)
 _NOW = "appliance_now"
@@ -95,11 +96,14 @@ class Planner:
         self._use(pruning.OPTIMIZERS)
         _add_now(self.connection)
         self._tables: dict[str, TableInfo] = {}
+        self._described: dict[tuple[str, Columns], Columns] = {}
 
     def needs(self, sql: str, tables: Iterable[TableInfo], *, now_us: int) -> Mapping[str, pruning.Need]:
         """What ``sql`` can touch of each table. Raises ``ValueError`` where that can't be found out."""
+        tables = tuple(tables)
         self._prepare(tables)
         freeze_now(self.connection, sql, now_us=now_us)
+        self._times = {t.name: t.time_index for t in tables}
         try:
             return self._needs(sql)
         except pruning.NotWritten as e:
@@ -122,7 +126,20 @@ class Planner:
             plan: Any = msgspec.json.decode(row[0])
         except (msgspec.DecodeError, RecursionError) as e:
             raise ValueError(f"the plan can't be decoded: {e}") from e
-        return pruning.needs(plan)
+        return pruning.needs(plan, self._times)
+
+    def described(self, sql: str, base: str, columns: Columns) -> Columns:
+        """Name and type of each column of ``sql`` over a table ``base`` with ``columns``. Raises ``duckdb.Error`` where it doesn't bind."""
+        key = (f"{base}\n{sql}", columns)
+        found = self._described.get(key)
+        if found is None:
+            self._prepare([TableInfo(base, Side.MERGED, base, columns)])
+            rows = self.connection.execute(f"DESCRIBE {sql}").fetchall()
+            found = tuple((str(row[0]), str(row[1])) for row in rows)
+            if len(self._described) >= PLANNER_TABLES_MAX:
+                self._described.clear()
+            self._described[key] = found
+        return found
 
     def _use(self, optimizers: frozenset[str]) -> None:
         self.connection.execute(f"SET disabled_optimizers = {literal(','.join(sorted(self._optimizers - optimizers)))}")

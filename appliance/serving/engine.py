@@ -7,7 +7,7 @@ thread asks; another may call ``interrupt`` and ``progress`` meanwhile. Nothing 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +19,8 @@ import pyarrow as pa
 
 from appliance.clock import Clock
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused, StoreDamaged
-from appliance.manifest import Segment
 from appliance.serving import merged
+from appliance.serving.defects import REFUSALS, bad_view_files, defect
 from appliance.serving.duck import Planner, freeze_now, literal, open_runner, quoted
 from appliance.serving.explain import Explain, Part
 from appliance.serving.gate import admit, first_lines
@@ -28,8 +28,9 @@ from appliance.serving.hot_table import hot_table, int64_array, reach_of
 from appliance.serving.merged import HotSource
 from appliance.serving.pruning import Need
 from appliance.serving.question import Question
-from appliance.serving.snapshot import Side, Snapshot, SnapshotProvider, StreamPin, TableInfo
-from appliance.serving.work import Work, columns_of, explained, known_columns, lost_note, on_side, wanted_of
+from appliance.serving.snapshot import Side, SnapshotProvider, StreamPin, TableInfo
+from appliance.serving.views import explained_view, levels, view_sql, with_columns
+from appliance.serving.work import Work, columns_of, explained, known_columns, lost_note, on_side, views_of, wanted_of
 
 log = logging.getLogger(__name__)
 BATCH_ROWS: Final = 16_384
@@ -43,16 +44,6 @@ LONG_SCAN_ROWS: Final = 10_000_000
 LONG_SCAN_SHARE: Final = 10
 """... if they are so many times the hot ones."""
 SHOW_TABLES: Final = "SELECT name FROM _streams ORDER BY name"
-_REFUSALS: Final = (
-    duckdb.ParserException,
-    duckdb.BinderException,
-    duckdb.CatalogException,
-    duckdb.ConversionException,
-    duckdb.OutOfRangeException,
-    duckdb.TypeMismatchException,
-    duckdb.PermissionException,
-)
-"""What only the SQL can cause; any other error may be a damaged file."""
 
 
 class Answer:
@@ -163,19 +154,32 @@ class Engine:
                 work.statement = admit(self._planner.connection, SHOW_TABLES)
             self._check()
         with self.timed(work, "names"):
-            work.tables = [on_side(info, question.path) for info in provider.lookup(work.statement.tables)] if work.statement.tables else ()
+            found = provider.lookup(work.statement.tables) if work.statement.tables else ()
+            work.tables = self._with_columns([on_side(info, question.path) for info in found])
         with self.timed(work, "plan"):
             freeze_now(self._runner, work.statement.sql, now_us=now_us)
             work.needs = self._needs(work, now_us)
             self._check()
         with self.timed(work, "pin"):
-            wanted = wanted_of(work)
-            own = [t.stream for t in work.tables if not t.side.is_of_stream]
-            work.snapshot = known_columns(provider.pin(wanted, own), work.tables) if wanted or own else Snapshot()
+            self._pin(work, provider)
             self._leave_out_bad(work, provider, deep=False)
+            work.notes += [note for view in work.snapshot.views.values() for note in view.lost]
             work.notes += [lost_note(s, "is missing or damaged") for pin in work.snapshot.streams.values() for s in pin.lost]
             self._check()
         return work
+
+    def _with_columns(self, tables: Sequence[TableInfo]) -> Sequence[TableInfo]:
+        try:
+            return with_columns(self._planner, tables)
+        except duckdb.Error as e:
+            raise self._worded(e) from None
+
+    def _pin(self, work: Work, provider: SnapshotProvider) -> None:
+        """The snapshot; files of views that are gone are told, and done without."""
+        wanted, views = wanted_of(work), views_of(work)
+        own = [t.stream for t in work.tables if t.side in (Side.STATE, Side.FILE)]
+        if wanted or own or views:
+            work.snapshot = known_columns(provider.pin(wanted, own, views), work.tables)
 
     def _needs(self, work: Work, now_us: int) -> Mapping[str, Need] | None:
         """What the query can touch; None when that can't be found out. Raises ``QueryRefused`` where the SQL doesn't bind."""
@@ -203,7 +207,7 @@ class Engine:
             except (duckdb.Error, pa.ArrowException, OSError, MemoryError) as e:
                 self._views.clear()
                 error = self._worded(e)
-                if isinstance(e, _REFUSALS) or isinstance(error, QueryCancelled) or self.is_worn:
+                if isinstance(e, REFUSALS) or isinstance(error, QueryCancelled) or self.is_worn:
                     raise error from None
                 self._undo(work)
                 if not self._leave_out_bad(work, provider, deep=True):
@@ -228,7 +232,7 @@ class Engine:
             if isinstance(error, QueryRefused) and not self.is_worn:
                 for pin in work.snapshot.streams.values():
                     for segment in pin.files:
-                        reason = _defect(self._root, segment, deep=True)
+                        reason = defect(self._root, segment, deep=True)
                         if reason is not None:
                             raise StoreDamaged(reason, path=self._root / segment.path, hint="run: appliance verify") from None
             raise error from None
@@ -254,6 +258,12 @@ class Engine:
                     latest = snapshot.streams[table_info.stream].latest
                     assert latest is not None
                     self._register(work, table_info.name, latest)
+                case Side.VIEW:
+                    assert table_info.view is not None
+                    view = snapshot.views[table_info.stream, table_info.view.version]
+                    columns = levels(self._planner, table_info.view)
+                    text = view_sql(view, columns, snapshot=snapshot, hot=hot, root=self._root, bounds=question.span)
+                    self._create(work, "VIEW", table_info.name, text)
                 case side:
                     pin = snapshot.streams[table_info.stream]
                     sql = merged.view_sql(
@@ -310,10 +320,17 @@ class Engine:
 
     def _leave_out_bad(self, work: Work, provider: SnapshotProvider, *, deep: bool) -> bool:
         """Whether any segment of the query had to be left out; each is told to the provider and in a note."""
+        bad_views = bad_view_files(self._root, work.snapshot, deep=deep)
+        if bad_views:
+            for path in bad_views:
+                provider.damaged_view(path)
+            self._pin(work, provider)
+            self._leave_out_bad(work, provider, deep=deep)
+            return True
         streams: dict[str, StreamPin] = {}
         found = False
         for key, pin in work.snapshot.streams.items():
-            bad = {s.path: reason for s in pin.files if (reason := _defect(self._root, s, deep=deep)) is not None}
+            bad = {s.path: reason for s in pin.files if (reason := defect(self._root, s, deep=deep)) is not None}
             for segment in pin.files:
                 if segment.path in bad:
                     provider.damaged(segment, bad[segment.path])
@@ -363,20 +380,8 @@ class Engine:
             parts=tuple(work.parts),
             notes=tuple(work.notes),
             pruned=work.needs is not None,
+            views=tuple(explained_view(pin) for pin in work.snapshot.views.values()),
         )
-
-
-def _defect(root: Path, segment: Segment, *, deep: bool) -> str | None:
-    """What is wrong with a segment's file; without ``deep`` only whether it is there with all its bytes."""
-    if deep:
-        from appliance.cold.segments import check_segment  # loads Parquet, which a query does without
-
-        return check_segment(root, segment, deep=True)
-    try:
-        size = (root / segment.path).lstat().st_size
-    except OSError as e:
-        return "is missing" if isinstance(e, FileNotFoundError) else f"can't be read: {e.strerror}"
-    return None if size == segment.bytes else f"has {size} bytes instead of {segment.bytes}"
 
 
 def _next(reader: pa.RecordBatchReader) -> pa.RecordBatch | None:

@@ -38,6 +38,22 @@ class StreamExplain(msgspec.Struct, frozen=True, kw_only=True):
     """Segments of the range that are missing or damaged; a note of the answer names them."""
 
 
+class ViewExplain(msgspec.Struct, frozen=True, kw_only=True):
+    """One view of a query."""
+
+    view: str
+    files: int
+    """Of batch, to read."""
+    rows: int
+    bytes: int
+    live: tuple[tuple[int | None, int | None], ...]
+    """Spans of buckets that are computed from the records, half-open; None: unbounded."""
+    live_buckets: int | None
+    """How many those are; None: all that come after the last one that is stored."""
+    below: ViewExplain | None = None
+    """Of a view on a view: where its records come from; None: from the stream."""
+
+
 class Part(msgspec.Struct, frozen=True):
     """A step of the work and its time."""
 
@@ -61,6 +77,7 @@ class Explain(msgspec.Struct, frozen=True, kw_only=True):
     """What the answer lacks, a line each."""
     pruned: bool
     """False: the range could not be found out of the SQL, so everything was read."""
+    views: tuple[ViewExplain, ...] = ()
 
     def with_part(self, part: Part) -> Explain:
         """With one more step in front."""
@@ -80,6 +97,8 @@ def lines(explain: Explain) -> Iterator[str]:
             yield f"  dirty {s.dirty_spans} spans: twins are told apart in {s.deduplicated_files:,} files and the hot rows"
         if s.lost_files:
             yield f"  lost  {s.lost_files:,} files are missing or damaged"
+    for view in explain.views:
+        yield from _view_lines(view, "")
     for table in explain.tables:
         yield f"table {table}"
     if not explain.pruned:
@@ -87,6 +106,15 @@ def lines(explain: Explain) -> Iterator[str]:
     yield f"{explain.rows:,} rows; " + ", ".join(f"{p.name} {p.ms:.1f} ms" for p in explain.parts)
     for note in explain.notes:
         yield f"note: {note}"
+
+
+def _view_lines(view: ViewExplain, indent: str) -> Iterator[str]:
+    yield f"{indent}view {view.view}: {view.files:,} files ({view.rows:,} rows, {view.bytes:,} bytes) from batch"
+    for low, high in view.live:
+        since = "the beginning" if low is None else time_text(low)
+        yield f"{indent}  live  buckets from {since} to {'now' if high is None else time_text(high)}"
+    if view.below is not None:
+        yield from _view_lines(view.below, indent + "  over ")
 
 
 def _span(s: StreamExplain) -> str:

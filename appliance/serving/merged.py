@@ -18,6 +18,8 @@ from appliance.manifest import Segment
 from appliance.records import EVERYTHING, Schema, TimeRange
 from appliance.serving.duck import literal, quoted
 from appliance.serving.snapshot import SQL_TYPE, Span, StreamPin
+from appliance.spans import FIRST, LAST, hull, touches
+from appliance.spans import Span as TimeSpan
 
 SPANS_MAX: Final = 32
 """More spans than this are joined over the smallest gaps: the condition stays short."""
@@ -37,22 +39,36 @@ class HotSource:
     ts_max: int
 
 
-def view_sql(pin: StreamPin, *, hot: HotSource | None, files: Sequence[Segment], root: Path, bounds: TimeRange = EVERYTHING) -> str:
+def view_sql(
+    pin: StreamPin,
+    *,
+    hot: HotSource | None,
+    files: Sequence[Segment],
+    root: Path,
+    bounds: TimeRange = EVERYTHING,
+    within: Sequence[TimeSpan] = (),
+) -> str:
     """A SELECT with the columns of ``Schema.lake`` in their order.
 
-    ``hot`` and ``files`` are the sides to show (None and empty: without that side); ``bounds`` restricts the event time.
+    ``hot`` and ``files`` are the sides to show (None and empty: without that side); ``bounds`` restricts the event time, and
+    ``within``, where there is any, to one of these half-open spans.
     """
+    if within:
+        low, high = hull(within)
+        bounds = TimeRange(None if low == FIRST else low, None if high == LAST else high)
+        files = [f for f in files if touches(within, f.ts_min, f.ts_max)]
+    bounding = (*_bounds(bounds), *([_any_of(within)] if len(within) > 1 else ()))
     spans = tuple(s for s in joined(pin.spans) if _inside(s, bounds)) if pin.identity is not None else ()
     dirty = [f for f in files if _touches(f, spans)]
     clean = [f for f in files if not _touches(f, spans)]
     hot_dirty = hot is not None and any(s.low <= hot.ts_max and hot.ts_min <= s.high for s in spans)
-    parts = _cold(pin, clean, root, conditions=(*_bounds(bounds),))
+    parts = _cold(pin, clean, root, conditions=bounding)
     if hot is not None:
-        parts.append(_hot(pin.schema, hot, conditions=(*_bounds(bounds), *([_outside(spans)] if hot_dirty else []))))
+        parts.append(_hot(pin.schema, hot, conditions=(*bounding, *([_outside(spans)] if hot_dirty else []))))
     if dirty or hot_dirty:
         mixed = [f for f in dirty if not any(s.low <= f.ts_min and f.ts_max <= s.high for s in spans)]
-        parts += _cold(pin, mixed, root, conditions=(*_bounds(bounds), _outside(spans)))
-        parts.append(_once(pin, hot if hot_dirty else None, dirty, root, spans, bounds))
+        parts += _cold(pin, mixed, root, conditions=(*bounding, _outside(spans)))
+        parts.append(_once(pin, hot if hot_dirty else None, dirty, root, spans, bounding))
     return _UNION.join(parts) if parts else _nothing(pin.schema)
 
 
@@ -77,11 +93,13 @@ def joined(spans: Iterable[Span], *, most: int = SPANS_MAX) -> tuple[Span, ...]:
     return tuple(result)
 
 
-def _once(pin: StreamPin, hot: HotSource | None, files: Sequence[Segment], root: Path, spans: Sequence[Span], bounds: TimeRange) -> str:
+def _once(
+    pin: StreamPin, hot: HotSource | None, files: Sequence[Segment], root: Path, spans: Sequence[Span], bounding: Sequence[str]
+) -> str:
     """The rows of the dirty spans, grouped by identity."""
     assert pin.identity is not None
     keys = {column.lower() for column in pin.identity} | {"ts"}
-    inside = (*_bounds(bounds), _within(spans))
+    inside = (*bounding, _within(spans))
     parts = _cold(pin, files, root, conditions=inside)
     if hot is not None:
         parts.append(_hot(pin.schema, hot, conditions=inside))
@@ -139,6 +157,13 @@ def _bounds(bounds: TimeRange) -> tuple[str, ...]:
         *(() if bounds.since is None else (f"ts >= {moment(bounds.since)}",)),
         *(() if bounds.until is None else (f"ts < {moment(bounds.until)}",)),
     )
+
+
+def _any_of(spans: Sequence[TimeSpan]) -> str:
+    def one(low: int, high: int) -> str:
+        return " AND ".join(_bounds(TimeRange(None if low == FIRST else low, None if high == LAST else high)))
+
+    return "(" + " OR ".join(f"({one(*span)})" for span in spans) + ")"
 
 
 def _within(spans: Sequence[Span]) -> str:

@@ -18,7 +18,7 @@ from appliance.errors import ApplianceError, QueryCancelled, QueryRefused, Retry
 from appliance.manifest import Segment
 from appliance.serving.explain import Explain
 from appliance.serving.question import Question
-from appliance.serving.snapshot import TableInfo, Wanted
+from appliance.serving.snapshot import TableInfo, Wanted, WantedView
 
 LENGTH: Final = struct.Struct("<I")
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -77,6 +77,7 @@ class Pin(Message, frozen=True, tag=True, array_like=True):
 
     wanted: tuple[Wanted, ...]
     tables: tuple[str, ...]
+    views: tuple[WantedView, ...] = ()
 
 
 class Damaged(Message, frozen=True, tag=True, array_like=True):
@@ -84,6 +85,12 @@ class Damaged(Message, frozen=True, tag=True, array_like=True):
 
     segment: Segment
     reason: str
+
+
+class DamagedView(Message, frozen=True, tag=True, array_like=True):
+    """Worker → service: this file of a view can't be read."""
+
+    path: str
 
 
 class Started(Message, frozen=True, tag=True, array_like=True):
@@ -123,7 +130,7 @@ class Failed(Message, frozen=True, tag=True, array_like=True):
 
 
 ToWorker = Ask | Found | Pinned | Refused | Cancel
-FromWorker = Ready | Lookup | Pin | Damaged | Started | Data | Progress | Done | Failed
+FromWorker = Ready | Lookup | Pin | Damaged | DamagedView | Started | Data | Progress | Done | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

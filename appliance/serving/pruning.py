@@ -55,8 +55,10 @@ class NotWritten(ValueError):
     """DuckDB could not write its plan as JSON; with other steps of the optimizer it may."""
 
 
-def needs(plan: Any) -> Mapping[str, Need]:
+def needs(plan: Any, times: Mapping[str, int] | None = None) -> Mapping[str, Need]:
     """Table -> what is needed of it, from the decoded answer of ``json_serialize_plan``; a table that is not there is not read.
+
+    ``times`` names the place of the column of times where it isn't the first.
 
     Raises ``ValueError`` for a plan that can't be understood, ``NotWritten`` where another attempt may give one.
     """
@@ -69,7 +71,7 @@ def needs(plan: Any) -> Mapping[str, Need]:
     try:
         for scan in _scans(plan["plans"]):
             table = scan["function_data"]["table"]
-            need = Need(_span_of_scan(scan), _columns_of_scan(scan))
+            need = Need(_span_of_scan(scan, (times or {}).get(table, TS_INDEX)), _columns_of_scan(scan))
             have = found.get(table, Need(NOTHING, frozenset()))
             found[table] = Need(hull(have.span, need.span), have.columns | need.columns)
     except (KeyError, TypeError, IndexError) as e:
@@ -97,14 +99,14 @@ def _columns_of_scan(scan: dict[str, Any]) -> frozenset[str]:
     return frozenset(names[c["index"]] for c in scan["column_indexes"] if c["index"] < len(names))
 
 
-def _span_of_scan(scan: dict[str, Any]) -> TimeRange:
+def _span_of_scan(scan: dict[str, Any], ts_index: int) -> TimeRange:
     """The range that the conditions on ``ts`` at the scan leave; all of them hold together."""
     if scan["table_filters_by_projection"] is not True:
         return EVERYTHING
     places = [c["index"] for c in scan["column_indexes"]]
     span = EVERYTHING
     for entry in scan["table_filters"]["filters"]:
-        if places[entry["key"]] == TS_INDEX and not scan["column_indexes"][entry["key"]]["child_indexes"]:
+        if places[entry["key"]] == ts_index and not scan["column_indexes"][entry["key"]]["child_indexes"]:
             span = span.intersect(_span_of_filter(entry["value"]))
     return span
 

@@ -26,6 +26,7 @@ from appliance.serving.protocol import (
     Ask,
     Cancel,
     Damaged,
+    DamagedView,
     Data,
     Done,
     Failed,
@@ -204,6 +205,8 @@ class Queries:
                     await self._give(query, worker, message)
                 case Damaged():
                     await asyncio.to_thread(query.source.damaged, message.segment, message.reason)
+                case DamagedView():
+                    await asyncio.to_thread(query.source.damaged_view, message.path)
                 case Progress():
                     query.share, query.rows = message.share, message.rows
                 case Failed():
@@ -233,7 +236,7 @@ class Queries:
             await worker.send(Refused(kind_of(e), str(e)))
             return
         try:
-            query.files = frozenset((*(f.path for pin in snapshot.streams.values() for f in pin.files), *snapshot.files.values()))
+            query.files = snapshot.paths
             query.read |= {name: query.source.last_seq(name) for name in snapshot.streams}
             query.version = query.source.version
             await worker.send(Pinned(size), descriptor=descriptor)
@@ -334,6 +337,11 @@ class Result(AsyncIterator[bytes]):
         return self._query.notes
 
     @property
+    def version(self) -> int:
+        """``State.version`` of what it is answered from."""
+        return self._query.source.version
+
+    @property
     def explain(self) -> Explain | None:
         """How it was answered; None before the last piece."""
         return self._query.explain
@@ -356,6 +364,6 @@ class Result(AsyncIterator[bytes]):
 
 def _pinned(source: StateSource, request: Pin) -> tuple[Snapshot, int, int]:
     """A snapshot, and the descriptor and size of the memory file that holds it."""
-    snapshot = source.pin(request.wanted, request.tables)
+    snapshot = source.pin(request.wanted, request.tables, request.views)
     descriptor, size = pack(snapshot)
     return snapshot, descriptor, size

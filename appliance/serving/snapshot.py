@@ -16,6 +16,8 @@ import pyarrow as pa
 
 from appliance.manifest import Segment
 from appliance.records import Kind, Schema, TimeRange
+from appliance.serving.view_pins import ViewPin
+from appliance.spans import Span as TimeSpan
 
 SQL_TYPE: Final[Mapping[Kind, str]] = {
     Kind.TAG: "VARCHAR",
@@ -35,13 +37,28 @@ class Side(StrEnum):
     LATEST = "latest"
     STATE = "state"
     """No stream: one of the appliance's own tables."""
+    VIEW = "view"
+    """No stream: what batch keeps ready, with what it can't know yet."""
     FILE = "file"
     """No stream: a table that a job has made, one Parquet file."""
 
     @property
     def is_of_stream(self) -> bool:
         """Whether its rows are records."""
-        return self not in (Side.STATE, Side.FILE)
+        return self not in (Side.STATE, Side.FILE, Side.VIEW)
+
+
+class ViewInfo(msgspec.Struct, frozen=True):
+    """What a view's columns follow from."""
+
+    version: int
+    bucket: str
+    """Its column of times."""
+    width_us: int
+    chain: tuple[tuple[str, str], ...]
+    """The source as the SQL writes it, and the SQL: of the view, then of each view below it."""
+    base: tuple[tuple[str, str], ...]
+    """The columns of the stream below them all."""
 
 
 class TableInfo(msgspec.Struct, frozen=True):
@@ -53,7 +70,15 @@ class TableInfo(msgspec.Struct, frozen=True):
     stream: str
     """Folded name of the stream; for ``STATE`` and ``FILE`` that of the table."""
     columns: tuple[tuple[str, str], ...]
-    """Name and SQL type of each column, in order."""
+    """Name and SQL type of each column, in order; of a view empty until DuckDB has been asked."""
+    view: ViewInfo | None = None
+    """Of a view."""
+
+    @property
+    def time_index(self) -> int:
+        """The place of the column of times."""
+        name = "ts" if self.view is None else self.view.bucket
+        return next((i for i, (column, _) in enumerate(self.columns) if column == name), 0)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,10 +93,23 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     hot: bool = True
     cold: bool = True
     latest: bool = False
+    spans: tuple[TimeSpan, ...] = ()
+    """Half-open spans within since and until outside of which nothing is needed; none: all of it is."""
 
     @property
     def span(self) -> TimeRange:
         return TimeRange(self.since_us, self.until_us)
+
+
+class WantedView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a query needs of one view."""
+
+    view: str
+    """Folded name."""
+    version: int
+    since_us: int | None = None
+    """Of its buckets' starts, included."""
+    until_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +176,14 @@ class Snapshot:
     """The appliance's own tables by name."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Tables that jobs have made: folded name -> Parquet file, relative to the data folder."""
+    views: Mapping[tuple[str, int], ViewPin] = field(default_factory=dict)
+    """By folded name and version."""
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """Every file that it reads, relative to the data folder."""
+        segments = (f.path for pin in self.streams.values() for f in pin.files)
+        return frozenset((*segments, *self.files.values(), *(path for pin in self.views.values() for path in pin.paths)))
 
 
 class SnapshotProvider(Protocol):
@@ -146,11 +192,19 @@ class SnapshotProvider(Protocol):
     def lookup(self, names: Sequence[str]) -> Sequence[TableInfo]:
         """What each name stands for, in order. Raises ``QueryRefused`` for an unknown one, naming the nearest."""
 
-    def pin(self, wanted: Sequence[Wanted], tables: Sequence[str]) -> Snapshot:
+    def pin(self, wanted: Sequence[Wanted], tables: Sequence[str], views: Sequence[WantedView] = ()) -> Snapshot:
         """One picture of one instant. Raises ``QueryRefused`` when the hot rows are more than may be handed over."""
 
     def damaged(self, segment: Segment, reason: str) -> None:
         """Takes note of a live segment that turned out to be missing or unreadable; the query goes on without it."""
+
+    def damaged_view(self, path: str) -> None:
+        """Takes note of a view's file that turned out to be missing or unreadable: the next pin computes what it held."""
+
+
+def columns_of(schema: Schema) -> tuple[tuple[str, str], ...]:
+    """A stream's columns in SQL."""
+    return (("ts", "TIMESTAMP"), *((c.name, SQL_TYPE[c.kind]) for c in schema.columns), ("_seq", "BIGINT"))
 
 
 def hull(a: TimeRange, b: TimeRange) -> TimeRange:

@@ -21,8 +21,10 @@ from appliance.hot.job_tables import TableEntry, load_tables
 from appliance.hot.reader import HotReader
 from appliance.hot.state import Chunk, State, StreamState
 from appliance.manifest import Segment
-from appliance.records import Schema, TimeRange, fold
-from appliance.serving.snapshot import SQL_TYPE, HotRows, Side, Skipped, Snapshot, Span, StreamPin, TableInfo, Wanted
+from appliance.records import TimeRange, fold
+from appliance.serving.snapshot import HotRows, Side, Skipped, Snapshot, Span, StreamPin, TableInfo, Wanted, WantedView, columns_of
+from appliance.serving.view_source import pin_views, view_info, with_views
+from appliance.spans import touches
 
 PINS_MAX: Final = 20
 """Attempts at a pin that no roll crosses; a roll takes longer than a pin, so the second one nearly always holds."""
@@ -55,6 +57,8 @@ class Store:
     """Hot rows of a query that are handed over; more are refused."""
     damaged: Callable[[Segment, str], None]
     """Told of a live segment that can't be read, and why."""
+    damaged_view: Callable[[str], None] = lambda _path: None
+    """Told of a view's file that can't be read."""
 
 
 class StateSource:
@@ -63,6 +67,7 @@ class StateSource:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._state = store.state()
+        self._bad: set[str] = set()
 
     @property
     def version(self) -> int:
@@ -79,9 +84,13 @@ class StateSource:
     def damaged(self, segment: Segment, reason: str) -> None:
         self._store.damaged(segment, reason)
 
-    def pin(self, wanted: Sequence[Wanted], tables: Sequence[str]) -> Snapshot:
+    def damaged_view(self, path: str) -> None:
+        self._bad.add(path)
+        self._store.damaged_view(path)
+
+    def pin(self, wanted: Sequence[Wanted], tables: Sequence[str], views: Sequence[WantedView] = ()) -> Snapshot:
         for _attempt in range(PINS_MAX):
-            snapshot = self._pin(wanted, tables)
+            snapshot = self._pin(wanted, tables, views)
             if snapshot is not None:
                 return snapshot
             self._state = self._store.state()
@@ -91,6 +100,9 @@ class StateSource:
         key = fold(name)
         if key in self._store.tables:
             return TableInfo(key, Side.STATE, key, self._store.tables[key].columns)
+        info = view_info(self._state, name)
+        if info is not None:
+            return info
         state = self._state.get(name)
         if state is not None:
             return TableInfo(state.name, Side.MERGED, key, columns_of(state.schema))
@@ -110,14 +122,17 @@ class StateSource:
 
     def _nearest(self, key: str, made: Mapping[str, TableEntry]) -> str:
         streams = {k: s.name for k, s in self._state.streams.items()}
-        names = {**{k: t.name for k, t in made.items()}, **streams, **{t: t for t in self._store.tables}}
+        views = {k: v.name for k, v in self._state.views.items()}
+        names = {**{k: t.name for k, t in made.items()}, **views, **streams, **{t: t for t in self._store.tables}}
         close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
         if close:
             return f'; did you mean "{names[close[0]]}"?'
         return "; SHOW TABLES lists what there is" if names else "; there is none yet"
 
-    def _pin(self, wanted: Sequence[Wanted], tables: Sequence[str]) -> Snapshot | None:
+    def _pin(self, wanted: Sequence[Wanted], tables: Sequence[str], views: Sequence[WantedView]) -> Snapshot | None:
         """None when a roll came between the state and the look at the hot store."""
+        pins = pin_views(self._state, views, bad=self._bad)
+        wanted = with_views(wanted, pins.values())
         room = self._store.hot_bytes_max
         streams: dict[str, StreamPin] = {}
         with ExitStack() as stack:
@@ -137,7 +152,7 @@ class StateSource:
                 else {}
             )
             files = self._files([n for n in tables if n not in loaded], reader) if reader is not None else {}
-        return Snapshot(streams, loaded, files)
+        return Snapshot(streams, loaded, files, pins)
 
     def _files(self, names: Sequence[str], reader: HotReader) -> Mapping[str, str]:
         """Where tables that jobs have made lie now. Raises ``RetryLater`` for one that has gone since the look-up."""
@@ -156,11 +171,12 @@ def pin_stream(state: StreamState, want: Wanted, reader: HotReader | None, *, by
     """One stream cut down to what is wanted; ``reader`` is there when hot rows lie outside the ring."""
     span = want.span
     spans = _spans(state, span) if want.hot or want.cold else ()
-    files = tuple(s for s in state.segments if span.overlaps(s.ts_min, s.ts_max)) if want.cold and not span.empty else ()
-    lost = tuple(s for s in state.lost if span.overlaps(s.ts_min, s.ts_max)) if want.cold and not span.empty else ()
+    files = tuple(s for s in state.segments if _needs(want, s.ts_min, s.ts_max)) if want.cold and not span.empty else ()
+    lost = tuple(s for s in state.lost if _needs(want, s.ts_min, s.ts_max)) if want.cold and not span.empty else ()
     identity = state.identity_columns()
     columns = None if want.columns is None else {*want.columns, *((identity or ()) if spans else ())}
-    hot = tuple(_hot(_chunks(state, span, reader), columns, state, bytes_max)) if want.hot and not span.empty else ()
+    chunks = (c for c in _chunks(state, span, reader) if _needs(want, c.ts_min, c.ts_max))
+    hot = tuple(_hot(chunks, columns, state, bytes_max)) if want.hot and not span.empty else ()
     return StreamPin(
         schema=state.schema,
         versions={f.schema_version: state.schemas[f.schema_version] for f in files},
@@ -177,9 +193,9 @@ def pin_stream(state: StreamState, want: Wanted, reader: HotReader | None, *, by
     )
 
 
-def columns_of(schema: Schema) -> tuple[tuple[str, str], ...]:
-    """A stream's columns in SQL."""
-    return (("ts", "TIMESTAMP"), *((c.name, SQL_TYPE[c.kind]) for c in schema.columns), ("_seq", "BIGINT"))
+def _needs(want: Wanted, ts_min: int, ts_max: int) -> bool:
+    """Whether what lies in a closed span of event times can matter."""
+    return want.span.overlaps(ts_min, ts_max) and (not want.spans or touches(want.spans, ts_min, ts_max))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from appliance.hot.state import State
 from appliance.hot.stream.session_store import closed_sessions, shown_sessions
 from appliance.hot.stream.sessions.live import session_table
 from appliance.serving.source import StateTable
+from appliance.serving.view_rows import view_rows
 
 _ARROW: Final[Mapping[str, pa.DataType]] = {
     "TIMESTAMP": pa.timestamp("us"),
@@ -145,10 +146,39 @@ def sessions(state: State, reader: HotReader) -> pa.Table:
     return pa.Table.from_batches([session_table(rows)])
 
 
+VIEWS: Final = (
+    ("name", "VARCHAR"),
+    ("state", "VARCHAR"),
+    ("reason", "VARCHAR"),
+    ("source", "VARCHAR"),
+    ("bucket_s", "DOUBLE"),
+    ("version", "BIGINT"),
+    ("building", "BIGINT"),
+    ("fresh_until", "TIMESTAMP"),
+    ("dirty_buckets", "BIGINT"),
+    ("refreshed", "TIMESTAMP"),
+    ("cost_s", "DOUBLE"),
+    ("files", "BIGINT"),
+    ("rows", "BIGINT"),
+    ("bytes", "BIGINT"),
+    ("begin", "TIMESTAMP"),
+    ("sealed", "TIMESTAMP"),
+    ("late_sealed", "BIGINT"),
+    ("sql", "VARCHAR"),
+)
+
+
+def views(state: State, _reader: HotReader) -> pa.Table:
+    """One row a view."""
+    own = {"fresh_until": "fresh_until_us", "refreshed": "refreshed_us", "begin": "begin_us", "sealed": "sealed_us"}
+    return _table(VIEWS, [tuple(getattr(row, own.get(name, name)) for name, _ in VIEWS) for row in view_rows(state)])
+
+
 TABLES: Final[Mapping[str, StateTable]] = {
     "_streams": StateTable(STREAMS, streams),
     "_segments": StateTable(SEGMENTS, segments),
     "_deadletters": StateTable(DEAD_LETTERS, dead_letters),
+    "_views": StateTable(VIEWS, views),
     "_sessions": StateTable(SESSIONS, sessions),
     "_alerts": stored_table(looks.ALERTS, looks.alerts),
     "_alert_history": stored_table(looks.HISTORY, looks.history),

@@ -19,6 +19,7 @@ import pyarrow as pa
 from appliance.manifest import Segment
 from appliance.records import Schema
 from appliance.serving.snapshot import HotRows, Skipped, Snapshot, Span, StreamPin
+from appliance.serving.view_pins import ViewPin
 
 _TAIL: Final = 8
 _ALIGNMENT: Final = 64
@@ -54,6 +55,7 @@ class _Contents(msgspec.Struct, frozen=True, array_like=True):
     streams: tuple[_Stream, ...]
     tables: tuple[tuple[str, _Blob], ...]
     files: tuple[tuple[str, str], ...]
+    views: tuple[tuple[str, int, ViewPin], ...]
 
 
 def pack(snapshot: Snapshot) -> tuple[int, int]:
@@ -64,7 +66,8 @@ def pack(snapshot: Snapshot) -> tuple[int, int]:
             out = pa.PythonFile(raw, "w")
             streams = tuple(_pack_stream(out, key, pin) for key, pin in snapshot.streams.items())
             tables = tuple((name, _pack_table(out, table)) for name, table in snapshot.tables.items())
-            contents = msgspec.msgpack.encode(_Contents(streams, tables, tuple(snapshot.files.items())))
+            views = tuple((*key, pin) for key, pin in snapshot.views.items())
+            contents = msgspec.msgpack.encode(_Contents(streams, tables, tuple(snapshot.files.items()), views))
             out.write(contents)
             out.write(len(contents).to_bytes(_TAIL, "little"))
             size = int(out.tell())
@@ -83,7 +86,8 @@ def unpack(descriptor: int, size: int) -> Snapshot:
     length = int.from_bytes(whole.slice(size - _TAIL).to_pybytes(), "little")
     contents = msgspec.msgpack.decode(whole.slice(size - _TAIL - length, length).to_pybytes(), type=_Contents)
     streams = {s.key: _unpack_stream(whole, s) for s in contents.streams}
-    return Snapshot(streams, {name: _unpack_table(whole, blob) for name, blob in contents.tables}, dict(contents.files))
+    tables = {name: _unpack_table(whole, blob) for name, blob in contents.tables}
+    return Snapshot(streams, tables, dict(contents.files), {(name, version): pin for name, version, pin in contents.views})
 
 
 def _pack_stream(out: Any, key: str, pin: StreamPin) -> _Stream:

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from appliance.manifest import Segment
+from appliance.records import TimeRange
 from appliance.serving import merged
 from appliance.serving.explain import Part, StreamExplain, time_text
 from appliance.serving.gate import Statement
 from appliance.serving.pruning import Need
 from appliance.serving.question import Question
-from appliance.serving.snapshot import NOTHING, Side, Snapshot, StreamPin, TableInfo, Wanted, hull
+from appliance.serving.snapshot import NOTHING, Side, Snapshot, StreamPin, TableInfo, Wanted, WantedView, hull
+from appliance.spans import FIRST, LAST
+from appliance.spans import hull as hull_of
 
 
 @dataclass(slots=True)
@@ -35,6 +38,18 @@ def on_side(info: TableInfo, path: str) -> TableInfo:
     if info.side is not Side.MERGED or path == "merged":
         return info
     return TableInfo(info.name, Side(path), info.stream, info.columns)
+
+
+def views_of(work: Work) -> list[WantedView]:
+    """What is needed of each view, over all tables that show it."""
+    found: dict[tuple[str, int], WantedView] = {}
+    for table in work.tables:
+        if table.view is not None:
+            key = (table.stream, table.view.version)
+            have = found.get(key)
+            span = hull(NOTHING if have is None else TimeRange(have.since_us, have.until_us), need_of(work, table).span)
+            found[key] = WantedView(view=key[0], version=key[1], since_us=span.since, until_us=span.until)
+    return list(found.values())
 
 
 def need_of(work: Work, table: TableInfo) -> Need:
@@ -70,9 +85,11 @@ def wanted_of(work: Work) -> list[Wanted]:
 
 def columns_of(work: Work, stream: str) -> frozenset[str] | None:
     """The columns that are used of a stream, with those that its twins are told by; None: all."""
-    if work.needs is None:
+    tables = [t for t in work.tables if t.stream == stream and t.side.is_of_stream]
+    if tables and work.needs is None:
         return None
-    used = frozenset[str]().union(*(need_of(work, t).columns for t in work.tables if t.stream == stream and t.side.is_of_stream))
+    used = frozenset[str]().union(*(need_of(work, t).columns for t in tables))
+    used = used.union(*(v.columns for v in work.snapshot.views.values() if v.stream == stream and v.stream_spans))
     pin = work.snapshot.streams.get(stream)
     if pin is not None and pin.identity is not None and pin.spans:
         used |= frozenset(pin.identity)
@@ -84,7 +101,7 @@ def known_columns(snapshot: Snapshot, tables: Sequence[TableInfo]) -> Snapshot:
     known = {t.stream: {name.lower() for name, _ in t.columns} for t in tables if t.side.is_of_stream}
     streams: dict[str, StreamPin] = {}
     for key, pin in snapshot.streams.items():
-        kept = tuple(c for c in pin.schema.columns if c.name.lower() in known[key])
+        kept = tuple(c for c in pin.schema.columns if key not in known or c.name.lower() in known[key])
         streams[key] = replace(pin, schema=replace(pin.schema, columns=kept)) if len(kept) < len(pin.schema.columns) else pin
     return replace(snapshot, streams=streams)
 
@@ -98,12 +115,18 @@ def lost_note(segment: Segment, reason: str) -> str:
 
 def explained(work: Work, key: str, pin: StreamPin) -> StreamExplain:
     """What there is to say about one stream of a query."""
-    wanted = next(w for w in wanted_of(work) if w.stream == key)
+    nowhere = Wanted(stream=key, since_us=NOTHING.since, until_us=NOTHING.until)
+    wanted = next((w for w in wanted_of(work) if w.stream == key), nowhere)
+    span = wanted.span
+    for view in work.snapshot.views.values():
+        if view.stream == key and view.stream_spans:
+            low, high = hull_of(view.stream_spans)
+            span = hull(span, TimeRange(None if low == FIRST else low, None if high == LAST else high))
     columns = columns_of(work, key)
     return StreamExplain(
         stream=pin.schema.stream,
-        since_us=wanted.since_us,
-        until_us=wanted.until_us,
+        since_us=span.since,
+        until_us=span.until,
         columns=None if columns is None else tuple(sorted(columns)),
         hot_rows=pin.hot_rows,
         hot_bytes=pin.hot_bytes,

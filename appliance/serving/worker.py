@@ -31,6 +31,7 @@ from appliance.serving.protocol import (
     Cancel,
     Channel,
     Damaged,
+    DamagedView,
     Data,
     Done,
     Failed,
@@ -48,7 +49,7 @@ from appliance.serving.protocol import (
     error_of,
     kind_of,
 )
-from appliance.serving.snapshot import Snapshot, TableInfo, Wanted
+from appliance.serving.snapshot import Snapshot, TableInfo, Wanted, WantedView
 
 log = logging.getLogger(__name__)
 TICK_S: Final = 0.1
@@ -255,16 +256,19 @@ class _Service:
         assert isinstance(answer, Found), "the service answered something else"
         return answer.tables
 
-    def pin(self, wanted: Sequence[Wanted], tables: Sequence[str]) -> Snapshot:
+    def pin(self, wanted: Sequence[Wanted], tables: Sequence[str], views: Sequence[WantedView] = ()) -> Snapshot:
         from appliance.serving.transfer import unpack
 
-        answer, descriptor = self._worker.ask(Pin(tuple(wanted), tuple(tables)))
+        answer, descriptor = self._worker.ask(Pin(tuple(wanted), tuple(tables), tuple(views)))
         assert isinstance(answer, Pinned), "the service answered something else"
         assert descriptor is not None, "a snapshot came without its rows"
         return unpack(descriptor, answer.size)
 
     def damaged(self, segment: Segment, reason: str) -> None:
         self._worker.tell(Damaged(segment, reason))
+
+    def damaged_view(self, path: str) -> None:
+        self._worker.tell(DamagedView(path))
 
 
 if __name__ == "__main__":

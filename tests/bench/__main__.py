@@ -25,6 +25,7 @@ BENCHES = {
     "start": "service:starting",
     "tui": "tui_cpu:rows",
     "windows": "windows:rows",
+    "views": "views:rows",
     "alerts-short": "alerts:rows_short",
 }
 LONG = {

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from appliance.config import Config
+from appliance.errors import UsageRefused
 from appliance.hot.state import State
 from appliance.observe.alerts import AlertDesk, TransitionRow
 from appliance.observe.jobs import JobDesk
@@ -73,6 +74,10 @@ class Ingest(Protocol):
         """
 
 
+async def _no_views(name: str) -> str:
+    raise UsageRefused(f"the view {name} can't be refreshed here")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpContext:
     """Everything that a running service gives to the HTTP interface."""
@@ -105,3 +110,5 @@ class HttpContext:
     """Through which events reach those who follow."""
     reload: Callable[[], str]
     """Reads the config again and puts it in force; what has changed, in a line. Raises ``ConfigRefused``, and nothing has changed."""
+    refresh_view: Callable[[str], Awaitable[str]] = _no_views
+    """(name of a view) -> refreshes it, and says what was done; on the event loop."""

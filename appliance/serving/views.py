@@ -1,0 +1,125 @@
+"""A view as SQL: rows of its files, and its own SQL over the records of what is dirty or open. Text and values; nothing is run here.
+
+The view's SQL is never changed: a WITH in front of it gives its source's name to the records that it may see. Those are whole
+buckets, so its rows for them are complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from appliance.records import TimeRange
+from appliance.serving import merged
+from appliance.serving.duck import Columns, Planner, literal, quoted
+from appliance.serving.explain import ViewExplain
+from appliance.serving.merged import HotSource
+from appliance.serving.snapshot import Snapshot, TableInfo, ViewInfo
+from appliance.serving.view_pins import Shown, ViewPin
+from appliance.spans import FIRST, LAST, Span
+
+BUCKETS_LISTED_MAX: Final = 2_048
+"""Up to so many buckets a condition names them one by one, which costs a look-up a row instead of two comparisons for each span."""
+SPANS_COMPARED_MAX: Final = 6
+
+
+def with_columns(planner: Planner, tables: Sequence[TableInfo]) -> tuple[TableInfo, ...]:
+    """The tables, each view with the columns that its SQL gives over its stream as it is now. Raises ``duckdb.Error``."""
+    return tuple(t if t.view is None else msgspec.structs.replace(t, columns=levels(planner, t.view)[0]) for t in tables)
+
+
+def levels(planner: Planner, view: ViewInfo) -> list[Columns]:
+    """The columns of a view, and of each view below it. Raises ``duckdb.Error``."""
+    found: list[Columns] = []
+    base, text = view.chain[-1]
+    for source, sql in reversed(view.chain):
+        text = sql if not found else _over(source, text, sql)
+        found.insert(0, planner.described(text, base, view.base))
+    return found
+
+
+def view_sql(
+    pin: ViewPin, columns: Sequence[Columns], *, snapshot: Snapshot, hot: Mapping[str, HotSource], root: Path, bounds: TimeRange
+) -> str:
+    """A SELECT with the first of ``columns`` in their order; the others are those of the views below.
+
+    ``bounds`` restricts the starts of buckets.
+    """
+
+    def records(lowest: ViewPin) -> str:
+        stream = snapshot.streams[lowest.stream]
+        return merged.view_sql(stream, hot=hot.get(lowest.stream), files=stream.files, root=root, within=lowest.live)
+
+    conditions = [
+        *(() if bounds.since is None else (f"{quoted(pin.bucket)} >= {merged.moment(bounds.since)}",)),
+        *(() if bounds.until is None else (f"{quoted(pin.bucket)} < {merged.moment(bounds.until)}",)),
+    ]
+    text = _answer(pin, columns, root, records) or _nothing(columns[0])
+    return f"SELECT * FROM (\n{text}\n) WHERE {' AND '.join(conditions)}" if conditions else text
+
+
+def _answer(pin: ViewPin, columns: Sequence[Columns], root: Path, records: Callable[[ViewPin], str]) -> str:
+    """Rows of files and computed ones; empty text where there is neither."""
+    names = ", ".join(f"CAST({quoted(name)} AS {kind}) AS {quoted(name)}" for name, kind in columns[0])
+    parts = []
+    whole = [s for s in pin.files if not s.spans]
+    if whole:
+        parts.append(f"SELECT {names} FROM {_read(whole, root)}")
+    parts += [f"SELECT {names} FROM {_read([s], root)} WHERE {_in(pin, s.spans)}" for s in pin.files if s.spans]
+    if pin.live:
+        source = records(pin) if pin.below is None else _answer(pin.below, columns[1:], root, records)
+        if source:
+            parts.append(f"SELECT {names} FROM (\n{_over(pin.source, source, pin.sql)}\n)")
+    return "\nUNION ALL\n".join(parts)
+
+
+def _over(source: str, records: str, sql: str) -> str:
+    return f"WITH {quoted(source)} AS NOT MATERIALIZED (\n{records}\n)\n{sql}\n"
+
+
+def _read(shown: Sequence[Shown], root: Path) -> str:
+    paths = ", ".join(literal(str(root / s.file.path)) for s in shown)
+    return f"read_parquet([{paths}], hive_partitioning = false, union_by_name = false)"
+
+
+def _in(pin: ViewPin, spans: Sequence[Span]) -> str:
+    """The bucket lies in one of the spans, or, when that is shorter to say, in none of the gaps between them."""
+    bucket = quoted(pin.bucket)
+    bounds = [
+        *(() if spans[0][0] == FIRST else (f"{bucket} >= {merged.moment(spans[0][0])}",)),
+        *(() if spans[-1][1] == LAST else (f"{bucket} < {merged.moment(spans[-1][1])}",)),
+    ]
+    if len(spans) == 1:
+        return " AND ".join(bounds) or "true"
+    holes = [(a[1], b[0]) for a, b in pairwise(spans)]
+    if len(holes) > SPANS_COMPARED_MAX and sum(b - a for a, b in holes) // pin.width_us <= BUCKETS_LISTED_MAX:
+        listed = ", ".join(merged.moment(start) for a, b in holes for start in range(a, b, pin.width_us))
+        return " AND ".join([*bounds, f"{bucket} NOT IN ({listed})"])
+    return " AND ".join([*bounds, *(f"NOT ({bucket} >= {merged.moment(a)} AND {bucket} < {merged.moment(b)})" for a, b in holes)])
+
+
+def _nothing(columns: Columns) -> str:
+    return f"SELECT {', '.join(f'CAST(NULL AS {kind}) AS {quoted(name)}' for name, kind in columns)} WHERE false"
+
+
+def explained_view(pin: ViewPin) -> ViewExplain:
+    """What there is to say about a view of a query."""
+    return ViewExplain(
+        view=pin.name,
+        files=len(pin.files),
+        rows=sum(s.file.rows for s in pin.files),
+        bytes=sum(s.file.bytes for s in pin.files),
+        live=tuple((None if a == FIRST else a, None if b == LAST else b) for a, b in pin.live),
+        live_buckets=_count(pin),
+        below=None if pin.below is None else explained_view(pin.below),
+    )
+
+
+def _count(pin: ViewPin) -> int | None:
+    if any(a == FIRST or b == LAST for a, b in pin.live):
+        return None
+    return sum((b - a) // pin.width_us for a, b in pin.live)

@@ -1,0 +1,1 @@
+"""Views: exact at every moment, whatever comes, whatever is made anew, and wherever it is broken off."""
