@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from appliance.clock import US_PER_DAY
 from appliance.cold.compaction import plan as planning
 from appliance.cold.compaction.plan import CompactionPlan, Day, Reason, Waiting, is_open, observe, pick_tier, plan_compaction
-from appliance.manifest import Dirty, Segment
+from appliance.manifest import Deletion, Dirty, Segment
 from appliance.options import CompactOptions
 from appliance.records import Column, Kind, Schema
 from tests.cold.making import BUSY, READINGS
@@ -32,6 +32,7 @@ class Stream:
     mark: int = 0
     segments: tuple[Segment, ...] = ()
     dirty: Mapping[int, Dirty] = field(default_factory=dict)
+    deletions: tuple[Deletion, ...] = ()
     files_max: int = 12
     waiting: dict[Day, Waiting] = field(default_factory=dict)
     written: int = 0
