@@ -242,6 +242,7 @@ def _recover_stream(reader: HotReader, state: StreamState, ring: Ring) -> Stream
         segments=state.segments,
         lost=state.lost,
         dirty=dict(state.dirty),
+        deletions=state.deletions,
     )
     saved = latest_table.load(reader.cursor, schema, state.folder)
     restore_book(book, saved=saved, reach=latest_table.load_reach(reader.cursor, state.folder))

@@ -59,7 +59,7 @@ def _equal(data: Any, name: str, value: str | None) -> Mask:
     if pa.types.is_dictionary(column.type):
         same = pc.equal(column.dictionary, value).fill_null(False).to_numpy(zero_copy_only=False)
         codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        return np.append(np.asarray(same, np.bool_), False)[codes]
+        return np.asarray(np.append(same, False)[codes], np.bool_)
     return np.asarray(pc.equal(column, value).fill_null(False).to_numpy(zero_copy_only=False))
 
 

@@ -133,7 +133,14 @@ class Service:
 
     async def _serve(self, app: App, server: HttpServer, box: Box, pool: ThreadPoolExecutor) -> None:
         queries = Queries(data_dir=box.folder, options=self.config.query, clock=self._clock, store=self._store(box))
-        keeper = Keeper(box, clock=self._clock, leased=queries.leased, put_aside=lambda d: put_aside(box, d), step=self._step)
+        keeper = Keeper(
+            box,
+            clock=self._clock,
+            leased=queries.leased,
+            put_aside=lambda d: put_aside(box, d),
+            step=self._step,
+            past=self._history(box),
+        )
         taker = FileTaker(box, clock=self._clock)
         sources = self._sources(box, taker)
         hub = Hub()
@@ -221,17 +228,19 @@ class Service:
             reload=self.reload,
         )
 
-    def _make_alerting(self, box: Box, hub: Hub) -> Alerting:
-        history = History(
+    def _history(self, box: Box) -> History:
+        return History(
             root=box.folder,
             state=lambda: box.state,
             reader=lambda: pinned_reader(box.folder),
             damaged=lambda segment, reason: put_aside(box, Damage(segment, reason)),
         )
+
+    def _make_alerting(self, box: Box, hub: Hub) -> Alerting:
         return Alerting(
             box,
             self.config,
-            history=history,
+            history=self._history(box),
             reader=lambda: pinned_reader(box.folder),
             clock=self._clock,
             publish=hub.publish_transitions,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from appliance.manifest import Deletion, Segment
 
 _REMOVAL = (
-    "INSERT INTO removal (at_us, stream_id, kind, why, author, segment_id, path, sha256, day, days, first, last, rows, ts_min, ts_max, bytes)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO removal (at_us, stream_id, kind, why, author, segment_id, path, sha256, day, days, first, last, rows,"
+    " ts_min, ts_max, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -56,9 +56,9 @@ def note_latest(db: sqlite3.Connection, ids: Iterable[int], *, now_us: int) -> N
     db.executemany("UPDATE deletion SET latest_us = ? WHERE id = ?", [(now_us, i) for i in ids])
 
 
-def without_latest(db: sqlite3.Connection, stream_id: int) -> set[int]:
+def without_latest(execute: Callable[..., sqlite3.Cursor], stream_id: int) -> set[int]:
     """The deletions of a stream after which its last values have not been found anew."""
-    found = db.execute("SELECT id FROM deletion WHERE stream_id = ? AND ended_us IS NULL AND latest_us IS NULL", (stream_id,))
+    found = execute("SELECT id FROM deletion WHERE stream_id = ? AND ended_us IS NULL AND latest_us IS NULL", (stream_id,))
     return {int(row[0]) for row in found}
 
 
@@ -70,11 +70,28 @@ def note_purged(db: sqlite3.Connection, segments: Iterable[Segment], *, purged: 
 def add_removals(
     db: sqlite3.Connection, stream_id: int, segments: Iterable[Segment], *, kind: str, why: str, author: str, now_us: int
 ) -> None:
-    """Writes down which files are no longer part of the lake, with their hashes, so that the gap that they leave can be told from a loss."""
+    """Writes down which files are no longer part of the lake, with their hashes: so the gap that they leave can be told from a loss."""
     db.executemany(
         _REMOVAL,
         [
-            (now_us, stream_id, kind, why, author, s.id, s.path, s.sha256, s.day, s.days, s.first, s.last, s.rows, s.ts_min, s.ts_max, s.bytes)
+            (
+                now_us,
+                stream_id,
+                kind,
+                why,
+                author,
+                s.id,
+                s.path,
+                s.sha256,
+                s.day,
+                s.days,
+                s.first,
+                s.last,
+                s.rows,
+                s.ts_min,
+                s.ts_max,
+                s.bytes,
+            )
             for s in segments
         ],
     )

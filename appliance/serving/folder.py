@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from appliance import __version__
@@ -27,6 +28,7 @@ from appliance.hot.reader import HotReader
 from appliance.hot.series import LastValues, fit, series_hashes
 from appliance.hot.state import State, StreamState
 from appliance.hot.store import FILE_NAME
+from appliance.hot.visible import shown
 from appliance.manifest import Segment
 from appliance.observe.status import LakeStatus, LatencyStatus, Problem, Status, StoreStatus, StreamStatus
 from appliance.records import SEQ_TYPE
@@ -77,11 +79,11 @@ def latest_values(reader: HotReader, stream: StreamState) -> pa.Table:
     last = LastValues(schema, merge_fields=stream.identity is not None)
     saved = latest_table.load(reader.cursor, schema, stream.folder)
     if saved is not None:
-        hashes, seqs, data = saved
-        last.restore(schema, hashes, seqs, data)
+        last.restore(schema, *shown(saved, stream.deletions))
     for chunk in reader.iterate(stream, after_seq=stream.mark):
         data = fit(chunk.data, schema)
-        last.add(schema, series_hashes(data, schema.tags), data, first_seq=chunk.first)
+        seqs = np.arange(chunk.first, chunk.first + data.num_rows, dtype=np.int64)
+        last.put(schema, *shown((series_hashes(data, schema.tags), seqs, data), stream.deletions))
     _, seqs, data = last.rows()
     return pa.table([*data.columns, pa.array(seqs, SEQ_TYPE)], names=schema.lake.names).cast(schema.lake)
 

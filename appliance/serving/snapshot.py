@@ -6,7 +6,7 @@ command line without a service asks the folder. Values here are immutable; pinni
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
@@ -14,8 +14,8 @@ from typing import Final, Protocol
 import msgspec
 import pyarrow as pa
 
-from appliance.manifest import Segment
-from appliance.records import Kind, Schema, TimeRange
+from appliance.manifest import Deletion, Segment
+from appliance.records import Kind, Schema, TimeRange, fold
 
 SQL_TYPE: Final[Mapping[Kind, str]] = {
     Kind.TAG: "VARCHAR",
@@ -108,6 +108,8 @@ class StreamPin:
     """Dirty spans that touch the range wanted, in order, not overlapping."""
     lost: tuple[Segment, ...] = ()
     """Segments of the range that can't be read."""
+    deletions: tuple[Deletion, ...] = ()
+    """Whose records are not to be seen, as far as they touch the range."""
     skipped: Skipped = Skipped()
     latest: pa.Table | None = None
     """One row a series (``Schema.lake``) when it was wanted."""
@@ -142,6 +144,11 @@ class SnapshotProvider(Protocol):
 
     def damaged(self, segment: Segment, reason: str) -> None:
         """Takes note of a live segment that turned out to be missing or unreadable; the query goes on without it."""
+
+
+def matched(schema: Schema, deletions: Iterable[Deletion]) -> set[str]:
+    """The columns that deletions look at, as the schema names them."""
+    return {schema.by_fold[fold(name)].name for d in deletions for name in d.matching if fold(name) in schema.by_fold}
 
 
 def hull(a: TimeRange, b: TimeRange) -> TimeRange:

@@ -21,7 +21,7 @@ from appliance.hot.reader import HotReader
 from appliance.hot.state import Chunk, State, StreamState
 from appliance.manifest import Segment
 from appliance.records import Schema, TimeRange, fold
-from appliance.serving.snapshot import SQL_TYPE, HotRows, Side, Skipped, Snapshot, Span, StreamPin, TableInfo, Wanted
+from appliance.serving.snapshot import SQL_TYPE, HotRows, Side, Skipped, Snapshot, Span, StreamPin, TableInfo, Wanted, matched
 
 PINS_MAX: Final = 20
 """Attempts at a pin that no roll crosses; a roll takes longer than a pin, so the second one nearly always holds."""
@@ -127,7 +127,8 @@ def pin_stream(state: StreamState, want: Wanted, reader: HotReader | None, *, by
     files = tuple(s for s in state.segments if span.overlaps(s.ts_min, s.ts_max)) if want.cold and not span.empty else ()
     lost = tuple(s for s in state.lost if span.overlaps(s.ts_min, s.ts_max)) if want.cold and not span.empty else ()
     identity = state.identity_columns()
-    columns = None if want.columns is None else {*want.columns, *((identity or ()) if spans else ())}
+    deletions = tuple(d for d in state.deletions if not span.intersect(TimeRange(d.since_us, d.until_us)).empty)
+    columns = None if want.columns is None else {*want.columns, *((identity or ()) if spans else ()), *matched(state.schema, deletions)}
     hot = tuple(_hot(_chunks(state, span, reader), columns, state, bytes_max)) if want.hot and not span.empty else ()
     return StreamPin(
         schema=state.schema,
@@ -137,6 +138,7 @@ def pin_stream(state: StreamState, want: Wanted, reader: HotReader | None, *, by
         files=files,
         spans=spans,
         lost=lost,
+        deletions=deletions,
         skipped=Skipped(
             hot_rows=state.hot_rows - sum(h.data.num_rows for h in hot),
             cold_files=len(state.segments) - len(files),

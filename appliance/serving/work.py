@@ -11,7 +11,7 @@ from appliance.serving.explain import Part, StreamExplain, time_text
 from appliance.serving.gate import Statement
 from appliance.serving.pruning import Need
 from appliance.serving.question import Question
-from appliance.serving.snapshot import NOTHING, Side, Snapshot, StreamPin, TableInfo, Wanted, hull
+from appliance.serving.snapshot import NOTHING, Side, Snapshot, StreamPin, TableInfo, Wanted, hull, matched
 
 
 @dataclass(slots=True)
@@ -76,6 +76,8 @@ def columns_of(work: Work, stream: str) -> frozenset[str] | None:
     pin = work.snapshot.streams.get(stream)
     if pin is not None and pin.identity is not None and pin.spans:
         used |= frozenset(pin.identity)
+    if pin is not None:
+        used |= matched(pin.schema, pin.deletions)
     return used
 
 
