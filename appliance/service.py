@@ -222,6 +222,7 @@ class Service:
             latest=latest,
             columns=lambda stream: panels.columns(box.state, stream),
             replay=lambda ids, stream: replay_letters(box, ids=ids, stream=stream, clock=self._clock),
+            delete=lambda deletion, records: box.delete(deletion, records=records),
             alerts=alerting.desk,
             alert_events_after=alerting.desk.events_after,
             hub=hub,

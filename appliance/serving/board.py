@@ -20,6 +20,7 @@ from appliance.hot.store import FILE_NAME
 from appliance.observe.rates import HISTORY_S, rate_of
 from appliance.observe.status import LakeStatus, LatencyStatus, Problem, SourceStatus, Status, StoreStatus, StreamStatus
 from appliance.roll.keeper import KeeperStatus
+from appliance.serving.ahead import ahead_of
 
 CPU_WINDOW_NS = 10_000_000_000
 DEAD_LETTER_NEW_US = 3600 * 1_000_000
@@ -73,6 +74,7 @@ class Board:
         disk = os.statvfs(box.folder)
         total = box.door.rates.history(ALL, at_ns=now_ns)
         letters, letters_new, letter = self._dead_letters(now_us)
+        ahead = ahead_of(box.state, box.config, room_bytes=disk.f_bavail * disk.f_frsize, now_us=now_us)
         lake = LakeStatus(
             segments=sum(s.segments for s in streams),
             rows=sum(s.cold_rows for s in streams),
@@ -84,6 +86,12 @@ class Board:
             compacting=keeper.compacting,
             disk_free_bytes=disk.f_bavail * disk.f_frsize,
             disk_total_bytes=disk.f_blocks * disk.f_frsize,
+            bytes_per_day=ahead.bytes_per_day,
+            full_us=ahead.full_us,
+            trim_us=ahead.trim_us,
+            eater=ahead.stream,
+            kept_back=len(keeper.retention.kept),
+            deletions=sum(len(s.deletions) for s in box.state.streams.values()),
         )
         problems = self._dated((*self._found(lake, keeper), *self._problems()), now_us)
         firing, pending = self._alerts()

@@ -32,6 +32,7 @@ from appliance.hot.visible import shown
 from appliance.manifest import Segment
 from appliance.observe.status import LakeStatus, LatencyStatus, Problem, Status, StoreStatus, StreamStatus
 from appliance.records import SEQ_TYPE
+from appliance.serving.ahead import ahead_of
 from appliance.serving.alert_rows import stored_counts
 from appliance.serving.source import StateSource, Store
 from appliance.serving.state_tables import TABLES
@@ -107,7 +108,9 @@ def folder_status(folder: Path, *, clock: Clock | None = None) -> Status:
         waiting = int(str(reader.execute("SELECT count(*) FROM dead_letter WHERE replayed_us IS NULL")[0][0]))
         firing, pending = stored_counts(reader)
         lost = [s for stream in state.streams.values() for s in stream.lost]
-    disk = os.statvfs(folder)
+        deletions = sum(len(s.deletions) for s in state.streams.values())
+        disk = os.statvfs(folder)
+        ahead = ahead_of(state, None, room_bytes=disk.f_bavail * disk.f_frsize, now_us=now_us)
     return Status(
         as_of_us=now_us,
         node="",
@@ -130,6 +133,10 @@ def folder_status(folder: Path, *, clock: Clock | None = None) -> Status:
             compacting=None,
             disk_free_bytes=disk.f_bavail * disk.f_frsize,
             disk_total_bytes=disk.f_blocks * disk.f_frsize,
+            bytes_per_day=ahead.bytes_per_day,
+            full_us=ahead.full_us,
+            eater=ahead.stream,
+            deletions=deletions,
         ),
         ingest=LatencyStatus(),
         rate=0.0,
