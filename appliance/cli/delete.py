@@ -21,9 +21,7 @@ from appliance.serving.when import moment
 @click.argument("stream")
 @click.option("--since", metavar="TIME", help='From then on: "2026-11-01", "2026-11-01 10:00" (in the node\'s zone), "…Z", "2d" (ago).')
 @click.option("--until", metavar="TIME", help="Up to then, not included.")
-@click.option(
-    "--where", multiple=True, metavar="TAG=VALUE", help="Only records with this tag; TAG= for those without it. Several must all hold."
-)
+@click.option("--where", multiple=True, metavar="TAG=VALUE", help="Only records with this tag (TAG= without it); all must hold.")
 @click.option("--all", "everything", is_flag=True, help="Every record of the stream, where nothing else narrows it.")
 @click.option("--reason", required=True, help="Why; kept with it.")
 @click.option("--author", default=who, show_default="user@host", help="Who does it.")

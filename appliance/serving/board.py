@@ -13,7 +13,7 @@ from typing import Any
 
 from appliance import __version__
 from appliance.box import Box
-from appliance.clock import Clock
+from appliance.clock import US_PER_DAY, Clock, iso
 from appliance.door.door import ALL
 from appliance.hot.state import StreamState
 from appliance.hot.store import FILE_NAME
@@ -25,6 +25,7 @@ from appliance.serving.ahead import ahead_of
 CPU_WINDOW_NS = 10_000_000_000
 DEAD_LETTER_NEW_US = 3600 * 1_000_000
 DISK_WARN_SHARE = 0.1
+FULL_SOON_US = 14 * US_PER_DAY
 LETTERS_EVERY_US = 1_000_000
 
 
@@ -173,6 +174,9 @@ class Board:
         elif lake.disk_free_bytes < lake.disk_total_bytes * DISK_WARN_SHARE:
             free = lake.disk_free_bytes >> 20
             found.append(Problem("WARN", f"the disk is nearly full: {free} MiB are free", 0, "make room, or shorten what is kept"))
+        elif lake.full_us is not None and lake.full_us - self._clock.now_us() < FULL_SOON_US:
+            what = f"the disk will be full on {iso(lake.full_us)[:10]}, most of it by stream {lake.eater}"
+            found.append(Problem("WARN", what, 0, "set [retention] disk_max or the stream's keep, or make room"))
         for state in self._box.state.streams.values():
             hint = "restore it from a backup; appliance verify tells more"
             found += [Problem("CRIT", f"a segment is lost: {segment.describe()}", 0, hint) for segment in state.lost[:3]]

@@ -1,7 +1,8 @@
 """What the HTTP interface is handed by the wiring: values, and what it may call. It holds nothing else of the service.
 
-``status``, ``series``, ``latest``, ``columns``, ``replay``, ``delete``, ``reload``, ``alert_events_after`` and what ``alerts`` offers are called in a
-thread and may take their time, ``status`` by one thread at a time; the others are called on the event loop and must not block.
+``status``, ``series``, ``latest``, ``columns``, ``replay``, ``delete``, ``reload``, ``alert_events_after`` and what ``alerts`` offers
+are called in a thread and may take their time, ``status`` by one thread at a time; the others are called on the event loop and
+must not block.
 """
 
 from __future__ import annotations
