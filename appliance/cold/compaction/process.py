@@ -98,10 +98,10 @@ def regroup(tables: Iterable[pa.Table], *, rows_max: int, bytes_max: int) -> Ite
             held.append(part)
             rows, size = rows + part.num_rows, size + part.num_rows * width
             if table.num_rows or rows == rows_max:
-                yield pa.concat_tables(held).combine_chunks()
+                yield pa.concat_tables(held)
                 held, rows, size = [], 0, 0
     if rows:
-        yield pa.concat_tables(held).combine_chunks()
+        yield pa.concat_tables(held)
 
 
 def _ordered_rows(job: Job, coding: Coding, inputs: Sequence[Input], spill: Path) -> Iterator[pa.Table]:
