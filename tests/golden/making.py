@@ -1,4 +1,4 @@
-"""The records of the golden segment, and how its file was made: ``python -m tests.golden.making FILE``, once for each format of segments."""
+"""The records of the golden segment, and how its file was made, once for each format: ``python -m tests.golden.making FILE``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from appliance.cold.compaction.process import run_job
 from tests.cold.making import MIDNIGHT, Lake
@@ -29,13 +31,8 @@ def main(target: Path) -> None:
         for row in ROWS:
             lake.roll([row])
         days = [s.day for s in lake.segments]
-        job = job_of(lake)
-        done = run_job(
-            type(job)(**{**{f: getattr(job, f) for f in job.__struct_fields__}, "day": min(days), "days": max(days) - min(days) + 1}),
-            root=lake.root,
-            spill=lake.root / "spill",
-            emit=lambda _event: None,
-        )
+        job = msgspec.structs.replace(job_of(lake), day=min(days), days=max(days) - min(days) + 1)
+        done = run_job(job, root=lake.root, spill=lake.root / "spill", emit=lambda _event: None)
         shutil.copyfile(lake.root / done.outputs[0].path, target)
 
 

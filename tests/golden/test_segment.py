@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from appliance.cold.compaction.job import Job
 from appliance.cold.compaction.process import run_job
 from appliance.cold.segments import FORMAT, GROUP_ROWS, hash_file, read_facts, read_segment
 from appliance.manifest import Segment
@@ -46,17 +46,11 @@ def _compacts(path: Path, root: Path) -> None:
     place.parent.mkdir(parents=True)
     place.write_bytes(path.read_bytes())
     ts = pq.read_table(path).column("ts").cast("int64").to_pylist()
-    whole = Segment(
-        1, "readings", DAY, "lake/readings/date=2024-10/golden.parquet", 1, len(ROWS), len(ROWS), min(ts), max(ts), size, sha256, 1, 2, 2
-    )
+    held = (1, len(ROWS), len(ROWS), min(ts), max(ts), size, sha256, 1, 2, 2)
+    whole = Segment(1, "readings", DAY, "lake/readings/date=2024-10/golden.parquet", *held)
     lake = Lake(root)
     lake.segments = [whole]
-    done = run_job(_of_days(lake), root=root, spill=root / "spill", emit=lambda _event: None)
+    done = run_job(msgspec.structs.replace(job_of(lake), days=2), root=root, spill=root / "spill", emit=lambda _event: None)
     assert by_seq(read_rows(root, done.outputs)) == EXPECTED
     (output,) = done.outputs
     assert (output.day, output.days) == (DAY, (max(ts) - min(ts)) // DAY_US + 1)
-
-
-def _of_days(lake: Lake) -> Job:
-    job = job_of(lake)
-    return type(job)(**{**{f: getattr(job, f) for f in job.__struct_fields__}, "days": 2})
