@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from appliance.config import Config, StreamOptions
 from appliance.door.book import StreamBook
 from appliance.door.commit import Committer, replay_hot, restore_book
 from appliance.door.door import Door
+from appliance.door.lake_commits import commit_deletion
 from appliance.door.twins import FutureSpan
 from appliance.door.writer import Writer
 from appliance.errors import StoreBusy, StoreDamaged
@@ -30,7 +32,7 @@ from appliance.hot.ring import Ring, measured
 from appliance.hot.series import LastValues, SeriesTable, fit
 from appliance.hot.state import ALL_TAGS, State, StreamState
 from appliance.hot.store import HotStore
-from appliance.manifest import Segment
+from appliance.manifest import Deletion, Segment
 from appliance.records import FileProgress, fold
 
 log = logging.getLogger(__name__)
@@ -140,6 +142,10 @@ class Box:
         while self.writer.call(lambda committer: committer.save_last(key, mark=mark)).result():
             continue
         self.writer.call(lambda committer: committer.commit_roll(key, segments, mark=mark)).result()
+
+    def delete(self, deletion: Deletion, *, records: int | None = None) -> Deletion:
+        """Writes a deletion down, durably; nobody sees its records from then on. Raises ``UsageRefused`` where it makes no sense."""
+        return self.writer.call(partial(commit_deletion, deletion=deletion, records=records)).result()
 
     def last_values(self, stream: str) -> pa.Table:
         """The last record of each series (``Schema.lake``); waits for the writer, so not for the event loop. Raises ``KeyError``."""
@@ -253,6 +259,7 @@ def _recover_stream(reader: HotReader, state: StreamState, ring: Ring) -> Stream
         segments=state.segments,
         lost=state.lost,
         dirty=dict(state.dirty),
+        deletions=state.deletions,
     )
     saved = latest_table.load(reader.cursor, schema, state.folder)
     restore_book(book, saved=saved, reach=latest_table.load_reach(reader.cursor, state.folder))

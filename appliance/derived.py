@@ -45,6 +45,11 @@ class Used:
     """Sorted, disjoint, above ``sealed_us``."""
 
     @property
+    def needed_us(self) -> int:
+        """The earliest event time whose records are still needed: what is not used yet, and what is stale."""
+        return min((self.closed_us, *(s.low for s in self.stale)))
+
+    @property
     def dirty(self) -> tuple[Span, ...]:
         """What is stale below ``closed_us``."""
         return common(union((s.low, s.high) for s in self.stale), ((FIRST, self.closed_us),))

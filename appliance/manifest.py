@@ -6,9 +6,10 @@ those records, ``Dirty`` the spans of event time in which a record may lie twice
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from appliance.clock import day_name
+from appliance.clock import US_PER_DAY, day_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Segment:
     """Row id in the manifest; 0 before it has been registered."""
     stream: str
     day: int
-    """UTC day of all its records, days since 1970-01-01."""
+    """UTC day of its earliest record, days since 1970-01-01; of all of them unless ``days`` is more than 1."""
     path: str
     """Relative to the data folder, with ``/``."""
     first: int
@@ -35,11 +36,21 @@ class Segment:
     """Of the whole file, hex."""
     schema_version: int
     level: int
-    """0 as rolled, 1 merged, 2 final."""
+    """0 as rolled, 1 merged, 2 final (of a day or of several)."""
+    days: int = 1
+    """UTC days that it spans, from ``day`` on; all within one month."""
+    purged: int = 0
+    """Highest id of a ``Deletion`` whose records are certainly not in it; all lower ones are done with too."""
+
+    @property
+    def day_last(self) -> int:
+        """UTC day of its latest record."""
+        return self.day + self.days - 1
 
     def describe(self) -> str:
         """File, sequence range and day in one line, for messages."""
-        return f"{self.path} (sequences {self.first} to {self.last}, {self.rows} records of {day_name(self.day)})"
+        days = day_name(self.day) if self.days == 1 else f"{day_name(self.day)} to {day_name(self.day_last)}"
+        return f"{self.path} (sequences {self.first} to {self.last}, {self.rows} records of {days})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +69,36 @@ class Dirty:
         """The span that covers both; same day."""
         assert self.day == other.day
         return Dirty(self.day, min(self.ts_min, other.ts_min), max(self.ts_max, other.ts_max), max(self.seq, other.seq))
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """Records that a person wants gone: hidden in every answer at once, and in no file any more once compaction has been there."""
+
+    id: int
+    """Rises over all streams; 0 before it is stored."""
+    stream: str
+    since_us: int | None
+    """Event time, half-open; None is unbounded."""
+    until_us: int | None
+    matching: Mapping[str, str | None] = field(default_factory=dict)
+    """Tag -> value (None: records without it); a record must have all of them. Empty: every record of the time."""
+    up_to_seq: int = 0
+    """The newest sequence that it concerns: what comes later stays, also when it is the same record again."""
+    at_us: int = 0
+    author: str = ""
+    reason: str = ""
+
+    def overlaps(self, ts_min: int, ts_max: int) -> bool:
+        """Whether a closed span of event times can hold a record of it."""
+        return (self.since_us is None or ts_max >= self.since_us) and (self.until_us is None or ts_min < self.until_us)
+
+    def concerns(self, segment: Segment) -> bool:
+        """Whether a file may still hold a record of it, by what the manifest says."""
+        return segment.purged < self.id and segment.first <= self.up_to_seq and self.overlaps(segment.ts_min, segment.ts_max)
+
+
+def days_of(ts_min: int, ts_max: int) -> tuple[int, int]:
+    """The first UTC day of a closed span of event times, and how many it touches."""
+    first = ts_min // US_PER_DAY
+    return first, ts_max // US_PER_DAY - first + 1

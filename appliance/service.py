@@ -44,6 +44,7 @@ from appliance.observe.jobs import RunRow
 from appliance.observe.notify_systemd import Notifier
 from appliance.observe.status import Problem, SourceStatus, Status
 from appliance.reconcile.start import check_lake, put_aside
+from appliance.roll.expiring import needed_by_views
 from appliance.roll.keeper import Keeper
 from appliance.serving import panels
 from appliance.serving.board import Board
@@ -158,6 +159,9 @@ class Service:
             put_aside=lambda d: put_aside(box, d),
             step=self._step,
             finished=batch.note,
+            past=self._history(box),
+            holds=lambda: needed_by_views(box.state),
+            other_bytes=lambda: sum(v.bytes for view in box.state.views.values() for v in (view.active, view.building) if v is not None),
         )
         taker = FileTaker(box, clock=self._clock)
         sources = self._sources(box, taker)
@@ -246,6 +250,7 @@ class Service:
             latest=latest,
             columns=lambda stream: panels.columns(box.state, stream),
             replay=lambda ids, stream: replay_letters(box, ids=ids, stream=stream, clock=self._clock),
+            delete=lambda deletion, records: box.delete(deletion, records=records),
             alerts=alerting.desk,
             jobs=self._batch.desk,
             alert_events_after=alerting.desk.events_after,
@@ -258,17 +263,19 @@ class Service:
         assert self._views is not None
         return await self._views.refresh(name)
 
-    def _make_alerting(self, box: Box, hub: Hub) -> Alerting:
-        history = History(
+    def _history(self, box: Box) -> History:
+        return History(
             root=box.folder,
             state=lambda: box.state,
             reader=lambda: pinned_reader(box.folder),
             damaged=lambda segment, reason: put_aside(box, Damage(segment, reason)),
         )
+
+    def _make_alerting(self, box: Box, hub: Hub) -> Alerting:
         return Alerting(
             box,
             self.config,
-            history=history,
+            history=self._history(box),
             reader=lambda: pinned_reader(box.folder),
             clock=self._clock,
             publish=hub.publish_transitions,

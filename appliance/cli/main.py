@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "views": ("appliance.cli.views", "Show how fresh the views are; refresh one."),
     "status": ("appliance.cli.status", "Show how the box is."),
     "verify": ("appliance.cli.verify", "Check that every file is what was written."),
+    "delete": ("appliance.cli.delete", "Delete records of a time or a series."),
     "deadletter": ("appliance.cli.deadletter", "List and replay what was refused."),
     "reload": ("appliance.cli.config", "Have the running service read its config again."),
     "check-config": ("appliance.cli.config", "Check a config and show where each value comes from."),

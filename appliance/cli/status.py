@@ -11,7 +11,7 @@ from appliance.cli.common import data_dir_option, visible
 from appliance.cli.local import get_json
 from appliance.clock import iso
 from appliance.errors import NotRunning
-from appliance.observe.status import Status
+from appliance.observe.status import LakeStatus, Status
 
 
 @click.command()
@@ -57,6 +57,7 @@ def lines(s: Status) -> list[str]:
         f" hot.sqlite {size(store.sqlite_bytes)} + WAL {size(store.wal_bytes)}; durability {store.durability}",
         f"cold     {lake.rows} records in {lake.segments} segments, {size(lake.bytes)};"
         f" disk {size(lake.disk_free_bytes)} free of {size(lake.disk_total_bytes)}",
+        f"disk     {disk_ahead(lake, now_us=s.as_of_us)}",
         f"alerts   {s.alerts_firing} firing, {s.alerts_pending} pending",
         f"latency  received to acknowledged, last minute: {latency}",
         f"letters  {s.dead_letters} refused records wait, {s.dead_letters_new} of the last hour{last}",
@@ -64,6 +65,18 @@ def lines(s: Status) -> list[str]:
     out += [f"source   {source.name}: {source.state}{'; ' + source.detail if source.detail else ''}" for source in s.sources]
     out += [f"{p.level:<8} {p.what} (since {iso(p.since_us)}){'; ' + p.hint if p.hint else ''}" for p in s.problems]
     return out
+
+
+def disk_ahead(lake: LakeStatus, *, now_us: int) -> str:
+    """What will become of the disk, in a line."""
+    if not lake.bytes_per_day:
+        return "no whole day to foretell from yet"
+    grows = f"history grows by {size(lake.bytes_per_day)} a day, most of it {lake.eater}"
+    for at_us, what in ((lake.full_us, "the disk is full"), (lake.trim_us, "the oldest days go ([retention] disk_max)")):
+        if at_us is not None:
+            day = "today" if at_us <= now_us else f"on {iso(at_us)[:10]}"
+            return f"{what} {day} if it goes on like this; {grows}"
+    return f"does not get full within ten years; {grows}"
 
 
 def size(count: int) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import pyarrow as pa
@@ -25,6 +26,13 @@ _CANDIDATES: Mapping[str, tuple[str, ...]] = {
 """By Arrow type; on a tie the first wins."""
 _SAMPLE_ROWS = 16_384
 _SAMPLE_BYTES = 4 << 20
+_BLOOM_FPP = 0.01
+_BLOOM_VALUES_MIN = 64
+_BLOOM_ROWS_A_VALUE = 16
+"""Measured on 2 M records of 40,000 devices in 16 sites, sorted by both: one device 4.9 ms instead of 31, one that isn't there 3.1
+instead of 22, for 0.4 % more bytes and no time. Statistics alone can't skip a row group, since each holds devices from all over."""
+KNOWS_BLOOM = "bloom_filter_options" in signature(pq.ParquetWriter.__init__).parameters
+"""PyArrow writes them from some version on; without them a file is as good, only slower to search."""
 _GAIN_MIN = 0.97
 """Another than the first candidate must be this much smaller: a sample is only a sample."""
 
@@ -37,6 +45,8 @@ class Encodings:
     """Columns that are dictionary-encoded (and fall back to plain when they turn out to be all different)."""
     plain: Mapping[str, str]
     """Column -> encoding, for the others. Booleans have the format's own run lengths."""
+    bloom: Mapping[str, int] = field(default_factory=dict)
+    """Tag with a Bloom filter -> how many values a row group has of it."""
 
 
 def choose_encodings(sample: pa.Table, *, zstd_level: int) -> Encodings:
@@ -54,16 +64,26 @@ def choose_encodings(sample: pa.Table, *, zstd_level: int) -> Encodings:
             sizes[name][trial[name]] = size
     chosen = {name: _smallest(sizes[name]) for name in open_columns}
     tags = [f.name for f in sample.schema if pa.types.is_dictionary(f.type)]
+    bloom = {t: len(sample.column(t).chunk(0).dictionary) for t in tags if _pays(sample.column(t))} if KNOWS_BLOOM else {}
     fixed = {name: _TIMES for name in ("ts", "_seq") if name in sample.column_names}
     return Encodings(
         dictionary=(*tags, *(n for n, e in chosen.items() if e == DICTIONARY)),
         plain={**fixed, **{n: e for n, e in chosen.items() if e != DICTIONARY}},
+        bloom=bloom,
     )
 
 
 def writer_options(encodings: Encodings) -> dict[str, Any]:
     """The same as arguments of ``pq.ParquetWriter``."""
-    return {"use_dictionary": list(encodings.dictionary), "column_encoding": dict(encodings.plain)}
+    options: dict[str, Any] = {"use_dictionary": list(encodings.dictionary), "column_encoding": dict(encodings.plain)}
+    if encodings.bloom:
+        options["bloom_filter_options"] = {tag: {"ndv": ndv, "fpp": _BLOOM_FPP} for tag, ndv in encodings.bloom.items()}
+    return options
+
+
+def _pays(tag: pa.ChunkedArray) -> bool:
+    """Whether a Bloom filter is worth its bytes: with few values the statistics do as well, with very many it takes too much."""
+    return bool(tag.num_chunks) and _BLOOM_VALUES_MIN <= len(tag.chunk(0).dictionary) <= len(tag) // _BLOOM_ROWS_A_VALUE
 
 
 def _piece(sample: pa.Table) -> pa.Table:

@@ -1,4 +1,4 @@
-"""One segment: a Parquet file with rows of one stream and one UTC day, that means something alone.
+"""One segment: a Parquet file with rows of one stream and one UTC day or several of a month, that means something alone.
 
 Columns: ``ts`` (timestamp[us] without zone), tags and text (string), fields (double, int64, boolean), ``_seq`` (int64).
 The file's metadata says stream, node, sequences, schema with its kinds, and the order of the rows. Written once, hashed,
@@ -25,7 +25,7 @@ from appliance.cold.digest import RowDigest
 from appliance.cold.encodings import Encodings, choose_encodings, writer_options
 from appliance.cold.files import Publisher, locate
 from appliance.errors import StoreDamaged
-from appliance.manifest import Segment
+from appliance.manifest import Segment, days_of
 from appliance.records import Column, Kind, Schema, TimeRange
 
 LAKE = "lake"
@@ -46,11 +46,15 @@ class SegmentMeta:
     schema: Schema
     node: str
     day: int
-    """UTC day of every row, days since 1970-01-01."""
+    """UTC day of every row, days since 1970-01-01; the first of them when ``days`` is more than 1."""
     level: int
     """0 as rolled, 1 merged, 2 final."""
     sorted_by: tuple[str, ...]
     """Columns that the rows lie in the order of, ascending, nulls first; ties by ``_seq``. Empty: no order."""
+    days: int = 1
+    """UTC days within one month that rows may be of."""
+    purged: int = 0
+    """As of ``Segment.purged``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,19 @@ def day_folder(day: int) -> str:
         return f"{day}d"
 
 
+def month_folder(day: int) -> str | None:
+    """``YYYY-MM`` of the month that holds the day; None outside the calendar of most readers: such days stay alone."""
+    name = day_folder(day)
+    return None if name.endswith("d") else name.rpartition("-")[0]
+
+
+def folder_of(day: int, days: int) -> str:
+    """Where a segment of these days lies below its stream's folder: ``date=YYYY-MM-DD``, or ``date=YYYY-MM`` for several."""
+    name = day_folder(day) if days == 1 else month_folder(day)
+    assert name is not None, "days outside the calendar are never put together"
+    return f"date={name}"
+
+
 def write_segment(
     tables: Iterable[pa.Table],
     *,
@@ -116,18 +133,21 @@ def write_segment(
     The file is read back and compared with what was given, then hashed, before it gets its name. Raises ``RetryLater`` when
     the disk is full, ``StoreDamaged`` when what comes back differs; neither leaves anything behind.
     """
-    schema, day = meta.schema, f"{LAKE}/{folder}/date={day_folder(meta.day)}"
+    schema, place = meta.schema, f"{LAKE}/{folder}/{folder_of(meta.day, meta.days)}"
 
     def fill(tmp: Path) -> tuple[str, Segment]:
         rows = _write(tables, tmp, meta, encodings)
         _compare(tmp, rows, meta)
         sha256, size = hash_file(tmp)
         name = segment_name(first=rows.first, last=rows.last, generation=generation)
+        day, days = days_of(rows.ts_min, rows.ts_max)
+        assert meta.day <= day, f"records before {day_folder(meta.day)}"
+        assert day + days <= meta.day + meta.days, f"records after {day_folder(meta.day + meta.days - 1)}"
         segment = Segment(
             id=0,
             stream=schema.stream,
-            day=meta.day,
-            path=f"{day}/{name}",
+            day=day,
+            path=f"{place}/{name}",
             first=rows.first,
             last=rows.last,
             rows=rows.rows,
@@ -137,11 +157,13 @@ def write_segment(
             sha256=sha256,
             schema_version=schema.version,
             level=meta.level,
+            days=days,
+            purged=meta.purged,
         )
         announce(segment.path)
         return name, segment
 
-    return publisher.publish(day, fill)
+    return publisher.publish(place, fill)
 
 
 def check_segment(root: Path, segment: Segment, *, deep: bool) -> str | None:

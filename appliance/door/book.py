@@ -14,7 +14,7 @@ import pyarrow as pa
 from appliance.door.twins import FutureSpan
 from appliance.hot.series import I64, U64, LastValues, SeriesTable, series_hashes
 from appliance.hot.state import ALL_TAGS, Chunk, StreamState
-from appliance.manifest import Dirty, Segment
+from appliance.manifest import Deletion, Dirty, Segment
 from appliance.records import Schema, fold
 
 
@@ -43,6 +43,7 @@ class StreamBook:
     segments: tuple[Segment, ...] = ()
     lost: tuple[Segment, ...] = ()
     dirty: dict[int, Dirty] = field(default_factory=dict)
+    deletions: tuple[Deletion, ...] = ()
 
     def state(self, ring: tuple[Chunk, ...]) -> StreamState:
         """The picture of now."""
@@ -58,6 +59,7 @@ class StreamBook:
             segments=self.segments,
             lost=self.lost,
             dirty=MappingProxyType(dict(self.dirty)),
+            deletions=self.deletions,
         )
 
     def identity_table(self) -> SeriesTable:

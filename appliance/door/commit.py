@@ -29,6 +29,7 @@ from appliance.hot.ring import Ring, measured
 from appliance.hot.series import I64, U64, LastValues, Rows, SeriesTable, series_hashes
 from appliance.hot.state import ALL_TAGS, Chunk, State, StreamState
 from appliance.hot.store import HotStore
+from appliance.hot.visible import shown
 from appliance.manifest import Segment
 from appliance.names import folder_name
 from appliance.records import Receipt, Schema, fold
@@ -85,7 +86,7 @@ class Committer:
         self._aliases: set[str] = set()
         self._next_id = max((b.id for b in books.values()), default=0) + 1
         self.ledger = Ledger(used)
-        self.views = ViewBook(store, self.ledger, views or {}, durably=self._durably, done=self._note_views)
+        self.views = ViewBook(store, self.ledger, views or {}, durably=self.durably, done=self._note_views)
         self._is_derived_changed = False
 
     def first_state(self) -> State:
@@ -120,7 +121,7 @@ class Committer:
         new_books: dict[str, StreamBook] = {}
         written: dict[str, Written] = {}
         sequences: list[dict[str, tuple[int, int]]] = [{} for _ in group.entries]
-        with self._durably("commit"):
+        with self.durably("commit"):
             boot = self._boot if self._boot is not None else self.store.boot(self.clock.boot_id())
             for key, draft in group.drafts.items():
                 book = draft.book or self._new_book(draft, new_books, now_us)
@@ -141,7 +142,7 @@ class Committer:
         return receipts, counts
 
     @contextmanager
-    def _durably(self, name: str) -> Iterator[None]:
+    def durably(self, name: str) -> Iterator[None]:
         """A transaction with its named steps; the caller sets ``is_whole`` when memory has followed."""
         with self.store.transaction():
             yield
@@ -158,7 +159,8 @@ class Committer:
         self._is_derived_changed = True
         self.note_derived()
 
-    def _note_change(self, key: str) -> None:
+    def note_change(self, key: str) -> None:
+        """The stream's picture is to be published anew; ends what ``durably`` has begun."""
         self._changed.add(key)
         self.is_whole = True
 
@@ -253,7 +255,7 @@ class Committer:
         book = self.books[key]
         last, needed = self._unsaved(book, mark)
         if len(needed) > series_max:
-            with self._durably("save_last"):
+            with self.durably("save_last"):
                 self._save(book, last, needed[:series_max])
             self._note_saved(book, last, needed[:series_max])
             self.is_whole = True
@@ -263,14 +265,14 @@ class Committer:
         """A roll's end: registers its segments, raises the mark, drops the hot batches, keeps the last values; one transaction."""
         book = self.books[key]
         last, needed = self._unsaved(book, mark)
-        with self._durably("roll"):
+        with self.durably("roll"):
             added = self.store.add_segments(book.id, segments, now_us=self.clock.now_us())
             self.store.raise_mark(book.id, mark)
             self._save(book, last, needed)
         self._note_saved(book, last, needed)
         book.mark = max(book.mark, mark)
         book.segments = tuple(sorted((*book.segments, *added), key=lambda s: (s.day, s.first)))
-        self._note_change(key)
+        self.note_change(key)
 
     def _unsaved(self, book: StreamBook, mark: int) -> tuple[Rows, npt.NDArray[np.intp]]:
         """The last values, and which of them are not yet saved with all that a roll up to ``mark`` takes away.
@@ -292,38 +294,14 @@ class Committer:
     def _note_saved(self, book: StreamBook, last: Rows, which: npt.NDArray[np.intp]) -> None:
         book.saved.advance(last[0][which], np.full(len(which), book.last_seq))
 
-    def commit_compaction(
-        self, key: str, inputs: Iterable[Segment], outputs: Iterable[Segment], *, clean_day: int | None, up_to_seq: int
-    ) -> bool:
-        """A compaction's end: outputs in, inputs out (their files stay for readers), the day clean; one transaction.
-
-        False, and nothing changed, when an input is no longer live.
-        """
-        book = self.books[key]
-        gone = {s.id for s in inputs}
-        if not gone <= {s.id for s in book.segments}:
-            return False
-        now_us = self.clock.now_us()
-        with self._durably("compact"):
-            added = self.store.add_segments(book.id, outputs, now_us=now_us)
-            self.store.end_segments(gone, state="replaced", reason=None, now_us=now_us)
-            if clean_day is not None:
-                self.store.clear_dirty(book.id, clean_day, up_to_seq=up_to_seq)
-        kept = [s for s in book.segments if s.id not in gone]
-        book.segments = tuple(sorted((*kept, *added), key=lambda s: (s.day, s.first)))
-        if clean_day is not None and (span := book.dirty.get(clean_day)) is not None and span.seq <= up_to_seq:
-            del book.dirty[clean_day]
-        self._note_change(key)
-        return True
-
     def set_aside(self, key: str, segment: Segment, *, state: str, reason: str) -> None:
         """Takes a missing or damaged segment out of the live set, for good to see."""
         book = self.books[key]
-        with self._durably("set_aside"):
+        with self.durably("set_aside"):
             self.store.end_segments([segment.id], state=state, reason=reason, now_us=self.clock.now_us())
         book.segments = tuple(s for s in book.segments if s.id != segment.id)
         book.lost = (*book.lost, segment)
-        self._note_change(key)
+        self.note_change(key)
 
     def forget_replaced(self, ids: Iterable[int]) -> None:
         """The files of these replaced segments are gone; so go their entries."""
@@ -361,8 +339,8 @@ def restore_book(book: StreamBook, *, saved: tuple[U64, I64, pa.RecordBatch] | N
     """Series and last values as they were saved at the last roll; ``reach`` is how far each series had come then."""
     if saved is None or reach is None:
         return
-    hashes, seqs, data = saved
-    book.last.restore(book.schema, hashes, seqs, data)
+    hashes, _seqs, data = saved
+    book.last.restore(book.schema, *shown(saved, book.deletions))
     book.advance(hashes, place_hashes(data, book.identity, book.schema, hashes), reach)
     if len(hashes):
         book.last_ts_us = int(times(data).max())
@@ -374,5 +352,6 @@ def replay_hot(book: StreamBook, schema: Schema, chunk: Chunk, data: pa.RecordBa
     ts = times(data)
     reach = ts if book.identity is None else reach_of(ts, now_us=committed_us)
     book.advance(hashes, place_hashes(data, book.identity, schema, hashes), reach)
-    book.last.add(schema, hashes, data, first_seq=chunk.first)
+    rows = (hashes, np.arange(chunk.first, chunk.first + data.num_rows, dtype=np.int64), data)
+    book.last.put(schema, *shown(rows, book.deletions))
     book.last_ts_us = chunk.ts_max if book.last_ts_us is None else max(book.last_ts_us, chunk.ts_max)

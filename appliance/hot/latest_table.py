@@ -20,6 +20,7 @@ _SQL_TYPE = {Kind.TAG: "TEXT", Kind.TEXT: "TEXT", Kind.FLOAT: "REAL", Kind.INT: 
 _OWN = ("_series", "_seq", "_reach", "ts")
 _TAKEN = frozenset({*_OWN, "at"})
 _PREFIX = "field_"
+GONE = -1
 Execute = Callable[..., sqlite3.Cursor]
 
 
@@ -56,8 +57,21 @@ def save(db: sqlite3.Connection, schema: Schema, folder: str, hashes: U64, seqs:
     db.executemany(f"INSERT OR REPLACE INTO {table} ({listed}) VALUES ({places})", zip(*columns, strict=True))
 
 
+def forget(db: sqlite3.Connection, schema: Schema, folder: str, hashes: U64, *, up_to_seq: int) -> None:
+    """These series have no last record any more, unless a newer one was saved; how far they have come stays. In the owner's transaction."""
+    have = _columns_of(db.execute, folder)
+    if not have:
+        return
+    fields = [f", {_quoted(_column(c.name))} = NULL" for c in schema.fields if _column(c.name) in have]
+    statement = f"UPDATE {_quoted(table_name(folder))} SET _seq = {GONE}{''.join(fields)} WHERE _series = ? AND _seq <= ?"
+    db.executemany(statement, [(series, up_to_seq) for series in hashes.view(np.int64).tolist()])
+
+
 def load(execute: Execute, schema: Schema, folder: str) -> tuple[U64, I64, pa.RecordBatch] | None:
-    """(series, sequence, record) of each series as last saved, by series, in the columns of ``schema``; None where nothing was saved."""
+    """(series, sequence, record) of each series as last saved, by series, in the columns of ``schema``; None where nothing was saved.
+
+    The sequence is ``GONE`` where the record was deleted and there is no other.
+    """
     have = _columns_of(execute, folder)
     if not have:
         return None

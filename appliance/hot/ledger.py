@@ -118,6 +118,11 @@ class Ledger:
             if sealed != used.sealed_us:
                 self.seal_entry(db, ledger_id, sealed)
 
+    def needs(self, stream: str, until_us: int) -> bool:
+        """Whether a view has yet to be made, or made anew, of records before ``until_us``."""
+        entries = (self.get(i) for i in self._by_stream.get(stream, ()))
+        return any(u.kind == "view" and u.needed_us < until_us for u in entries)
+
     def seal_entry(self, db: sqlite3.Connection, ledger_id: int, sealed_us: int) -> None:
         """One entry, up to the start of a bucket."""
         used = self.get(ledger_id)

@@ -159,6 +159,30 @@ CREATE VIEW views_readable AS
 """
 
 
+_RETENTION = """
+ALTER TABLE segment ADD COLUMN days INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE segment ADD COLUMN purged INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE deletion (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, stream_id INTEGER NOT NULL REFERENCES stream(id), since_us INTEGER, until_us INTEGER,
+    matching TEXT NOT NULL, up_to_seq INTEGER NOT NULL, at_us INTEGER NOT NULL, author TEXT NOT NULL, reason TEXT NOT NULL,
+    records INTEGER, latest_us INTEGER, ended_us INTEGER);
+CREATE TABLE removal (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, at_us INTEGER NOT NULL, stream_id INTEGER NOT NULL REFERENCES stream(id), kind TEXT NOT NULL,
+    why TEXT NOT NULL, author TEXT NOT NULL, segment_id INTEGER NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL,
+    day INTEGER NOT NULL, days INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, rows INTEGER NOT NULL,
+    ts_min INTEGER NOT NULL, ts_max INTEGER NOT NULL, bytes INTEGER NOT NULL);
+CREATE VIEW deletions_readable AS
+    SELECT d.id, s.name AS stream, strftime('%Y-%m-%dT%H:%M:%SZ', d.since_us / 1000000, 'unixepoch') AS since,
+           strftime('%Y-%m-%dT%H:%M:%SZ', d.until_us / 1000000, 'unixepoch') AS until, d.matching, d.up_to_seq,
+           strftime('%Y-%m-%dT%H:%M:%SZ', d.at_us / 1000000, 'unixepoch') AS at, d.author, d.reason, d.records,
+           d.ended_us IS NOT NULL AS gone FROM deletion d JOIN stream s ON s.id = d.stream_id;
+CREATE VIEW removals_readable AS
+    SELECT r.id, strftime('%Y-%m-%dT%H:%M:%SZ', r.at_us / 1000000, 'unixepoch') AS at, s.name AS stream, r.kind, r.why, r.author,
+           date(r.day * 86400, 'unixepoch') AS day, r.days, r.rows, r.bytes, r.path, r.sha256
+    FROM removal r JOIN stream s ON s.id = r.stream_id;
+"""
+
+
 @hot_store()
 def spine(db: Any) -> None:
     """Streams and their schemas, hot batches, the manifest, taken files, dead letters."""
@@ -181,6 +205,12 @@ def jobs(db: Any) -> None:
 def views(db: Any) -> None:
     """What derived things have used and what of it is dirty; views with their versions and files."""
     _run(db, _VIEWS)
+
+
+@hot_store()
+def retention(db: Any) -> None:
+    """Segments of several days; what people had deleted, and what retention has removed."""
+    _run(db, _RETENTION)
 
 
 def _run(db: Any, statements: str) -> None:

@@ -15,6 +15,7 @@ from zlib import crc32
 import pyarrow as pa
 
 from appliance.errors import StoreDamaged, StoreTooNew
+from appliance.hot import deletions
 from appliance.hot.encoding import decode
 from appliance.hot.ledger import load_used
 from appliance.hot.state import Chunk, State, StreamState
@@ -26,6 +27,8 @@ from appliance.records import EVERYTHING, FileProgress, Schema, TimeRange
 _SEGMENT = "id, day, path, first, last, rows, ts_min, ts_max, bytes, sha256, schema_version, level"
 VIEWS_SINCE = 3
 """The format that has tables of views."""
+_SPANS_FROM = 3
+"""The format from which on segments may span several days and records can be deleted; an older file is read as it lies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,9 @@ class HotReader:
         except sqlite3.DatabaseError as e:
             self._close_early()
             raise StoreDamaged(f"can't be read: {e}", path=self._path, hint="is this the appliance's data folder?") from e
+        self._columns = f"{_SEGMENT}, days, purged" if version >= _SPANS_FROM else _SEGMENT
+        self.has_deletions = version >= _SPANS_FROM
+        """False for a file of an older appliance that nobody has brought to this one's form."""
         if version > FORMAT_VERSION:
             self._close_early()
             raise StoreTooNew(f"{self._path}: written by a later version (format {version}, this one knows {FORMAT_VERSION})")
@@ -162,6 +168,7 @@ class HotReader:
                     row[0]: Dirty(*row)
                     for row in self._db.execute("SELECT day, ts_min, ts_max, seq FROM dirty WHERE stream_id = ?", (stream_id,))
                 },
+                deletions=deletions.load(self._db, stream_id, name) if self.has_deletions else (),
             )
         if self._version < VIEWS_SINCE:
             return State(streams)
@@ -169,15 +176,15 @@ class HotReader:
         return State(streams, 0, load_views(self._db.execute, used), used)
 
     def _segments(self, stream_id: int, name: str, where: str) -> tuple[Segment, ...]:
-        found = self._db.execute(f"SELECT {_SEGMENT} FROM segment WHERE stream_id = ? AND {where} ORDER BY day, first", (stream_id,))
+        found = self._db.execute(f"SELECT {self._columns} FROM segment WHERE stream_id = ? AND {where} ORDER BY day, first", (stream_id,))
         return tuple(Segment(row[0], name, *row[1:]) for row in found)
 
     def replaced(self) -> list[tuple[Segment, int]]:
-        """Segments that a compaction has replaced and whose files may still be there, each with the time of that in µs."""
+        """Segments that were replaced or have expired and whose files may still be there, each with the time of that in µs."""
         found = self._db.execute(
-            f"SELECT s.name, g.ended_us, {', '.join('g.' + c for c in _SEGMENT.split(', '))}"
+            f"SELECT s.name, g.ended_us, {', '.join('g.' + c for c in self._columns.split(', '))}"
             " FROM segment g JOIN stream s ON s.id = g.stream_id"
-            " WHERE g.state = 'replaced' ORDER BY g.id"
+            " WHERE g.state IN ('replaced', 'expired') ORDER BY g.id"
         )
         return [(Segment(row[2], row[0], *row[3:]), row[1]) for row in found]
 

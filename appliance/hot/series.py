@@ -160,8 +160,11 @@ class LastValues:
 
     def add(self, schema: Schema, hashes: U64, data: pa.RecordBatch, *, first_seq: int) -> None:
         """Takes in committed rows (columns of ``schema``, the stream's newest) with sequences from ``first_seq`` on."""
+        self.put(schema, hashes, np.arange(first_seq, first_seq + data.num_rows, dtype=np.int64), data)
+
+    def put(self, schema: Schema, hashes: U64, seqs: I64, data: pa.RecordBatch) -> None:
+        """As ``add``, with the sequence of each row."""
         self._schema = schema
-        seqs = np.arange(first_seq, first_seq + data.num_rows, dtype=np.int64)
         part = (hashes, seqs, data)
         self._pending.append(part if data.num_rows < _REDUCED_ROWS_MIN else _reduced(part))
         self._pending_rows += self._pending[-1][2].num_rows

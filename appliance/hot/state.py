@@ -13,7 +13,7 @@ from types import MappingProxyType
 import pyarrow as pa
 
 from appliance.derived import Used, View
-from appliance.manifest import Dirty, Segment
+from appliance.manifest import Deletion, Dirty, Segment
 from appliance.records import EVERYTHING, Schema, TimeRange, fold
 
 ALL_TAGS = ("*",)
@@ -68,6 +68,8 @@ class StreamState:
     lost: tuple[Segment, ...] = ()
     """Missing or damaged, set aside."""
     dirty: Mapping[int, Dirty] = field(default_factory=lambda: MappingProxyType({}))
+    deletions: tuple[Deletion, ...] = ()
+    """Those whose records may still be in a file or hot, by id; whoever shows rows leaves theirs out."""
 
     @property
     def name(self) -> str:

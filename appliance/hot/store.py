@@ -253,8 +253,8 @@ class HotStore:
         for s in segments:
             cursor = self._db.execute(
                 "INSERT INTO segment"
-                " (stream_id, day, path, first, last, rows, ts_min, ts_max, bytes, sha256, schema_version, level, created_us)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " (stream_id, day, path, first, last, rows, ts_min, ts_max, bytes, sha256, schema_version, level, days, purged, created_us)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     stream_id,
                     s.day,
@@ -268,6 +268,8 @@ class HotStore:
                     s.sha256,
                     s.schema_version,
                     s.level,
+                    s.days,
+                    s.purged,
                     now_us,
                 ),
             )
@@ -276,14 +278,14 @@ class HotStore:
         return added
 
     def end_segments(self, ids: Iterable[int], *, state: str, reason: str | None, now_us: int) -> None:
-        """Takes segments out of the live set: ``replaced`` by a compaction, or ``damaged`` or ``missing``."""
+        """Takes segments out of the live set: ``replaced`` by a compaction, ``expired``, or ``damaged`` or ``missing``."""
         self._db.executemany(
             "UPDATE segment SET state = ?, reason = ?, ended_us = ? WHERE id = ?", [(state, reason, now_us, i) for i in ids]
         )
 
     def forget_segments(self, ids: Iterable[int]) -> None:
-        """Removes the entries of replaced segments whose files are gone."""
-        self._db.executemany("DELETE FROM segment WHERE id = ? AND state = 'replaced'", [(i,) for i in ids])
+        """Removes the entries of replaced and expired segments whose files are gone."""
+        self._db.executemany("DELETE FROM segment WHERE id = ? AND state IN ('replaced', 'expired')", [(i,) for i in ids])
 
     def raise_mark(self, stream_id: int, mark: int) -> None:
         """Records up to ``mark`` are in the lake from now on; their hot batches go, but for one that reaches beyond the mark."""

@@ -77,6 +77,18 @@ class LakeStatus(msgspec.Struct, frozen=True):
     """Stream and day under way."""
     disk_free_bytes: int
     disk_total_bytes: int
+    bytes_per_day: int = 0
+    """What the last days have added, one with the other."""
+    full_us: int | None = None
+    """Start of the UTC day on which the disk will be full if it goes on like this; None: not within ten years, or not known yet."""
+    trim_us: int | None = None
+    """Start of the day from which on the oldest days go, since history takes what it may; None as above, or no such limit."""
+    eater: str | None = None
+    """The stream that grows most."""
+    kept_back: int = 0
+    """Days, or files of several, that retention should remove and can't yet."""
+    deletions: int = 0
+    """Whose records are hidden and may still be in a file."""
 
 
 class SourceStatus(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from appliance.box import Box
@@ -19,16 +19,22 @@ from appliance.cold.compaction.driver import CompactionFailure, CompactionResult
 from appliance.cold.compaction.plan import CompactionPlan, Day, Waiting, observe, plan_compaction
 from appliance.cold.files import Publisher
 from appliance.cold.lake import Damage
+from appliance.cold.retention.plan import RetentionPlan
+from appliance.door.lake_commits import commit_compaction, commit_purged
 from appliance.errors import ApplianceError, OutcomeUnknown, RetryLater
 from appliance.hot.reader import HotReader
 from appliance.observe.jobs import Finished
 from appliance.records import fold
+from appliance.roll.deleting import Past, follow_deletions
+from appliance.roll.expiring import Holds, expire
 from appliance.roll.hot_rows import oldest_rows
 from appliance.roll.plan import HotStream, RollStep, next_roll_ns, plan_roll
 from appliance.roll.roller import HotRows, Roller
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S: Final = 1.0
+EXPIRE_EVERY_S: Final = 60.0
+"""Between two looks for days that go; when one has removed something the next look comes at once."""
 RETRY_S: Final = 15.0
 """After a failure; long enough for a full disk to be tended to, short enough for the hot store not to fill."""
 
@@ -41,9 +47,11 @@ class KeeperStatus:
     next_roll_us: int | None
     rolling: bool
     compacting: str | None
-    """Stream and day under way."""
+    """Stream and days under way."""
     failure: str | None
     """What went wrong last; None since it went well again."""
+    retention: RetentionPlan = field(default_factory=RetentionPlan)
+    """What the last look removed, and what should go and can't."""
 
 
 class Keeper:
@@ -58,15 +66,26 @@ class Keeper:
         put_aside: Callable[[Damage], None],
         step: Callable[[str], None],
         finished: Callable[[Finished], None] = lambda _finished: None,
+        past: Past,
+        holds: Holds = dict,
+        other_bytes: Callable[[], int] = int,
     ) -> None:
         """``leased`` gives the paths of segments that a running query reads; ``put_aside`` takes a damaged one out of service;
-        ``finished`` is told of each compaction, and returns at once."""
+        ``finished`` is told of each compaction, and returns at once.
+
+        ``holds`` says what still needs which days, ``other_bytes`` what else counts towards the disk of history.
+        """
         self._box = box
         self._clock = clock
         self._leased = leased
         self._put_aside = put_aside
         self._step = step
         self._finished = finished
+        self._past = past
+        self._holds = holds
+        self._other_bytes = other_bytes
+        self._expired_ns: int | None = None
+        self._retention = RetentionPlan()
         self._roller = Roller(Publisher(box.folder, owner="roll", step=step), node=box.config.node.name)
         self._waiting: dict[Day, Waiting] = {}
         self._oldest_ns: dict[str, int] = {}
@@ -80,7 +99,7 @@ class Keeper:
         self._failures: dict[str, str] = {}
         self._threads = [
             threading.Thread(target=self._loop, args=("roll", self._roll_due), name="roll", daemon=True),
-            threading.Thread(target=self._loop, args=("compact", self._compact_due), name="compact", daemon=True),
+            threading.Thread(target=self._loop, args=("compact", self._tend_lake), name="compact", daemon=True),
         ]
 
     def start(self) -> None:
@@ -98,7 +117,7 @@ class Keeper:
 
     def status(self) -> KeeperStatus:
         failure = next(iter(self._failures.values()), None)
-        return KeeperStatus(self._last_roll_us, self._next_roll_us, self._rolling, self._compacting, failure)
+        return KeeperStatus(self._last_roll_us, self._next_roll_us, self._rolling, self._compacting, failure, self._retention)
 
     def _loop(self, name: str, work: Callable[[HotReader], None]) -> None:
         reader = self._box.reader()
@@ -173,7 +192,18 @@ class Keeper:
         self._last_roll_us = self._clock.now_us()
         log.debug("rolled %s: %d records into %d segments, %d bytes", step.stream, result.rows, len(result.segments), result.bytes)
 
-    def _compact_due(self, _reader: HotReader) -> None:
+    def _tend_lake(self, reader: HotReader) -> None:
+        """What makes the lake small: compaction, what follows from deletions, retention. While records queue up nothing is begun."""
+        if self._box.door.is_behind:
+            return
+        self._compact_due()
+        follow_deletions(self._box, self._past, reader, cancelled=lambda: self._stopping)
+        now_ns = self._clock.monotonic_ns()
+        if self._expired_ns is None or now_ns - self._expired_ns >= EXPIRE_EVERY_S * 1e9:
+            self._retention = expire(self._box, reader, holds=self._holds, other_bytes=self._other_bytes)
+            self._expired_ns = None if self._retention else now_ns
+
+    def _compact_due(self) -> None:
         """Plans, carries out in the process, commits each outcome before the next; nothing is due most of the time."""
         box, options = self._box, self._box.config.compact
         streams = box.state.streams.values()
@@ -192,6 +222,7 @@ class Keeper:
             disk_free_min_bytes=box.config.limits.disk_free_min,
             step=self._step,
             cancelled=lambda: self._stopping,
+            must_pause=lambda: box.door.is_behind,
             progress=self._note_progress,
         )
         try:
@@ -203,10 +234,10 @@ class Keeper:
     def _task(self, plan: CompactionPlan) -> CompactionTask:
         state = self._box.state.get(plan.stream)
         assert state is not None
-        return CompactionTask(plan, state.schema, state.identity_columns(), state.folder)
+        return CompactionTask(plan, state.schema, state.identity_columns(), state.folder, state.deletions)
 
     def _note_progress(self, plan: CompactionPlan, rows: int) -> None:
-        self._compacting = f"{plan.stream} {day_name(plan.day)}, {rows * 100 // plan.rows} %"
+        self._compacting = f"{plan.stream} {plan.place}, {rows * 100 // plan.rows} %"
 
     def _settle(self, outcome: CompactionResult | CompactionFailure) -> None:
         """Commits a result, or says what went wrong; a damaged input is set aside."""
@@ -217,11 +248,13 @@ class Keeper:
             elif outcome.trouble is not Trouble.CANCELLED:
                 raise RetryLater(f"{plan}: {outcome.trouble}: {outcome.reason}", after_s=int(RETRY_S))
             return
+        if outcome.untouched:
+            box.writer.call(lambda c: commit_purged(c, fold(plan.stream), plan.inputs, purged=outcome.purged)).result()
+            return
+        clean = range(plan.day, plan.day + plan.days) if plan.dedup else None
         try:
             done = box.writer.call(
-                lambda c: c.commit_compaction(
-                    fold(plan.stream), plan.inputs, outcome.outputs, clean_day=plan.day if plan.dedup else None, up_to_seq=plan.mark
-                )
+                lambda c: commit_compaction(c, fold(plan.stream), plan.inputs, outcome.outputs, clean_days=clean, up_to_seq=plan.mark)
             ).result()
         except OutcomeUnknown:
             raise

@@ -13,17 +13,19 @@ from typing import Any
 
 from appliance import __version__
 from appliance.box import Box
-from appliance.clock import Clock
+from appliance.clock import US_PER_DAY, Clock, iso
 from appliance.door.door import ALL
 from appliance.hot.state import StreamState
 from appliance.hot.store import FILE_NAME
 from appliance.observe.rates import HISTORY_S, rate_of
 from appliance.observe.status import LakeStatus, LatencyStatus, Problem, SourceStatus, Status, StoreStatus, StreamStatus
 from appliance.roll.keeper import KeeperStatus
+from appliance.serving.ahead import ahead_of
 
 CPU_WINDOW_NS = 10_000_000_000
 DEAD_LETTER_NEW_US = 3600 * 1_000_000
 DISK_WARN_SHARE = 0.1
+FULL_SOON_US = 14 * US_PER_DAY
 LETTERS_EVERY_US = 1_000_000
 
 
@@ -76,6 +78,7 @@ class Board:
         disk = os.statvfs(box.folder)
         total = box.door.rates.history(ALL, at_ns=now_ns)
         letters, letters_new, letter = self._dead_letters(now_us)
+        ahead = ahead_of(box.state, box.config, room_bytes=disk.f_bavail * disk.f_frsize, now_us=now_us)
         lake = LakeStatus(
             segments=sum(s.segments for s in streams),
             rows=sum(s.cold_rows for s in streams),
@@ -87,6 +90,12 @@ class Board:
             compacting=keeper.compacting,
             disk_free_bytes=disk.f_bavail * disk.f_frsize,
             disk_total_bytes=disk.f_blocks * disk.f_frsize,
+            bytes_per_day=ahead.bytes_per_day,
+            full_us=ahead.full_us,
+            trim_us=ahead.trim_us,
+            eater=ahead.stream,
+            kept_back=len(keeper.retention.kept),
+            deletions=sum(len(s.deletions) for s in box.state.streams.values()),
         )
         problems = self._dated((*self._found(lake, keeper), *self._problems()), now_us)
         firing, pending = self._alerts()
@@ -172,6 +181,9 @@ class Board:
         elif lake.disk_free_bytes < lake.disk_total_bytes * DISK_WARN_SHARE:
             free = lake.disk_free_bytes >> 20
             found.append(Problem("WARN", f"the disk is nearly full: {free} MiB are free", 0, "make room, or shorten what is kept"))
+        elif lake.full_us is not None and lake.full_us - self._clock.now_us() < FULL_SOON_US:
+            what = f"the disk will be full on {iso(lake.full_us)[:10]}, most of it by stream {lake.eater}"
+            found.append(Problem("WARN", what, 0, "set [retention] disk_max or the stream's keep, or make room"))
         for state in self._box.state.streams.values():
             hint = "restore it from a backup; appliance verify tells more"
             found += [Problem("CRIT", f"a segment is lost: {segment.describe()}", 0, hint) for segment in state.lost[:3]]

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from appliance import __version__
@@ -27,9 +28,11 @@ from appliance.hot.reader import HotReader
 from appliance.hot.series import LastValues, fit, series_hashes
 from appliance.hot.state import State, StreamState
 from appliance.hot.store import FILE_NAME
+from appliance.hot.visible import shown
 from appliance.manifest import Segment
 from appliance.observe.status import LakeStatus, LatencyStatus, Problem, Status, StoreStatus, StreamStatus
 from appliance.records import SEQ_TYPE
+from appliance.serving.ahead import ahead_of
 from appliance.serving.alert_rows import stored_counts
 from appliance.serving.source import StateSource, Store
 from appliance.serving.state_tables import TABLES
@@ -77,11 +80,11 @@ def latest_values(reader: HotReader, stream: StreamState) -> pa.Table:
     last = LastValues(schema, merge_fields=stream.identity is not None)
     saved = latest_table.load(reader.cursor, schema, stream.folder)
     if saved is not None:
-        hashes, seqs, data = saved
-        last.restore(schema, hashes, seqs, data)
+        last.restore(schema, *shown(saved, stream.deletions))
     for chunk in reader.iterate(stream, after_seq=stream.mark):
         data = fit(chunk.data, schema)
-        last.add(schema, series_hashes(data, schema.tags), data, first_seq=chunk.first)
+        seqs = np.arange(chunk.first, chunk.first + data.num_rows, dtype=np.int64)
+        last.put(schema, *shown((series_hashes(data, schema.tags), seqs, data), stream.deletions))
     _, seqs, data = last.rows()
     return pa.table([*data.columns, pa.array(seqs, SEQ_TYPE)], names=schema.lake.names).cast(schema.lake)
 
@@ -105,7 +108,9 @@ def folder_status(folder: Path, *, clock: Clock | None = None) -> Status:
         waiting = int(str(reader.execute("SELECT count(*) FROM dead_letter WHERE replayed_us IS NULL")[0][0]))
         firing, pending = stored_counts(reader)
         lost = [s for stream in state.streams.values() for s in stream.lost]
-    disk = os.statvfs(folder)
+        deletions = sum(len(s.deletions) for s in state.streams.values())
+        disk = os.statvfs(folder)
+        ahead = ahead_of(state, None, room_bytes=disk.f_bavail * disk.f_frsize, now_us=now_us)
     return Status(
         as_of_us=now_us,
         node="",
@@ -128,6 +133,10 @@ def folder_status(folder: Path, *, clock: Clock | None = None) -> Status:
             compacting=None,
             disk_free_bytes=disk.f_bavail * disk.f_frsize,
             disk_total_bytes=disk.f_blocks * disk.f_frsize,
+            bytes_per_day=ahead.bytes_per_day,
+            full_us=ahead.full_us,
+            eater=ahead.stream,
+            deletions=deletions,
         ),
         ingest=LatencyStatus(),
         rate=0.0,

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from appliance.cold.segments import read_rows
 from appliance.errors import RetryLater, StoreDamaged
+from appliance.hiding import hidden_rows
 from appliance.hot.reader import HotReader
 from appliance.hot.state import Chunk, State, StreamState
 from appliance.hot.stream.repeats import joined
@@ -24,6 +25,7 @@ from appliance.hot.stream.values import I64, Mask, Rows
 from appliance.manifest import Segment
 from appliance.records import ARROW_OF, EVERYTHING, Kind, TimeRange
 from appliance.roll.hot_rows import Moved, hot_chunks
+from appliance.serving.snapshot import matched
 
 ATTEMPTS_MAX: Final = 20
 BATCH_ROWS: Final = 131_072
@@ -70,7 +72,8 @@ class History:
                 continue
             yield from self._cold(state, after_seq=after_seq, last=last, span=span, columns=columns)
             for chunk in hot:
-                rows = _cut(_picked(chunk.data, columns), _numbered(chunk), after_seq=after_seq, last=last, span=span)
+                seqs = _numbered(chunk)
+                rows = _cut(_picked(chunk.data, columns), seqs, _hidden(chunk.data, seqs, state), after_seq=after_seq, last=last, span=span)
                 if rows is not None:
                     yield rows
             return
@@ -94,11 +97,12 @@ class History:
         self, state: StreamState, segment: Segment, after_seq: int, last: int, span: TimeRange, columns: Collection[str] | None
     ) -> Iterator[Rows]:
         tags = state.schemas[segment.schema_version].tags
-        names = None if columns is None else {"ts", "_seq", *columns}
+        names = None if columns is None else {"ts", "_seq", *columns, *matched(state.schemas[segment.schema_version], state.deletions)}
         try:
             for batch in read_rows(self.root / segment.path, tags=tags, columns=names, rows=BATCH_ROWS, span=span):
                 seqs = np.asarray(batch.column("_seq").to_numpy(), dtype=np.int64)
-                rows = _cut(_typed(batch.drop_columns(["_seq"]), state), seqs, after_seq=after_seq, last=last, span=span)
+                data = _typed(_picked(batch.drop_columns(["_seq"]), columns), state)
+                rows = _cut(data, seqs, _hidden(batch, seqs, state), after_seq=after_seq, last=last, span=span)
                 if rows is not None:
                     yield rows
         except StoreDamaged as e:
@@ -123,7 +127,11 @@ def _typed(data: pa.RecordBatch, state: StreamState) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, names=data.schema.names)
 
 
-def _cut(data: pa.RecordBatch, seqs: I64, *, after_seq: int, last: int, span: TimeRange) -> Rows | None:
+def _hidden(data: pa.RecordBatch, seqs: I64, state: StreamState) -> Mask | None:
+    return hidden_rows(data, seqs, state.deletions)
+
+
+def _cut(data: pa.RecordBatch, seqs: I64, hidden: Mask | None, *, after_seq: int, last: int, span: TimeRange) -> Rows | None:
     rows = Rows(data, seqs)
     kept: Mask = (seqs > after_seq) & (seqs <= last)
     if span.since is not None or span.until is not None:
@@ -132,6 +140,8 @@ def _cut(data: pa.RecordBatch, seqs: I64, *, after_seq: int, last: int, span: Ti
             kept &= ts >= span.since
         if span.until is not None:
             kept &= ts < span.until
+    if hidden is not None:
+        kept &= ~hidden
     if kept.all():
         return rows if len(rows) else None
     if not kept.any():

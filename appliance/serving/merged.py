@@ -1,20 +1,21 @@
 """The merged view of a stream as SQL: hot rows and segments as one table, in which each record stands once.
 
-Pure: parts in, text out. Membership was decided by sequence when the parts were pinned, so this is a plain union. Only where
-twins are possible, in the dirty spans, rows are grouped by their identity, and in each column the value with the highest
-sequence that is not null wins. Grouping more than the dirty spans changes nothing, only costs time, because elsewhere no
-two records share an identity; so spans may be joined, but every row of a span has to pass through the one grouping.
+Pure: parts in, text out. What was deleted is left out of each part first. Membership was decided by sequence when the parts
+were pinned, so this is a plain union. Only where twins are possible, in the dirty spans, rows are grouped by their identity, and
+in each column the value with the highest sequence that is not null wins. Grouping more than the dirty spans changes nothing, only
+costs time, because elsewhere no two records share an identity; so spans may be joined, but every row of a span has to pass through
+the one grouping.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from appliance.manifest import Segment
+from appliance.manifest import Deletion, Segment
 from appliance.records import EVERYTHING, Schema, TimeRange
 from appliance.serving.duck import literal, quoted
 from appliance.serving.snapshot import SQL_TYPE, Span, StreamPin
@@ -64,7 +65,7 @@ def view_sql(
     hot_dirty = hot is not None and any(s.low <= hot.ts_max and hot.ts_min <= s.high for s in spans)
     parts = _cold(pin, clean, root, conditions=bounding)
     if hot is not None:
-        parts.append(_hot(pin.schema, hot, conditions=(*bounding, *([_outside(spans)] if hot_dirty else []))))
+        parts.append(_hot(pin, hot, conditions=(*bounding, *([_outside(spans)] if hot_dirty else []))))
     if dirty or hot_dirty:
         mixed = [f for f in dirty if not any(s.low <= f.ts_min and f.ts_max <= s.high for s in spans)]
         parts += _cold(pin, mixed, root, conditions=(*bounding, _outside(spans)))
@@ -102,26 +103,51 @@ def _once(
     inside = (*bounding, _within(spans))
     parts = _cold(pin, files, root, conditions=inside)
     if hot is not None:
-        parts.append(_hot(pin.schema, hot, conditions=inside))
+        parts.append(_hot(pin, hot, conditions=inside))
     columns = ["ts", *(c.name for c in pin.schema.columns)]
     values = [quoted(c) if c.lower() in keys else f"arg_max({quoted(c)}, _seq) AS {quoted(c)}" for c in columns]
     group = ", ".join(quoted(c) for c in columns if c.lower() in keys)
     return f"SELECT {', '.join(values)}, max(_seq) AS _seq FROM ({_UNION.join(parts)}) GROUP BY {group}"
 
 
-def _hot(schema: Schema, hot: HotSource, *, conditions: Sequence[str]) -> str:
+def _hot(pin: StreamPin, hot: HotSource, *, conditions: Sequence[str]) -> str:
     def column(name: str, kind: str) -> str:
         return quoted(name) if name in hot.columns else f"CAST(NULL AS {kind}) AS {quoted(name)}"
 
-    return _select(schema, column, quoted(hot.name), conditions)
+    have = {name.lower(): name for name in hot.columns}
+    return _select(pin.schema, column, quoted(hot.name), (*conditions, *_visible(pin.deletions, have)))
 
 
 def _cold(pin: StreamPin, files: Sequence[Segment], root: Path, *, conditions: Sequence[str]) -> list[str]:
-    """One SELECT for each version of the schema among the files: all files of one read have the same columns."""
-    by_version: dict[int, list[Segment]] = {}
+    """One SELECT for each version of the schema among the files, and for each set of deletions that they may hold records of.
+
+    All files of one read have the same columns, and those that hold nothing of what was deleted pay nothing for it.
+    """
+    alike: dict[tuple[int, tuple[int, ...]], list[Segment]] = {}
     for file in files:
-        by_version.setdefault(file.schema_version, []).append(file)
-    return [_read(pin, pin.versions[version], by_version[version], root, conditions) for version in sorted(by_version)]
+        alike.setdefault((file.schema_version, tuple(d.id for d in pin.deletions if d.concerns(file))), []).append(file)
+    parts = []
+    for (version, ids), some in sorted(alike.items()):
+        schema = pin.versions[version]
+        have = {c.name.lower(): c.name for c in schema.columns}
+        hidden = _visible([d for d in pin.deletions if d.id in ids], have)
+        parts.append(_read(pin, schema, some, root, (*conditions, *hidden)))
+    return parts
+
+
+def _visible(deletions: Iterable[Deletion], have: Mapping[str, str]) -> list[str]:
+    """Conditions that only rows fulfil which no deletion is about; ``have`` are the columns that there are, by folded name."""
+    found = []
+    for d in deletions:
+        about = [f"_seq <= {d.up_to_seq}", *_bounds(TimeRange(d.since_us, d.until_us))]
+        for name, value in d.matching.items():
+            column = have.get(name.lower())
+            if column is None:
+                about += [] if value is None else ["false"]
+            else:
+                about.append(f"{quoted(column)} IS NULL" if value is None else f"coalesce({quoted(column)} = {literal(value)}, false)")
+        found.append(f"NOT ({' AND '.join(about)})")
+    return found
 
 
 def _read(pin: StreamPin, version: Schema, files: Sequence[Segment], root: Path, conditions: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from appliance.clock import iso
 from appliance.hot.state import Chunk, State, StreamState
+from appliance.hot.visible import visible_data
 from appliance.records import Kind, TimeRange, fold
 
 SPAN_US: Final = 600_000_000
@@ -43,7 +44,7 @@ def series_of(found: StreamState, chunks: Iterable[Chunk], column: str, *, since
     step = next((s for s in STEPS_US if span / s <= BUCKETS_MAX), -(-span // BUCKETS_MAX))
     start = since // step * step
     count = now_us // step - start // step + 1
-    ts, values = _values(chunks, wanted.name, TimeRange(start, start + count * step))
+    ts, values = _values(found, chunks, wanted.name, TimeRange(start, start + count * step))
     low, high, mean = _buckets((ts - start) // step, values, count)
     return {"stream": found.name, "column": wanted.name, "step_us": step, "start_us": start, "min": low, "max": high, "mean": mean}
 
@@ -68,7 +69,9 @@ def _columns(stream: StreamState) -> list[dict[str, str]]:
     return [{"name": c.name, "kind": str(c.kind)} for c in stream.schema.columns]
 
 
-def _values(chunks: Iterable[Chunk], name: str, span: TimeRange) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _values(
+    stream: StreamState, chunks: Iterable[Chunk], name: str, span: TimeRange
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     times, found = [], []
     assert span.since is not None
     assert span.until is not None
@@ -76,10 +79,11 @@ def _values(chunks: Iterable[Chunk], name: str, span: TimeRange) -> tuple[npt.ND
         at = chunk.data.schema.get_field_index(name)
         if at < 0 or not span.overlaps(chunk.ts_min, chunk.ts_max):
             continue
-        ts = chunk.data.column("ts").cast(pa.int64())
-        inside = pc.and_(pc.and_(pc.greater_equal(ts, span.since), pc.less(ts, span.until)), chunk.data.column(at).is_valid())
+        data = visible_data(chunk, stream.deletions)
+        ts = data.column("ts").cast(pa.int64())
+        inside = pc.and_(pc.and_(pc.greater_equal(ts, span.since), pc.less(ts, span.until)), data.column(at).is_valid())
         times.append(ts.filter(inside).to_numpy(zero_copy_only=False))
-        found.append(chunk.data.column(at).filter(inside).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+        found.append(data.column(at).filter(inside).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
     if not times:
         return np.empty(0, np.int64), np.empty(0, np.float64)
     return np.concatenate(times), np.concatenate(found)

@@ -6,7 +6,7 @@ command line without a service asks the folder. Values here are immutable; pinni
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
@@ -14,8 +14,8 @@ from typing import Final, Protocol
 import msgspec
 import pyarrow as pa
 
-from appliance.manifest import Segment
-from appliance.records import Kind, Schema, TimeRange
+from appliance.manifest import Deletion, Segment
+from appliance.records import Kind, Schema, TimeRange, fold
 from appliance.serving.view_pins import ViewPin
 from appliance.spans import Span as TimeSpan
 
@@ -153,6 +153,8 @@ class StreamPin:
     """Dirty spans that touch the range wanted, in order, not overlapping."""
     lost: tuple[Segment, ...] = ()
     """Segments of the range that can't be read."""
+    deletions: tuple[Deletion, ...] = ()
+    """Whose records are not to be seen, as far as they touch the range."""
     skipped: Skipped = Skipped()
     latest: pa.Table | None = None
     """One row a series (``Schema.lake``) when it was wanted."""
@@ -205,6 +207,11 @@ class SnapshotProvider(Protocol):
 def columns_of(schema: Schema) -> tuple[tuple[str, str], ...]:
     """A stream's columns in SQL."""
     return (("ts", "TIMESTAMP"), *((c.name, SQL_TYPE[c.kind]) for c in schema.columns), ("_seq", "BIGINT"))
+
+
+def matched(schema: Schema, deletions: Iterable[Deletion]) -> set[str]:
+    """The columns that deletions look at, as the schema names them."""
+    return {schema.by_fold[fold(name)].name for d in deletions for name in d.matching if fold(name) in schema.by_fold}
 
 
 def hull(a: TimeRange, b: TimeRange) -> TimeRange:

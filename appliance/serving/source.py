@@ -22,7 +22,19 @@ from appliance.hot.reader import HotReader
 from appliance.hot.state import Chunk, State, StreamState
 from appliance.manifest import Segment
 from appliance.records import TimeRange, fold
-from appliance.serving.snapshot import HotRows, Side, Skipped, Snapshot, Span, StreamPin, TableInfo, Wanted, WantedView, columns_of
+from appliance.serving.snapshot import (
+    HotRows,
+    Side,
+    Skipped,
+    Snapshot,
+    Span,
+    StreamPin,
+    TableInfo,
+    Wanted,
+    WantedView,
+    columns_of,
+    matched,
+)
 from appliance.serving.view_source import pin_views, view_info, with_views
 from appliance.spans import touches
 
@@ -174,7 +186,8 @@ def pin_stream(state: StreamState, want: Wanted, reader: HotReader | None, *, by
     files = tuple(s for s in state.segments if _needs(want, s.ts_min, s.ts_max)) if want.cold and not span.empty else ()
     lost = tuple(s for s in state.lost if _needs(want, s.ts_min, s.ts_max)) if want.cold and not span.empty else ()
     identity = state.identity_columns()
-    columns = None if want.columns is None else {*want.columns, *((identity or ()) if spans else ())}
+    deletions = tuple(d for d in state.deletions if not span.intersect(TimeRange(d.since_us, d.until_us)).empty)
+    columns = None if want.columns is None else {*want.columns, *((identity or ()) if spans else ()), *matched(state.schema, deletions)}
     chunks = (c for c in _chunks(state, span, reader) if _needs(want, c.ts_min, c.ts_max))
     hot = tuple(_hot(chunks, columns, state, bytes_max)) if want.hot and not span.empty else ()
     return StreamPin(
@@ -185,6 +198,7 @@ def pin_stream(state: StreamState, want: Wanted, reader: HotReader | None, *, by
         files=files,
         spans=spans,
         lost=lost,
+        deletions=deletions,
         skipped=Skipped(
             hot_rows=state.hot_rows - sum(h.data.num_rows for h in hot),
             cold_files=len(state.segments) - len(files),

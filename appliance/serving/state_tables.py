@@ -51,6 +51,7 @@ STREAMS: Final = (
 SEGMENTS: Final = (
     ("stream", "VARCHAR"),
     ("day", "DATE"),
+    ("days", "BIGINT"),
     ("state", "VARCHAR"),
     ("rows", "BIGINT"),
     ("bytes", "BIGINT"),
@@ -60,6 +61,33 @@ SEGMENTS: Final = (
     ("ts_max", "TIMESTAMP"),
     ("level", "BIGINT"),
     ("schema_version", "BIGINT"),
+    ("path", "VARCHAR"),
+    ("sha256", "VARCHAR"),
+)
+DELETIONS: Final = (
+    ("id", "BIGINT"),
+    ("at", "TIMESTAMP"),
+    ("stream", "VARCHAR"),
+    ("since", "TIMESTAMP"),
+    ("until", "TIMESTAMP"),
+    ("where", "VARCHAR"),
+    ("records", "BIGINT"),
+    ("author", "VARCHAR"),
+    ("reason", "VARCHAR"),
+    ("gone", "TIMESTAMP"),
+)
+REMOVALS: Final = (
+    ("id", "BIGINT"),
+    ("at", "TIMESTAMP"),
+    ("stream", "VARCHAR"),
+    ("kind", "VARCHAR"),
+    ("why", "VARCHAR"),
+    ("day", "DATE"),
+    ("days", "BIGINT"),
+    ("records", "BIGINT"),
+    ("bytes", "BIGINT"),
+    ("first", "BIGINT"),
+    ("last", "BIGINT"),
     ("path", "VARCHAR"),
     ("sha256", "VARCHAR"),
 )
@@ -115,7 +143,7 @@ def streams(state: State, _reader: HotReader) -> pa.Table:
 def segments(state: State, _reader: HotReader) -> pa.Table:
     """One row a file of the lake, live ones and those that are set aside."""
     rows = [
-        (g.stream, g.day, said, g.rows, g.bytes, g.first, g.last, g.ts_min, g.ts_max, g.level, g.schema_version, g.path, g.sha256)
+        (g.stream, g.day, g.days, said, g.rows, g.bytes, g.first, g.last, g.ts_min, g.ts_max, g.level, g.schema_version, g.path, g.sha256)
         for _, s in sorted(state.streams.items())
         for said, of_state in (("live", s.segments), ("lost", s.lost))
         for g in of_state
@@ -130,6 +158,24 @@ def dead_letters(_state: State, reader: HotReader) -> pa.Table:
         (DEAD_LETTERS_MAX,),
     )
     return _table(DEAD_LETTERS, [tuple(v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in row) for row in found])
+
+
+def deletions(_state: State, reader: HotReader) -> pa.Table:
+    """One row a deletion; ``where`` as JSON, ``gone`` is when no file held its records any more."""
+    found = reader.execute(
+        "SELECT d.id, d.at_us, s.name, d.since_us, d.until_us, d.matching, d.records, d.author, d.reason, d.ended_us"
+        " FROM deletion d JOIN stream s ON s.id = d.stream_id ORDER BY d.id"
+    )
+    return _table(DELETIONS, found)
+
+
+def removals(_state: State, reader: HotReader) -> pa.Table:
+    """One row a file that retention has removed."""
+    found = reader.execute(
+        "SELECT r.id, r.at_us, s.name, r.kind, r.why, r.day, r.days, r.rows, r.bytes, r.first, r.last, r.path, r.sha256"
+        " FROM removal r JOIN stream s ON s.id = r.stream_id ORDER BY r.id"
+    )
+    return _table(REMOVALS, found)
 
 
 def stored_table(columns: Columns, look: Callable[[HotReader], Sequence[Sequence[Any]]]) -> StateTable:
@@ -177,6 +223,8 @@ def views(state: State, _reader: HotReader) -> pa.Table:
 TABLES: Final[Mapping[str, StateTable]] = {
     "_streams": StateTable(STREAMS, streams),
     "_segments": StateTable(SEGMENTS, segments),
+    "_deletions": StateTable(DELETIONS, deletions),
+    "_removals": StateTable(REMOVALS, removals),
     "_deadletters": StateTable(DEAD_LETTERS, dead_letters),
     "_views": StateTable(VIEWS, views),
     "_sessions": StateTable(SESSIONS, sessions),

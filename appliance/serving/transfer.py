@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 
-from appliance.manifest import Segment
+from appliance.manifest import Deletion, Segment
 from appliance.records import Schema
 from appliance.serving.snapshot import HotRows, Skipped, Snapshot, Span, StreamPin
 from appliance.serving.view_pins import ViewPin
@@ -47,6 +47,7 @@ class _Stream(msgspec.Struct, frozen=True, array_like=True):
     files: tuple[Segment, ...]
     spans: tuple[Span, ...]
     lost: tuple[Segment, ...]
+    deletions: tuple[Deletion, ...]
     skipped: Skipped
     latest: _Blob | None
 
@@ -101,6 +102,7 @@ def _pack_stream(out: Any, key: str, pin: StreamPin) -> _Stream:
         files=pin.files,
         spans=pin.spans,
         lost=pin.lost,
+        deletions=pin.deletions,
         skipped=pin.skipped,
         latest=None if pin.latest is None else _pack_table(out, pin.latest),
     )
@@ -136,6 +138,7 @@ def _unpack_stream(whole: pa.Buffer, stream: _Stream) -> StreamPin:
         files=stream.files,
         spans=stream.spans,
         lost=stream.lost,
+        deletions=stream.deletions,
         skipped=stream.skipped,
         latest=None if stream.latest is None else _unpack_table(whole, stream.latest),
     )

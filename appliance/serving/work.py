@@ -12,7 +12,7 @@ from appliance.serving.explain import Part, StreamExplain, time_text
 from appliance.serving.gate import Statement
 from appliance.serving.pruning import Need
 from appliance.serving.question import Question
-from appliance.serving.snapshot import NOTHING, Side, Snapshot, StreamPin, TableInfo, Wanted, WantedView, hull
+from appliance.serving.snapshot import NOTHING, Side, Snapshot, StreamPin, TableInfo, Wanted, WantedView, hull, matched
 from appliance.spans import FIRST, LAST
 from appliance.spans import hull as hull_of
 
@@ -93,6 +93,8 @@ def columns_of(work: Work, stream: str) -> frozenset[str] | None:
     pin = work.snapshot.streams.get(stream)
     if pin is not None and pin.identity is not None and pin.spans:
         used |= frozenset(pin.identity)
+    if pin is not None:
+        used |= matched(pin.schema, pin.deletions)
     return used
 
 

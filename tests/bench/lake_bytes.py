@@ -22,7 +22,7 @@ from appliance.cold.compaction.driver import CompactionResult, CompactionTask, T
 from appliance.cold.compaction.plan import CompactionPlan, Day, Waiting, observe, plan_compaction
 from appliance.cold.files import Publisher
 from appliance.cold.lake import delete
-from appliance.manifest import Dirty, Segment
+from appliance.manifest import Deletion, Dirty, Segment
 from appliance.options import CompactOptions
 from appliance.records import Column, Kind, Schema
 from appliance.roll.plan import Reason, RollStep
@@ -46,6 +46,7 @@ class Stream:
     mark: int = 0
     segments: tuple[Segment, ...] = ()
     dirty: dict[int, Dirty] = field(default_factory=dict)
+    deletions: tuple[Deletion, ...] = ()
     waiting: dict[Day, Waiting] = field(default_factory=dict)
     roller: Roller | None = None
     ids: int = 0

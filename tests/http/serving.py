@@ -254,6 +254,7 @@ class Serving:
             latest=lambda stream: None if self.box.state.get(stream) is None else panels.rows(self.box.last_values(stream)),
             columns=lambda stream: panels.columns(self.box.state, stream),
             replay=lambda ids, stream: replay_letters(self.box, ids=ids, stream=stream, clock=self.clock),
+            delete=lambda deletion, records: self.box.delete(deletion, records=records),
             alerts=self.alerts,
             alert_events_after=self.alerts.after,
             hub=self.hub,

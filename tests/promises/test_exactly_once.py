@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,27 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from appliance.batch_options import RetentionOptions
 from appliance.box import Box
 from appliance.cold.compaction.job import Job
 from appliance.cold.compaction.plan import FINAL, MERGED
 from appliance.cold.compaction.process import run_job
+from appliance.cold.compaction.units import units_of
 from appliance.cold.files import Publisher
+from appliance.cold.retention.plan import plan_retention
 from appliance.config import load_config
+from appliance.door.lake_commits import commit_compaction, commit_deletion, commit_purged, commit_retention
 from appliance.hot.state import StreamState
+from appliance.manifest import Deletion
 from appliance.records import TS_TYPE, Batch, Format, Submission
+from appliance.roll.deleting import follow_deletions
+from appliance.roll.expiring import hot_times
 from appliance.roll.hot_rows import oldest_rows
 from appliance.roll.plan import Reason, RollStep
 from appliance.roll.roller import HotRows, Roller
 from appliance.serving.engine import Engine
 from appliance.serving.folder import latest_values
+from appliance.serving.history import History
 from appliance.serving.question import Question
 from appliance.serving.source import StateSource, Store, pinned_reader
 from appliance.serving.state_tables import TABLES
@@ -70,6 +79,10 @@ class Records(RuleBasedStateMachine):
         self.folder = self.root / "data"
         self.clock = FakeClock()
         self.flat: dict[Key, Fields] = {}
+        self.is_latest_known = True
+        """False between a deletion and the finding of the last values anew."""
+        self.has_expired = False
+        """From then on last values may outlive their records."""
         self.box: Box | None = None
 
     @initialize(ring=st.sampled_from(["1KiB", "64MiB"]))
@@ -125,14 +138,17 @@ class Records(RuleBasedStateMachine):
 
     @precondition(lambda self: self.stream is not None and len(self.stream.segments) > 0)
     @rule(data=st.data(), whole=st.booleans())
-    def a_day_is_compacted(self, data: st.DataObject, whole: bool) -> None:
+    def days_are_compacted(self, data: st.DataObject, whole: bool) -> None:
+        """Some or all segments of one day, or of all days, whichever file they lie in."""
         state = self.stream
         assert state is not None
-        day = data.draw(st.sampled_from(sorted({s.day for s in state.segments})))
-        of_day = [s for s in state.segments if s.day == day]
-        inputs = of_day if whole else of_day[: data.draw(st.integers(1, len(of_day)))]
-        dirty = state.dirty.get(day)
-        dedup = len(inputs) == len(of_day) and dirty is not None and dirty.seq <= state.mark
+        units = units_of(state.segments)
+        first = data.draw(st.integers(0, len(units) - 1))
+        picked = units[first : data.draw(st.integers(first + 1, len(units)))]
+        of_days = [s for unit in picked for s in unit.segments]
+        inputs = of_days if whole else of_days[: data.draw(st.integers(1, len(of_days)))]
+        days = range(min(s.day for s in inputs), max(s.day_last for s in inputs) + 1)
+        dedup = len(inputs) == len(of_days) and any(d.seq <= state.mark for d in state.dirty.values() if d.day in days)
         job = Job(
             folder=state.folder,
             node="n",
@@ -140,7 +156,9 @@ class Records(RuleBasedStateMachine):
             schema_version=state.schema.version,
             columns=state.schema.columns,
             identity=state.identity_columns(),
-            day=day,
+            day=days.start,
+            days=len(days),
+            deletions=state.deletions,
             level=FINAL if whole else MERGED,
             dedup=dedup,
             inputs=tuple(inputs),
@@ -149,10 +167,70 @@ class Records(RuleBasedStateMachine):
         )
         done = run_job(job, root=self.folder, spill=self.root / "spill", emit=lambda _event: None)
         mark = state.mark
-        committed = self.live.writer.call(
-            lambda c: c.commit_compaction("s", inputs, done.outputs, clean_day=day if dedup else None, up_to_seq=mark)
-        ).result()
-        assert committed
+        if done.untouched:
+            self.live.writer.call(partial(commit_purged, key="s", segments=inputs, purged=state.deletions[-1].id)).result()
+            return
+        clean = days if dedup else None
+        commit = partial(commit_compaction, key="s", inputs=inputs, outputs=done.outputs, clean_days=clean, up_to_seq=mark)
+        assert self.live.writer.call(commit).result()
+
+    @precondition(lambda self: self.stream is not None)
+    @rule(
+        lane=st.sampled_from(["a", "b", None, "*"]),
+        since=st.none() | st.integers(0, 5).map(lambda n: NOON_US - 2 * DAY_US + n * DAY_US // 2),
+        until=st.none() | st.integers(0, 5).map(lambda n: NOON_US - 2 * DAY_US + n * DAY_US // 2),
+    )
+    def records_are_deleted(self, lane: str | None, since: int | None, until: int | None) -> None:
+        matching = {} if lane == "*" else {"lane": lane}
+        self.live.writer.call(lambda c: commit_deletion(c, Deletion(0, "s", since, until, matching))).result()
+        for key in list(self.flat):
+            inside = (since is None or key[1] >= since) and (until is None or key[1] < until)
+            if inside and lane in ("*", key[0]):
+                del self.flat[key]
+        self.is_latest_known = False
+
+    @precondition(lambda self: self.stream is not None and bool(self.stream.deletions))
+    @rule()
+    def deletions_are_followed(self) -> None:
+        state = self.stream
+        assert state is not None
+        reader = self.live.reader()
+        try:
+            follow_deletions(self.live, self.history(), reader, cancelled=lambda: False)
+        finally:
+            reader.close()
+        self.is_latest_known = True
+        now = self.stream
+        assert now is not None
+        mark, segments = state.mark, state.segments
+        assert all(d.up_to_seq > mark or any(d.concerns(s) for s in segments) for d in now.deletions)
+
+    @precondition(lambda self: self.stream is not None and len(self.stream.segments) > 0)
+    @rule(keep_days=st.integers(0, 3), disk=st.none() | st.integers(0, 20_000))
+    def the_old_expires(self, keep_days: int, disk: int | None) -> None:
+        """What goes was safe in the lake, is gone from the list too, and is written down."""
+        state = self.stream
+        assert state is not None
+        reader = self.live.reader()
+        try:
+            hot = hot_times(reader, self.live.state)
+        finally:
+            reader.close()
+        plan = plan_retention(
+            [state],
+            options=RetentionOptions(keep_s=keep_days * 86_400.0 or None, disk_bytes_max=disk),
+            of_streams={},
+            hot=hot,
+            holds={},
+            now_us=self.clock.now_us(),
+        )
+        for removal in plan.removals:
+            days = range(removal.day, removal.day + removal.days)
+            assert not any(day in days for day in state.dirty)
+            assert self.live.writer.call(partial(commit_retention, key="s", segments=removal.segments, why=removal.why)).result()
+            self.flat = {key: v for key, v in self.flat.items() if key[1] // DAY_US not in days}
+            self.is_latest_known = False
+            self.has_expired = True
 
     @rule()
     def it_restarts(self) -> None:
@@ -175,7 +253,25 @@ class Records(RuleBasedStateMachine):
         for lane, ts in self.flat:
             newest[lane] = max(ts, newest.get(lane, ts))
         rows = self.ask("SELECT lane, epoch_us(ts) AS ts, x, n FROM s_latest")
-        assert {r["lane"]: (r["ts"], r["x"], r["n"]) for r in rows} == {lane: (ts, *self.flat[lane, ts]) for lane, ts in newest.items()}
+        found = {r["lane"]: (r["ts"], r["x"], r["n"]) for r in rows}
+        wanted = {lane: (ts, *self.flat[lane, ts]) for lane, ts in newest.items()}
+        if self.has_expired:
+            return
+        assert found == wanted if self.is_latest_known else all(one in self.values() for one in found.items())
+
+    def values(self) -> list[tuple[str | None, tuple[int, float | None, int | None]]]:
+        """Every record of the list."""
+        return [(lane, (ts, *fields)) for (lane, ts), fields in self.flat.items()]
+
+    def history(self) -> History:
+        """The past as the housekeeper reads it."""
+        box = self.live
+        return History(
+            root=self.folder,
+            state=lambda: box.state,
+            reader=lambda: pinned_reader(self.folder),
+            damaged=lambda segment, reason: self.fail(f"{segment.path}: {reason}"),
+        )
 
     def ask(self, sql: str) -> list[dict[str, Any]]:
         box = self.live
@@ -209,7 +305,7 @@ class Records(RuleBasedStateMachine):
 
         with open_folder(self.folder) as (reader, state):
             found = state.get("s")
-            if found is not None:
+            if found is not None and self.is_latest_known and not self.has_expired:
                 assert latest_values(reader, found).num_rows == len({lane for lane, _ in self.flat})
 
 

@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 
 from appliance.cold.layout import Known, Ranks, Words, merge_values, tag_array
 from appliance.cold.segments import FileFacts, read_segment
+from appliance.hiding import without_hidden
+from appliance.manifest import Deletion
 from appliance.records import ARROW_OF, Kind, Schema, fold
 
 CODE_TYPE = pa.int32()
@@ -25,26 +27,34 @@ Input = tuple[Path, FileFacts]
 class Coding:
     """The newest schema of a stream, and the values of its tags over all inputs."""
 
-    def __init__(self, schema: Schema, ranks: Ranks) -> None:
+    def __init__(self, schema: Schema, ranks: Ranks, deletions: Sequence[Deletion] = ()) -> None:
         self.schema = schema
         self.ranks = ranks
+        self.removed = 0
+        """Rows that were read and left out because they were deleted."""
+        self._deletions = deletions
         self.arrow = pa.schema([f if f.name not in schema.tags else pa.field(f.name, CODE_TYPE) for f in schema.lake])
 
     @classmethod
-    def of(cls, schema: Schema, inputs: Sequence[Input]) -> Coding:
-        """Reads the tags of all inputs, and nothing else of them."""
+    def of(cls, schema: Schema, inputs: Sequence[Input], deletions: Sequence[Deletion] = ()) -> Coding:
+        """Reads the tags of all inputs, and nothing else of them. Rows of ``deletions`` will be left out."""
         values: dict[str, pa.Array] = {t: pa.nulls(0, pa.string()) for t in schema.tags}
         for path, facts in inputs:
             for name, found in _tag_values(path, facts).items():
                 tag = schema.by_fold[fold(name)].name
                 values[tag] = merge_values([values[tag], found])
-        return cls(schema, Ranks(values))
+        return cls(schema, Ranks(values), deletions)
 
-    def read(self, path: Path, facts: FileFacts, *, rows: int) -> Generator[pa.Table, None, None]:
-        """An input's rows as coded tables of at most ``rows``, whatever version of the schema it was written with."""
+    def read(self, path: Path, facts: FileFacts, *, rows: int) -> Generator[tuple[int, pa.Table], None, None]:
+        """An input's rows as coded tables, whatever version of the schema it was written with, each with how many rows were read for it.
+
+        At most ``rows``; a table lacks those that were deleted, and may be empty.
+        """
         known: Known = {}
         for batch in read_segment(path, tags=facts.schema.tags, rows=rows):
-            yield self._encode(batch, known)
+            kept = without_hidden(batch, self._deletions)
+            self.removed += batch.num_rows - kept.num_rows
+            yield batch.num_rows, self._encode(kept, known)
 
     def decode(self, table: pa.Table) -> pa.Table:
         """Ready for ``write_segment``: tags as dictionaries of only the values that occur."""

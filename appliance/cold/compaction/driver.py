@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,8 +24,8 @@ from appliance.clock import Clock
 from appliance.cold.compaction.job import MIB, Done, Event, Failed, Job, Progress, Stepped, Writing
 from appliance.cold.compaction.plan import SEGMENT_ROWS_MAX, CompactionPlan
 from appliance.cold.files import Step, locate, no_step, remove
-from appliance.cold.segments import LAKE, day_folder
-from appliance.manifest import Segment
+from appliance.cold.segments import LAKE, folder_of
+from appliance.manifest import Deletion, Segment
 from appliance.records import Schema
 
 SPILL = "spill"
@@ -52,6 +53,8 @@ class CompactionTask:
     """As of ``StreamState.identity_columns``."""
     folder: str
     """The stream's encoded name."""
+    deletions: tuple[Deletion, ...] = ()
+    """All that are not done with; their records are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,12 @@ class CompactionResult:
     """Records that were merged into a later twin."""
     cpu_s: float
     wall_s: float
+    removed: int = 0
+    """Records that were left out because they were deleted."""
+    untouched: bool = False
+    """True: the only input holds nothing that was deleted and stays."""
+    purged: int = 0
+    """Highest id of the deletions that were looked for."""
 
     @property
     def bytes(self) -> int:
@@ -108,19 +117,21 @@ def compact(
     disk_free_min_bytes: int = 0,
     step: Step = no_step,
     cancelled: Callable[[], bool] = lambda: False,
+    must_pause: Callable[[], bool] = lambda: False,
     progress: Callable[[CompactionPlan, int], None] = lambda _plan, _rows: None,
 ) -> Iterator[Outcome]:
     """Carry out the tasks in one process, in this order; each outcome as soon as it is there, to be committed before the next.
 
     A result that is not committed must be given to ``discard``. A failure ends the run when it would hit the next task too
-    (cancelled, died, no room); the tasks after it are then not mentioned. ``progress`` is told the records written so far.
+    (cancelled, died, no room); the tasks after it are then not mentioned. ``progress`` is told the records written so far. While
+    ``must_pause`` says so the process stands still, and its time doesn't count.
     """
     if not tasks:
         return
     clear_spill(root)
     with tempfile.TemporaryFile() as errors:
         process = _start(root, errors)
-        worker = _Worker(process, errors, clock, step=step, cancelled=cancelled, progress=progress)
+        worker = _Worker(process, errors, clock, step=step, cancelled=cancelled, must_pause=must_pause, progress=progress)
         try:
             for task in tasks:
                 outcome = _refuse_without_room(task, root, disk_free_min_bytes) or worker.run(task, root, node, memory_max_bytes)
@@ -155,6 +166,7 @@ class _Worker:
         *,
         step: Step,
         cancelled: Callable[[], bool],
+        must_pause: Callable[[], bool],
         progress: Callable[[CompactionPlan, int], None],
     ) -> None:
         self._process = process
@@ -162,6 +174,8 @@ class _Worker:
         self._clock = clock
         self._step = step
         self._cancelled = cancelled
+        self._must_pause = must_pause
+        self._stands = False
         self._progress = progress
         self._decode = msgspec.json.Decoder(Event).decode
         self._rest = b""
@@ -179,7 +193,10 @@ class _Worker:
             raise
         if isinstance(ending, Done):
             wall_s = (self._clock.monotonic_ns() - started) / 1e9
-            return CompactionResult(task.plan, ending.outputs, ending.folded, ending.cpu_s, wall_s)
+            purged = max((d.id for d in task.deletions), default=0)
+            return CompactionResult(
+                task.plan, ending.outputs, ending.folded, ending.cpu_s, wall_s, ending.removed, ending.untouched, purged
+            )
         if ending.trouble in (Trouble.TIME, Trouble.CANCELLED, Trouble.DIED):
             self.stop()
         _clean_up(task, root, written)
@@ -207,6 +224,7 @@ class _Worker:
         while True:
             if self._cancelled():
                 return CompactionFailure(plan, Trouble.CANCELLED, "cancelled")
+            deadline_ns += self._paused_ns()
             if self._clock.monotonic_ns() > deadline_ns:
                 return CompactionFailure(plan, Trouble.TIME, f"not done after {_seconds_max(plan):.0f} s")
             for event in self._events():
@@ -224,6 +242,20 @@ class _Worker:
                         self._progress(plan, rows)
                     case None:
                         return CompactionFailure(plan, Trouble.DIED, self._last_words())
+
+    def _paused_ns(self) -> int:
+        """Stops the process or lets it go on, as it should be now; the time that it stood still in here."""
+        started = self._clock.monotonic_ns()
+        while not self._cancelled() and self._must_pause():
+            if not self._stands:
+                self._process.send_signal(signal.SIGSTOP)
+                self._stands = True
+            select.select([], [], [], _POLL_S)
+        if not self._stands:
+            return 0
+        self._process.send_signal(signal.SIGCONT)
+        self._stands = False
+        return self._clock.monotonic_ns() - started
 
     def _events(self) -> Iterator[Event | None]:
         """What has come within a poll's time; None: the process is gone."""
@@ -268,6 +300,8 @@ def _job(task: CompactionTask, node: str, memory_max_bytes: int) -> Job:
         inputs=plan.inputs,
         rows_max=SEGMENT_ROWS_MAX,
         memory_bytes=max(_ROWS_BYTES_MIN, memory_max_bytes - _LIBRARIES_BYTES),
+        days=plan.days,
+        deletions=task.deletions,
     )
 
 
@@ -285,5 +319,5 @@ def _seconds_max(plan: CompactionPlan) -> float:
 
 def _clean_up(task: CompactionTask, root: Path, written: Iterable[str]) -> None:
     """Remove what a dead process may have left: files it had told of, and its temporary ones."""
-    day = f"{LAKE}/{task.folder}/date={day_folder(task.plan.day)}"
-    remove(root, [*written, *(f"{day}/{p.name}" for p in (root / day).glob("compact-*.tmp"))])
+    place = f"{LAKE}/{task.folder}/{folder_of(task.plan.day, task.plan.days)}"
+    remove(root, [*written, *(f"{place}/{p.name}" for p in (root / place).glob("compact-*.tmp"))])

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from appliance.manifest import Segment
+from appliance.manifest import Deletion, Segment
 from appliance.records import Column, Schema
 
 MIB: Final = 1 << 20
@@ -25,6 +25,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     identity: tuple[str, ...] | None
     """As of ``StreamState.identity_columns``; None: no two records are the same."""
     day: int
+    """The first of ``days`` within one month."""
     level: int
     dedup: bool
     inputs: tuple[Segment, ...]
@@ -32,6 +33,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Of one output."""
     memory_bytes: int
     """Of the rows held at a time, besides interpreter and libraries."""
+    days: int = 1
+    deletions: tuple[Deletion, ...] = ()
+    """Records of these are left out of the outputs."""
 
     @property
     def schema(self) -> Schema:
@@ -63,6 +67,10 @@ class Done(msgspec.Struct, frozen=True, tag="done", kw_only=True):
     folded: int
     """Records that were merged into a later twin."""
     cpu_s: float
+    removed: int = 0
+    """Records that were left out because they were deleted."""
+    untouched: bool = False
+    """True: the only input holds nothing that was deleted and stays as it is; there is no output."""
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed", kw_only=True):

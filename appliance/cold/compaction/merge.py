@@ -40,7 +40,7 @@ class _Cursor:
     """What is held of one input: its next rows, and their words."""
 
     def __init__(
-        self, tables: Generator[pa.Table, None, None], rows_total: int, coding: Coding, order: Sequence[str], *, rows: int
+        self, tables: Generator[tuple[int, pa.Table], None, None], rows_total: int, coding: Coding, order: Sequence[str], *, rows: int
     ) -> None:
         self.ended = rows_total == 0
         self._unread = rows_total
@@ -63,11 +63,13 @@ class _Cursor:
     def fill(self) -> None:
         """Read on until half a slice is held, or to the end; a file is closed with its last row, since open ones take memory."""
         while not self.ended and self.rows * 2 < self._rows_wanted:
-            table = next(self._tables)
-            self._unread -= table.num_rows
+            read, table = next(self._tables)
+            self._unread -= read
             if not self._unread:
                 self.ended = True
                 self._tables.close()
+            if not table.num_rows:
+                continue
             words = self._coding.words(table, self._order)
             if self.rows:
                 table = pa.concat_tables([self._table, table])

@@ -7,7 +7,7 @@ segments below the lake (and spill files, where DuckDB has to sort), touches no 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -19,9 +19,11 @@ from appliance.cold.compaction.merge import merge
 from appliance.cold.compaction.twins import fold_twins
 from appliance.cold.files import Publisher, locate, remove
 from appliance.cold.layout import mergeable, sort_columns
-from appliance.cold.segments import GROUP_ROWS, SegmentMeta, check_segment, generation_of, read_facts, write_segment
+from appliance.cold.segments import GROUP_ROWS, SegmentMeta, check_segment, generation_of, read_facts, read_rows, write_segment
 from appliance.errors import StoreDamaged
-from appliance.manifest import Segment
+from appliance.hiding import without_hidden
+from appliance.manifest import Deletion, Segment
+from appliance.records import EVERYTHING, fold
 
 OWNER = "compact"
 """Begins the temporary names of this process."""
@@ -41,17 +43,32 @@ def run_job(job: Job, *, root: Path, spill: Path, emit: Emit) -> Done:
     for segment in job.inputs:
         if reason := check_segment(root, segment, deep=True):
             raise StoreDamaged(reason, path=root / segment.path, hint="set it aside")
+    if job.deletions and len(job.inputs) == 1 and not job.dedup and not _holds_deleted(root / job.inputs[0].path, job.deletions):
+        return Done(outputs=(), folded=0, cpu_s=time.process_time() - started, untouched=True)
+    schema = job.schema
+    inputs: list[Input] = [(path, read_facts(path)) for path in (locate(root, s.path) for s in job.inputs)]
+    coding = Coding.of(schema, inputs, job.deletions)
     outputs: list[Segment] = []
     try:
-        counted = _Counter(_ordered_rows(job, root, spill), emit)
-        outputs.extend(_write(job, counted, root, emit))
+        counted = _Counter(_ordered_rows(job, coding, inputs, spill), emit)
+        for segment in _write(job, counted, root, emit):
+            outputs.append(segment)  # noqa: PERF402 - those that are written must be known when the next fails
     except BaseException:
         remove(root, [s.path for s in outputs])
         raise
-    taken, written = sum(s.rows for s in job.inputs), sum(s.rows for s in outputs)
+    taken, written = sum(s.rows for s in job.inputs) - coding.removed, sum(s.rows for s in outputs)
     assert written == counted.rows, f"{written} records written of {counted.rows}"
     assert written == taken or (job.dedup and written < taken), f"{written} records out of {taken}"
-    return Done(outputs=tuple(outputs), folded=taken - written, cpu_s=time.process_time() - started)
+    return Done(outputs=tuple(outputs), folded=taken - written, cpu_s=time.process_time() - started, removed=coding.removed)
+
+
+def _holds_deleted(path: Path, deletions: Sequence[Deletion]) -> bool:
+    """Looks only at times, sequences and the tags that the deletions name."""
+    facts = read_facts(path)
+    wanted = {fold(name) for d in deletions for name in d.matching}
+    tags = [t for t in facts.schema.tags if fold(t) in wanted]
+    found = read_rows(path, tags=tags, columns={"ts", "_seq", *tags}, rows=GROUP_ROWS, span=EVERYTHING)
+    return any(without_hidden(batch, deletions).num_rows < batch.num_rows for batch in found)
 
 
 class _Counter:
@@ -81,16 +98,14 @@ def regroup(tables: Iterable[pa.Table], *, rows_max: int, bytes_max: int) -> Ite
             held.append(part)
             rows, size = rows + part.num_rows, size + part.num_rows * width
             if table.num_rows or rows == rows_max:
-                yield pa.concat_tables(held).combine_chunks()
+                yield pa.concat_tables(held)
                 held, rows, size = [], 0, 0
     if rows:
-        yield pa.concat_tables(held).combine_chunks()
+        yield pa.concat_tables(held)
 
 
-def _ordered_rows(job: Job, root: Path, spill: Path) -> Iterator[pa.Table]:
+def _ordered_rows(job: Job, coding: Coding, inputs: Sequence[Input], spill: Path) -> Iterator[pa.Table]:
     schema = job.schema
-    inputs: list[Input] = [(path, read_facts(path)) for path in (locate(root, s.path) for s in job.inputs)]
-    coding = Coding.of(schema, inputs)
     order = sort_columns(schema, job.identity)
     if mergeable(schema, order) and all(in_order(facts, schema, order) for _, facts in inputs):
         rows = merge(inputs, coding, order, memory_bytes=job.memory_bytes // 3)
@@ -106,7 +121,8 @@ def _ordered_rows(job: Job, root: Path, spill: Path) -> Iterator[pa.Table]:
 
 def _write(job: Job, groups: Iterable[pa.Table], root: Path, emit: Emit) -> Iterator[Segment]:
     publisher = Publisher(root, owner=OWNER, step=lambda name: emit(Stepped(name)))
-    meta = SegmentMeta(job.schema, job.node, job.day, job.level, sort_columns(job.schema, job.identity))
+    purged = max((d.id for d in job.deletions), default=min(s.purged for s in job.inputs))
+    meta = SegmentMeta(job.schema, job.node, job.day, job.level, sort_columns(job.schema, job.identity), job.days, purged)
     generation = 1 + max(generation_of(s.path) for s in job.inputs)
     waiting = iter(groups)
     for group in waiting:

@@ -45,7 +45,7 @@ def sort(inputs: Sequence[Input], coding: Coding, order: Sequence[str], *, memor
 
 def _batches(inputs: Sequence[Input], coding: Coding) -> Iterator[pa.RecordBatch]:
     for path, facts in inputs:
-        for table in coding.read(path, facts, rows=facts.rows_within(_SLICE_BYTES)):
+        for _read, table in coding.read(path, facts, rows=facts.rows_within(_SLICE_BYTES)):
             yield from table.to_batches()
 
 

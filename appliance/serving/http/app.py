@@ -23,7 +23,21 @@ from starlette.types import Message, Receive, Scope, Send
 from appliance.clock import Clock
 from appliance.errors import RetryLater
 from appliance.options import HttpOptions
-from appliance.serving.http import alerts, databases, events, ingest, jobs, letters, metrics, probes, query, status, views, write
+from appliance.serving.http import (
+    alerts,
+    databases,
+    deletions,
+    events,
+    ingest,
+    jobs,
+    letters,
+    metrics,
+    probes,
+    query,
+    status,
+    views,
+    write,
+)
 from appliance.serving.http.answers import ClientGone, HttpRefused, as_refused, dialect_of, refusal
 from appliance.serving.http.auth import OPEN_PATHS, Gate
 from appliance.serving.http.body import ByteBudget
@@ -164,6 +178,7 @@ def _routes(desk: Desk) -> list[Route]:
         route("/api/queries/{id}", query.cancel, "DELETE"),
         route("/api/ingest", ingest.ingest, "POST"),
         route("/api/deadletters/replay", letters.replay, "POST"),
+        route("/api/deletions", deletions.delete, "POST"),
         route("/api/alerts", alerts.picture, "GET"),
         route("/api/alerts/history", alerts.history, "GET"),
         route("/api/alerts/chart", alerts.chart, "GET"),

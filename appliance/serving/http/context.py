@@ -1,7 +1,8 @@
 """What the HTTP interface is handed by the wiring: values, and what it may call. It holds nothing else of the service.
 
-``status``, ``series``, ``latest``, ``columns``, ``replay``, ``reload``, ``alert_events_after`` and what ``alerts`` offers are called in a
-thread and may take their time, ``status`` by one thread at a time; the others are called on the event loop and must not block.
+``status``, ``series``, ``latest``, ``columns``, ``replay``, ``delete``, ``reload``, ``alert_events_after`` and what ``alerts`` offers
+are called in a thread and may take their time, ``status`` by one thread at a time; the others are called on the event loop and
+must not block.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 from appliance.config import Config
 from appliance.errors import UsageRefused
 from appliance.hot.state import State
+from appliance.manifest import Deletion
 from appliance.observe.alerts import AlertDesk, TransitionRow
 from appliance.observe.jobs import JobDesk
 from appliance.observe.status import Status
@@ -98,6 +100,8 @@ class HttpContext:
     """(stream) -> last values, a value for JSON; None: no such stream."""
     replay: Callable[[Sequence[int], str | None], Any]
     """(ids of dead letters, stream) -> what became of them, a value for JSON; takes its time."""
+    delete: Callable[[Deletion, int | None], Deletion]
+    """(what to delete, how many records that was said to be) -> as it is written down; durable then. Raises ``UsageRefused``."""
     columns: Callable[[str | None], Any | None]
     """(stream, or None for all) -> columns with their kinds, a value for JSON; None: no such stream."""
     alerts: AlertDesk

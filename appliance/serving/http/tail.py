@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from appliance.clock import iso
 from appliance.hot.state import State, StreamState
+from appliance.hot.visible import runs
 
 LOOK_EVERY_S: Final = 0.2
 ROWS_PER_LOOK_MAX: Final = 200
@@ -66,8 +67,8 @@ class Follower:
                 yield Seen(stream.name, missed=first - place - 1)
             for chunk in stream.ring:
                 if chunk.last >= first:
-                    part = chunk.after(first - 1)
-                    yield Seen(stream.name, part.first, part.data)
+                    for part in runs(chunk.after(first - 1), stream.deletions):
+                        yield Seen(stream.name, part.first, part.data)
         self._rows_max = ROWS_PER_LOOK_MAX
 
     def lines(self, state: State) -> Iterator[bytes]:
