@@ -30,7 +30,8 @@ def links(lines: Iterable[str]) -> list[Link]:
 def refused(reader: HotReader, *, since_us: int | None, until_us: int) -> Iterator[dict[str, Any]]:
     """Dead letters that came within a time, the oldest first."""
     found = reader.cursor(
-        "SELECT id, at_us, source, stream, format, line, reason, raw, replayed_us FROM dead_letter WHERE at_us >= ? AND at_us < ? ORDER BY id",
+        "SELECT id, at_us, source, stream, format, line, reason, raw, replayed_us FROM dead_letter"
+        " WHERE at_us >= ? AND at_us < ? ORDER BY id",
         (_low(since_us), until_us),
     )
     for number, at_us, source, stream, form, line, reason, raw, replayed_us in found:
@@ -57,7 +58,8 @@ def removed(reader: HotReader, *, since_us: int | None, until_us: int) -> Iterat
         if table not in tables:
             continue
         cursor = reader.cursor(
-            f"SELECT t.*, s.name AS stream FROM {table} t JOIN stream s ON s.id = t.stream_id WHERE t.at_us >= ? AND t.at_us < ? ORDER BY t.id",
+            f"SELECT t.*, s.name AS stream FROM {table} t JOIN stream s ON s.id = t.stream_id"
+            " WHERE t.at_us >= ? AND t.at_us < ? ORDER BY t.id",
             (_low(since_us), until_us),
         )
         names = [str(column[0]) for column in cursor.description]

@@ -23,7 +23,7 @@ from starlette.types import Message, Receive, Scope, Send
 from appliance.clock import Clock
 from appliance.errors import RetryLater
 from appliance.options import HttpOptions
-from appliance.serving.http import alerts, databases, events, ingest, jobs, letters, metrics, probes, query, status, write
+from appliance.serving.http import alerts, databases, events, ingest, jobs, letters, metrics, models, probes, query, status, write
 from appliance.serving.http.answers import ClientGone, HttpRefused, as_refused, dialect_of, refusal
 from appliance.serving.http.auth import OPEN_PATHS, Gate
 from appliance.serving.http.body import ByteBudget
@@ -180,6 +180,7 @@ def _routes(desk: Desk) -> list[Route]:
         route("/api/jobs/runs/{id}", jobs.show, "GET"),
         route("/api/jobs/runs/{id}/result", jobs.result, "GET"),
         route("/api/reload", alerts.reload, "POST"),
+        route("/api/models/activate", models.activate, "POST"),
     ]
 
 

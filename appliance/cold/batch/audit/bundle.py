@@ -32,12 +32,12 @@ JSON object a line; times are UTC, microseconds in names that end in `_us` or be
 | file | what |
 |---|---|
 | `manifest.json` | which box, which time range, when the bundle was made, by whom; the newest entry of the chain; each stream's account |
-| `chain.jsonl` | the chain of evidence: each change of the data's manifest, of the config, of the clock, of silences; an unbroken run of it |
-| `segments.jsonl` | every data file that holds records of the time range, with SHA-256, records, sequences and time range, and what was found |
+| `chain.jsonl` | the chain of evidence: every change of manifest, config, clock and silences; an unbroken run of it |
+| `segments.jsonl` | every data file with records of the time range: SHA-256, records, sequences, times, and what was found |
 | `gaps.jsonl` | sequences that are nowhere or were set aside or removed; stretches in which a stream was silent |
 | `refused.jsonl` | records that were refused, with the reason; `raw_sha256` is of the original bytes |
 | `removed.jsonl` | what retention and people have removed: what, when, who, why |
-| `config.jsonl`, `people.jsonl`, `clock.jsonl` | entries of the chain, sorted out: config and starts; silences, acknowledgements; clock jumps |
+| `config.jsonl`, `people.jsonl`, `clock.jsonl` | entries of the chain: config and starts; silences and acknowledgements; clock jumps |
 | `segments.sha256` | the live data files, as `sha256sum` reads it |
 | `SHA256SUMS` | all files of this bundle. Its own SHA-256 is the bundle's **seal**: note it where the box's owner can't change it |
 | `SHA256SUMS.hmac` | with a key: HMAC-SHA256 of `SHA256SUMS` |
@@ -63,8 +63,10 @@ JSON object a line; times are UTC, microseconds in names that end in `_us` or be
 4. The box has the same chain: `sqlite3 hot.sqlite "SELECT entry FROM chain ORDER BY id"` gives the same lines, and more behind them.
 
 An entry with `added` registers data files, one with `ended` takes them out (`replaced`: their records are in the files that the same entry
-adds; `expired`: removed by retention; `damaged`, `missing`: set aside). `mark` says up to which sequence records are in data files: a roll
-from mark 10 to 30 adds the records with the sequences 11 to 30, each once. With the package: `appliance audit verify BUNDLE --data-dir DATA`.
+adds; `expired`: removed by retention; `damaged`, `missing`: set aside). `mark` says up to which sequence records are in data files: a
+roll from mark 10 to 30 adds the records with the sequences 11 to 30, each once.
+
+With the package: `appliance audit verify BUNDLE --data-dir DATA`.
 
 ## What it does not prove
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +55,7 @@ def silences(spans: Sequence[Span], *, since_us: int | None, until_us: int, with
     ``spans`` have no longer gap inside. A stream is not silent before its first record; it is after its last one.
     """
     made = joined(spans, within_us=within_us)
-    edges = [(high, low) for (_, high), (low, _) in zip(made, made[1:], strict=False)]
+    edges = [(high, low) for (_, high), (low, _) in pairwise(made)]
     if made:
         edges.append((made[-1][1], until_us))
     cut = [(max(low, since_us if since_us is not None else low), min(high, until_us)) for low, high in edges]
