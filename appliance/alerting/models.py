@@ -43,7 +43,7 @@ class Loaded:
     def baselines(self) -> dict[Name, Baseline]:
         """For rules. Where two models say something of the same column, the one that the config names goes first."""
         ordered = sorted(self.models, key=lambda m: (not m.name.startswith(IMPLICIT), m.made_us))
-        return {name_of(m): baseline_of_model(m) for m in ordered if m.method != "forest"}
+        return {name_of(m): baseline_of_model(m) for m in ordered}
 
 
 def load_models(folder: Path, rows: Iterable[ModelRow]) -> Loaded:

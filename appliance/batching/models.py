@@ -162,8 +162,7 @@ class ModelStore:
         return [r for r in older if new.active or not r.active]
 
     def _swap(self, model: Model) -> None:
-        if model.method != "forest":
-            self._baselines.swap(name_of(model), baseline_of_model(model))
+        self._baselines.swap(name_of(model), baseline_of_model(model))
 
 
 def _chosen(rows: list[ModelRow], version: int | None) -> ModelRow:

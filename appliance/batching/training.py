@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 KEYS_MAX: Final = 50_000
 """Keys of one model: their file and what rules hold of it stay small."""
 IMPLIED_EVERY_S: Final = 86_400.0
+LOOK_S: Final = 60.0
+ABSENT_LOOK_S: Final = 1.0
+"""How often it is looked whether a stream is there at last."""
 Tell = Callable[[Sequence[str], str, str], None]
 """(channels, title, text): told without waiting for it."""
 
@@ -173,7 +176,7 @@ class Training:
 def trainings(config: Config, rulebook: Rulebook, around: Surroundings) -> list[Training]:
     """The works: those of the config, and one for each ``baseline()`` of its rules that none of them covers."""
     named = [Training(name, w, around) for name, w in config.workloads.items() if isinstance(w, TrainingOptions)]
-    covered = {_sign(t.options) for t in named if t.options.method != "forest"}
+    covered = {_sign(t.options) for t in named}
     implied: dict[str, Training] = {}
     for options in _implied(rulebook):
         if _sign(options) not in covered:
@@ -223,6 +226,12 @@ def _log(channels: Sequence[str], title: str, text: str) -> None:
     log.warning("%s: %s (for %s)", title, text, ", ".join(channels) or "nobody")
 
 
+def fresh_s(version: int) -> float:
+    """How long a version of a model that a rule implies is taken to be fresh: the first ones know little, so they are made anew soon,
+    each after twice as long, up to a day."""
+    return min(IMPLIED_EVERY_S, LOOK_S * 2.0 ** min(version, 60))
+
+
 class Implied:
     """Keeps the models fresh that rules ask for without a training in the config: looked at every minute, made once a day.
 
@@ -268,12 +277,9 @@ class Implied:
         return asked_ns is not None and self._around.clock.monotonic_ns() - asked_ns < LOOK_S * 0.9e9
 
     def _is_fresh(self, training: Training) -> bool:
-        """Whether a version was made less than a day ago; a time in the future was taken before the clock was set back."""
+        """Whether the newest version is young; a time in the future was taken before the clock was set back."""
         newest = next(iter(self._around.store.rows(training.name)), None)
-        return newest is not None and 0 <= self._around.clock.now_us() - newest.made_us < IMPLIED_EVERY_S * US_PER_S
-
-
-LOOK_S: Final = 60.0
+        return newest is not None and 0 <= self._around.clock.now_us() - newest.made_us < fresh_s(newest.version) * US_PER_S
 
 
 def _implied(rulebook: Rulebook) -> Iterable[TrainingOptions]:

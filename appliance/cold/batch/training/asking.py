@@ -30,13 +30,13 @@ def robust_sql(stream: str, by: Sequence[str], column: str, *, since_us: int, he
     keys = "".join(f"r.{n}, " for n in names)
     known, mads = "".join(f"{n}, " for n in names), "".join(f"m.{n}, " for n in names)
     return (
-        f"WITH r AS (SELECT {_keys(by)}epoch_us(ts) AS at, CAST({_quoted(column)} AS DOUBLE) AS x FROM {_quoted(stream)}"
+        f"WITH r AS (SELECT {_keys(by)}epoch_us(ts) AS us, CAST({_quoted(column)} AS DOUBLE) AS x FROM {_quoted(stream)}"
         f" WHERE {_within(column, since_us, until_us)}),"
-        f" c AS (SELECT {known}approx_quantile(x, 0.5) AS median FROM r WHERE at < {held_us} GROUP BY ALL),"
+        f" c AS (SELECT {known}approx_quantile(x, 0.5) AS median FROM r WHERE us < {held_us} GROUP BY ALL),"
         f" m AS (SELECT {keys}any_value(m.median) AS median, approx_quantile(abs(r.x - m.median), 0.5) AS mad"
-        f" FROM r JOIN c AS m ON {same} WHERE r.at < {held_us} GROUP BY {keys.rstrip(', ') or 'ALL'})"
-        f" SELECT {mads}any_value(m.median) AS median, any_value(m.mad) AS mad, count(*) FILTER (r.at >= {held_us}) AS held,"
-        f" count(*) FILTER (r.at >= {held_us} AND abs(r.x - m.median) <= {SPREADS * MAD_TO_SIGMA} * m.mad) AS inside"
+        f" FROM r JOIN c AS m ON {same} WHERE r.us < {held_us} GROUP BY {keys.rstrip(', ') or 'ALL'})"
+        f" SELECT {mads}any_value(m.median) AS median, any_value(m.mad) AS mad, count(*) FILTER (r.us >= {held_us}) AS held,"
+        f" count(*) FILTER (r.us >= {held_us} AND abs(r.x - m.median) <= {SPREADS * MAD_TO_SIGMA} * m.mad) AS inside"
         f" FROM r JOIN m ON {same} GROUP BY {mads.rstrip(', ') or 'ALL'}"
     )
 

@@ -34,7 +34,7 @@ class Model:
     version: int
     """From 1, rising by one."""
     method: str
-    """``baseline``, ``robust``, ``seasonal`` or ``forest``."""
+    """``baseline``, ``robust`` or ``seasonal``."""
     stream: str
     by: tuple[str, ...]
     """Columns of the key."""
