@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from appliance.cold.batch.audit.gaps import Span, joined, silences, spans_of
 from appliance.cold.batch.audit.replay import Fact
 from appliance.cold.files import locate
-from appliance.cold.segments import GROUP_ROWS, read_rows
+from appliance.cold.segments import read_rows
 from appliance.errors import StoreDamaged
 from appliance.hot.reader import HotReader
 from appliance.hot.state import StreamState
 from appliance.records import EVERYTHING
+
+
+ROWS_AT_ONCE: Final = 16_384
+"""Few rows often decide it: a file lies by series, and one series says as much as all."""
 
 
 def silent_stretches(
@@ -42,7 +47,7 @@ def silent_stretches(
 def _spans_of_file(root: Path, fact: Fact, within_us: int) -> list[Span]:
     spans: list[Span] = [(fact.ts_min, fact.ts_min), (fact.ts_max, fact.ts_max)]
     try:
-        for rows in read_rows(locate(root, fact.path), tags=(), columns=("ts",), rows=GROUP_ROWS, span=EVERYTHING):
+        for rows in read_rows(locate(root, fact.path), tags=(), columns=("ts",), rows=ROWS_AT_ONCE, span=EVERYTHING):
             times = np.asarray(rows.column(0).cast("int64").to_numpy(zero_copy_only=False))
             spans = joined([*spans, *spans_of(times, within_us=within_us)], within_us=within_us)
             if len(spans) == 1:
