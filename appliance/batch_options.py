@@ -158,18 +158,17 @@ class TrainingOptions(Options, frozen=True, kw_only=True, tag="training", tag_fi
     """A model made from history, checked on days that it has not seen, and used while it is the best."""
 
     stream: str
-    """Whose records it learns from."""
+    """Whose records it learns from. `baseline()` in rules compares with the newest model of the same stream, column and key."""
     column: str
     """The field that it is about."""
     by: tuple[str, ...] | None = None
     """Columns of which each set of values has a model of its own. Default: all tags."""
-    method: Literal["baseline", "robust", "seasonal", "forest"] = "baseline"
-    """Mean per hour of the week (`baseline`), median and spread (`robust`), profile of the day and the week (`seasonal`), or an isolation
-    forest of scikit-learn (`forest`, needs the extra `training`)."""
+    method: Literal["baseline", "robust", "seasonal"] = "baseline"
+    """Mean per hour of the week (`baseline`), median and spread (`robust`), or profiles of day and week by robust means (`seasonal`)."""
     days: Annotated[int, Meta(ge=1, le=3_660)] = 56
     """The past that it learns from."""
     holdout_days: Annotated[int, Meta(ge=1, le=366)] = 7
-    """The newest of these days, which it is checked on and doesn't learn from."""
+    """The newest of these days, which it is checked on and doesn't learn from; at most a quarter of the history there is."""
     schedule: str | None = "30 3 * * *"
     """When it is made, as cron writes it, in the node's time zone."""
     worse_max: Annotated[float, Meta(ge=0, le=10)] = 0.1

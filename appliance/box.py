@@ -72,7 +72,7 @@ class Box:
         with ExitStack() as undo:
             self._lock: int | None = _lock(self.folder)
             undo.callback(os.close, self._lock)
-            self.store = HotStore(self.folder, durability=config.hot.durability)
+            self.store = HotStore(self.folder, durability=config.hot.durability, clock=self.clock)
             undo.callback(self.store.close)
             self.was_clean = self.store.was_clean
             """Whether the last process ended in order."""

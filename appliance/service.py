@@ -25,6 +25,7 @@ from appliance.alerting.alerting import Alerting, check_alerts
 from appliance.alerting.asked import Asked
 from appliance.batching.batch import Batch
 from appliance.batching.housekeeping import under_way
+from appliance.batching.training import Models
 from appliance.batching.view_loop import ViewLoop, view_loop, view_options
 from appliance.box import Box, no_step
 from appliance.clock import Clock, SystemClock
@@ -40,9 +41,11 @@ from appliance.config import (
     load_config,
 )
 from appliance.errors import ApplianceError
+from appliance.observe.author import author
 from appliance.observe.jobs import RunRow
 from appliance.observe.notify_systemd import Notifier
 from appliance.observe.status import Problem, SourceStatus, Status
+from appliance.reconcile.config_log import note_reload, note_start, note_stop
 from appliance.reconcile.start import check_lake, put_aside
 from appliance.roll.expiring import needed_by_views
 from appliance.roll.keeper import Keeper
@@ -102,6 +105,7 @@ class Service:
         self._asked: Asked | None = None
         self._batch: Batch | None = None
         self._views: ViewLoop | None = None
+        self._models: Models
         self._inherited: list[socket.socket] = []
         self.ready = asyncio.Event()
 
@@ -133,6 +137,7 @@ class Service:
         box = Box(self.config, clock=self._clock, step=self._step, on_fatal=self._on_fatal)
         box.start_writer()
         self._problems += check_lake(box)
+        note_start(box, self.config, author=author())
         box.open_door()
         return box
 
@@ -177,14 +182,13 @@ class Service:
             jobs=batch.counts,
             state=lambda: self._state,
         )
+        models = self._models = Models(box, self.config, alerting.baselines, clock=self._clock, step=self._step)
+        self._problems += await asyncio.to_thread(models.load)
         await asyncio.to_thread(alerting.start)
         asked = self._asked = Asked(
             queries=queries,
             processor=alerting.processor,
-            baselines=alerting.baselines,
-            state=lambda: box.state,
             clock=self._clock,
-            save=alerting.save_baseline,
         )
         asked.configure(alerting.rulebook)
         alerting.sql_rules = asked.rules
@@ -193,6 +197,7 @@ class Service:
         app.open(self._context(box, queries, taker, board, pool, alerting, hub))
         keeper.start()
         batch.start()
+        models.start(lambda name: batch.queue.ask(name, {}), alerting.rulebook)
         for source in sources:
             await _called(source.start)
         self._state = "running"
@@ -209,10 +214,12 @@ class Service:
         await batch.stop()
         asked.close()
         await views.stop()
+        models.close()
         await _called(alerting.stop)
         await _called(keeper.stop)
         await queries.close()
         board.close()
+        await asyncio.to_thread(note_stop, box)
 
     async def _until_stopped(self, box: Box, board: Board) -> None:
         """Feeds systemd from the writer's progress once a second until the end is asked for."""
@@ -255,6 +262,7 @@ class Service:
             jobs=self._batch.desk,
             alert_events_after=alerting.desk.events_after,
             hub=hub,
+            activate_model=lambda name, version, author: self._models.store.activate(name, version, author),
             reload=self.reload,
             refresh_view=self._refresh_view,
         )
@@ -293,6 +301,7 @@ class Service:
             publish=lambda event, data: hub.publish(JOBS, event, data, None),
             elsewhere=elsewhere,
             step=self._step,
+            make=(lambda config: self._models.works(config),),
         )
 
     def _store(self, box: Box) -> Store:
@@ -354,15 +363,18 @@ class Service:
 
         def read() -> None:
             try:
-                log.info("%s", self.reload())
+                log.info("%s", self.reload("a signal (SIGHUP)"))
             except ApplianceError as e:
                 log.error("the config was not reloaded, the old one stays in force: %s", e)  # noqa: TRY400 - one line says it
 
         assert self._loop is not None
         self._loop.run_in_executor(None, read)
 
-    def reload(self) -> str:
-        """Reads the config again; what has changed, in a line. Raises ``ConfigRefused``: the old one stays in force whole."""
+    def reload(self, author: str) -> str:
+        """Reads the config again for ``author``; what has changed, in a line.
+
+        Raises ``ConfigRefused``: the old one stays in force whole.
+        """
         found = self._reload() if self._reload is not None else self.config
         said = []
         if self._alerting is not None and any(getattr(found, n) != getattr(self.config, n) for n in RELOADED):
@@ -375,6 +387,9 @@ class Service:
             self.config = msgspec.structs.replace(self.config, **{n: getattr(found, n) for n in RELOADED})
             if self._batch is not None:
                 self._batch.reload(self.config)
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._models.configure, found, self._alerting.rulebook)
+            note_reload(self._models.box, found, author=author)
         later = [name for name in AT_START if getattr(found, name) != getattr(self.config, name)]
         if later:
             said.append(f"{', '.join(later)} changed and takes effect at the next start")

@@ -27,12 +27,13 @@ from appliance.errors import ConfigRefused
 from appliance.hot.alerts import outbox as stored
 from appliance.hot.alerts import tables
 from appliance.hot.alerts.book import AlertBook
+from appliance.hot.alerts.evidence import note_people
 from appliance.hot.alerts.plan import Place, Plan
 from appliance.hot.alerts.tables import Written, durable
 from appliance.hot.alerts.values import Message
 from appliance.hot.reader import HotReader
 from appliance.hot.state import StreamState
-from appliance.hot.stream.baselines import Baseline, Baselines, Name, load_baselines, save_baseline
+from appliance.hot.stream.baselines import Baselines
 from appliance.hot.stream.processor import Done, Processor, SessionBody
 from appliance.hot.stream.session_store import load_bodies, save_bodies
 from appliance.notify.channel import Channel
@@ -90,7 +91,6 @@ class Alerting:
         book, places, self._waiting = _load(reader, now_us=clock.now_us())
         with reader() as db:
             bodies = load_bodies(db)
-            self.baselines.tables = load_baselines(db)
         self.processor = Processor(
             book=book,
             places=places,
@@ -159,21 +159,13 @@ class Alerting:
                 self._publish_session({"workload": batch.stream, "start": f"{start.isoformat(timespec='microseconds')}Z", **row})
         return self._box.door.put(submission)
 
-    def save_baseline(self, name: Name, baseline: Baseline) -> Future[None]:
-        """Stores a baseline, so that a start has it at once and a rehearsal compares with the same."""
-
-        def run(committer: Committer) -> None:
-            with committer.store.transaction():
-                save_baseline(committer.store.connection, name, baseline)
-
-        return self._box.writer.call(run)
-
     def _write(self, plan: Plan, bodies: Sequence[SessionBody]) -> Future[Stored]:
         def run(committer: Committer) -> Stored:
             db = committer.store.connection
             with durable(db), committer.store.transaction():
                 written = tables.write(db, plan, history_max=self.rulebook.config.alerts.history_max)
                 save_bodies(db, bodies)
+                note_people(committer.store.chain, plan)
                 self._step("alerts.written")
             messages = tuple(m for i in written.messages if (m := stored.load_message(db, i)) is not None)
             return Stored(written, messages)

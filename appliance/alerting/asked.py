@@ -1,4 +1,4 @@
-"""Rules and baselines that are asked in SQL: run in the query processes at most once a second, their answers handed to the processor.
+"""Rules that are asked in SQL: run in the query processes at most once a second, their answers handed to the processor.
 
 Owned by the event loop. One question at a time for each rule; what it costs is shown with the rule. A question that fails puts the
 rule's alerts into ERROR and is asked again.
@@ -8,28 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from appliance.alerting.rulebook import SQL_CLOCK, Rulebook
 from appliance.alerting.sql_rule import SqlRule
-from appliance.clock import US_PER_DAY, US_PER_S, Clock
+from appliance.clock import Clock
 from appliance.errors import ApplianceError, QueryCancelled, RetryLater, UsageRefused
 from appliance.hot.alerts.book import Counts
 from appliance.hot.alerts.draft import Draft
 from appliance.hot.alerts.values import Instance, Phase
-from appliance.hot.state import State
-from appliance.hot.stream.baselines import HOURS, Baseline, Baselines, Name, baseline_of
-from appliance.hot.stream.expression import Baseline as BaselineTerm
-from appliance.hot.stream.expression import terms
 from appliance.hot.stream.processor import Processor
-from appliance.hot.stream.rules import RuleRefused, key_columns
 from appliance.hot.stream.values import FALSE, TRUE, Key, Scalar, Signal, What
-from appliance.records import fold
 from appliance.serving.http.context import Answers
 from appliance.serving.question import Question
 
@@ -37,22 +29,6 @@ log = logging.getLogger(__name__)
 ROWS_MAX: Final = 10_000
 """Alerts of one rule; a query that gives more is an error."""
 EVERY_S: Final = 1.0
-BASELINE_EVERY_S: Final = 86_400.0
-BASELINE_AGAIN_S: Final = 60.0
-"""How often it is looked whether one is to be made: its stream was not there, it could not be made, it is old."""
-BASELINE_WEEKS: Final = 8
-"""The past that a baseline is made of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a rule compares with history."""
-
-    stream: str
-    by: tuple[str, ...] | None
-    """None: all tags, whichever those are by then."""
-    column: str
-    """Folded."""
 
 
 class Asked:
@@ -63,17 +39,10 @@ class Asked:
         *,
         queries: Answers,
         processor: Processor[Any],
-        baselines: Baselines,
-        state: Callable[[], State],
         clock: Clock,
-        save: Callable[[Name, Baseline], Future[None]],
     ) -> None:
-        """``save`` stores a baseline."""
-        self._save = save
         self._queries = queries
         self._processor = processor
-        self._baselines = baselines
-        self._state = state
         self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
         self.rules: dict[str, SqlRule] = {}
@@ -89,8 +58,6 @@ class Asked:
                 rule = SqlRule(name, options.sql, options.every_s or EVERY_S, rulebook.config.alerts.sql_time_max_s, options.by or ())
                 self.rules[name] = rule
                 self._tasks.append(asyncio.create_task(self._ask_always(rule)))
-        for wanted in baselines_of(rulebook):
-            self._tasks.append(asyncio.create_task(self._refresh_always(wanted, rulebook)))
 
     def close(self) -> None:
         """Asks no more."""
@@ -156,71 +123,6 @@ class Asked:
             raise QueryCancelled(f"the query gives {len(rows):,} rows, more than {ROWS_MAX:,}")
         return rows
 
-    async def _refresh_always(self, wanted: Wanted, rulebook: Rulebook) -> None:
-        while True:
-            name = self._name(wanted)
-            if name is not None and not self._is_fresh(name):
-                await self._refresh(name, rulebook)
-            await asyncio.sleep(BASELINE_AGAIN_S)
-
-    def _name(self, wanted: Wanted) -> Name | None:
-        """As the plans ask for it; None while the stream or a column of the key is not there."""
-        stream = self._state().get(wanted.stream)
-        if stream is None:
-            return None
-        try:
-            return fold(stream.name), key_columns(wanted.by, stream.schema, "by"), wanted.column
-        except RuleRefused:
-            return None
-
-    def _is_fresh(self, name: Name) -> bool:
-        """Whether it was made less than a day ago; a time in the future was taken before the clock was set back."""
-        made = self._baselines.tables.get(name)
-        return made is not None and 0 <= self._clock.now_us() - made.made_us < BASELINE_EVERY_S * US_PER_S
-
-    async def _refresh(self, name: Name, rulebook: Rulebook) -> None:
-        stream, by, column = name
-        now_us = self._clock.now_us()
-        try:
-            rows = await self._rows(
-                baseline_sql(stream, by, column, now_us=now_us), f"baseline-{stream}-{column}", rulebook.config.query.time_max_s
-            )
-            made = baseline_from(rows, by, made_us=now_us)
-            self._baselines.swap(name, made)
-            await asyncio.wrap_future(self._save(name, made))
-        except ApplianceError as e:
-            log.debug("the baseline of %s.%s could not be made: %s", stream, column, e)
-
-
-def baselines_of(rulebook: Rulebook) -> list[Wanted]:
-    """What the rules of a config compare with history."""
-    found: dict[Wanted, None] = {}
-    for parsed in rulebook.parsed.values():
-        options = parsed.options
-        for expression in (parsed.when, parsed.clear):
-            if expression is None or options.stream is None:
-                continue
-            for term in terms(expression):
-                if isinstance(term, BaselineTerm):
-                    found[Wanted(options.stream, options.by, term.column.name)] = None
-    return list(found)
-
-
-def baseline_sql(stream: str, by: Sequence[str], column: str, *, now_us: int) -> str:
-    """The mean of a column for each key and hour of the week, over the last ``BASELINE_WEEKS`` weeks."""
-    keys = ", ".join(f'CAST({_quoted(c)} AS VARCHAR) AS "k{i}"' for i, c in enumerate(by))
-    since_us = now_us - BASELINE_WEEKS * 7 * US_PER_DAY
-    return (
-        f"SELECT {keys + ', ' if keys else ''}((epoch_us(ts) // {3_600 * US_PER_S}) + 72) % {HOURS} AS hour, avg({_quoted(column)}) AS mean"
-        f" FROM {_quoted(stream)} WHERE ts >= make_timestamp({since_us}) AND {_quoted(column)} IS NOT NULL GROUP BY ALL"
-    )
-
-
-def baseline_from(rows: Sequence[Mapping[str, Any]], by: Sequence[str], *, made_us: int) -> Baseline:
-    """A baseline out of the rows of ``baseline_sql``."""
-    cells = ((tuple(r[f"k{i}"] for i in range(len(by))), int(r["hour"]), float(r["mean"])) for r in rows)
-    return baseline_of(cells, made_us=made_us)
-
 
 def _levels(rule: str, found: Mapping[Key, Mapping[str, Scalar]], instances: Iterable[Instance], now_us: int) -> Iterator[Signal]:
     """What the rows of a query say of the alerts that are not ok: what has no row any more is over."""
@@ -248,7 +150,3 @@ def _values(row: Mapping[str, Any], by: Sequence[str]) -> Mapping[str, Scalar]:
 
 def _error(rule: str, key: Key, now_us: int, reason: str) -> Signal:
     return Signal(rule, key, What.ERROR, now_us, now_us, None, 0, {}, reason)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -119,7 +119,7 @@ class Desk:
 
     def unsilence(self, silence_id: int, *, author: str) -> SilenceRow:
         """Ends a silence now; ``author`` is who did it, for the log."""
-        ended = _silence(self._done(lambda draft: draft.unsilence(silence_id)), self._clock.now_us())
+        ended = _silence(self._done(lambda draft: draft.unsilence(silence_id, author=author)), self._clock.now_us())
         log.info("silence %d was ended by %s", silence_id, author)
         return ended
 

@@ -8,14 +8,16 @@ from contextlib import contextmanager
 
 import msgspec
 
+from appliance.alerting.models import load_models
 from appliance.alerting.rehearsal import Rehearsal, rehearse
 from appliance.alerting.rulebook import identity_tags, make_rulebook
 from appliance.clock import Clock
 from appliance.config import Config
 from appliance.errors import UsageRefused
+from appliance.hot.models import models
 from appliance.hot.reader import HotReader
 from appliance.hot.state import StreamState
-from appliance.hot.stream.baselines import Baselines, load_baselines
+from appliance.hot.stream.baselines import Baselines
 from appliance.hot.stream.expression import columns
 from appliance.hot.stream.rules import ParsedRule
 from appliance.hot.stream.values import Rows
@@ -59,7 +61,7 @@ def rehearse_folder(
             lateness_s=config.stream(stream.name).lateness_s,
             keys_max=config.alerts.keys_max,
             identity=identity_tags(stream) if stream.dirty else None,
-            baselines=Baselines(dict(load_baselines(reader))),
+            baselines=Baselines(load_models(config.data_dir, models(reader)).baselines()),
             past=past,
             now_us=clock.now_us(),
             on_progress=on_progress,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import urlencode
 
 import click
 
@@ -11,6 +12,7 @@ from appliance.cli.common import config_option, data_dir_option, print_table, vi
 from appliance.cli.local import post_json
 from appliance.config import Config, shown_options
 from appliance.errors import ConfigRefused, UsageRefused
+from appliance.observe.author import author
 from appliance.option_docs import config_schema, example_config
 
 
@@ -60,4 +62,4 @@ def reload(*, data_dir: Path) -> None:
     Example:
       appliance reload
     """
-    click.echo(visible(post_json(data_dir, "/api/reload", {}, refused=ConfigRefused)["changed"]))
+    click.echo(visible(post_json(data_dir, f"/api/reload?{urlencode({'author': author()})}", {}, refused=ConfigRefused)["changed"]))

@@ -30,6 +30,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "status": ("appliance.cli.status", "Show how the box is."),
     "verify": ("appliance.cli.verify", "Check that every file is what was written."),
     "delete": ("appliance.cli.delete", "Delete records of a time or a series."),
+    "audit": ("appliance.cli.audit", "Write an evidence bundle of a time range, or check one."),
+    "models": ("appliance.cli.models", "Show trained models; go back to another version."),
     "deadletter": ("appliance.cli.deadletter", "List and replay what was refused."),
     "reload": ("appliance.cli.config", "Have the running service read its config again."),
     "check-config": ("appliance.cli.config", "Check a config and show where each value comes from."),

@@ -78,8 +78,8 @@ def query(
     question = Question(
         sql=sys.stdin.read() if sql == "-" else sql,
         id=secrets.token_hex(8),
-        since_us=_moment(since, "--since", config, clock),
-        until_us=_moment(until, "--until", config, clock),
+        since_us=as_moment(since, "--since", config, clock),
+        until_us=as_moment(until, "--until", config, clock),
         path=path,
         format=format_ or ("table" if on_terminal else "csv"),
         explain=explain,
@@ -222,7 +222,8 @@ class ProgressLine:
             self._shown = False
 
 
-def _moment(text: str | None, option: str, config: Config, clock: Clock) -> int | None:
+def as_moment(text: str | None, option: str, config: Config, clock: Clock) -> int | None:
+    """Microseconds of what an option says; None where it was not given. Raises ``UsageRefused``."""
     if text is None:
         return None
     try:

@@ -128,6 +128,7 @@ class Committer:
                 written[key] = self._write(draft, book, now_us=now_us, boot=boot)
                 _number(draft, book.last_seq + 1, sequences)
             self._write_entries(group, now_us)
+            self.store.chain.look()
         self._boot = boot
         self._next_id += len(new_books)
         counts: dict[str, int] = {}

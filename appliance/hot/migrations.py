@@ -182,6 +182,23 @@ CREATE VIEW removals_readable AS
     FROM removal r JOIN stream s ON s.id = r.stream_id;
 """
 
+_AUDIT = """
+CREATE TABLE chain (id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, entry TEXT NOT NULL);
+CREATE TABLE model (
+    name TEXT NOT NULL, version INTEGER NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, method TEXT NOT NULL, stream TEXT NOT NULL,
+    key_columns TEXT NOT NULL, field TEXT NOT NULL, made_us INTEGER NOT NULL, error REAL, naive_error REAL, coverage REAL,
+    state TEXT NOT NULL, reason TEXT NOT NULL, active INTEGER NOT NULL DEFAULT 0, changed_us INTEGER NOT NULL,
+    PRIMARY KEY (name, version)) WITHOUT ROWID;
+CREATE UNIQUE INDEX model_active ON model (name) WHERE active;
+DROP TABLE baseline;
+CREATE VIEW chain_readable AS
+    SELECT id, strftime('%Y-%m-%dT%H:%M:%SZ', at_us / 1000000, 'unixepoch') AS at, json_extract(entry, '$.kind') AS kind,
+           json_extract(entry, '$.stream') AS stream, entry FROM chain;
+CREATE VIEW models_readable AS
+    SELECT name, version, active, state, reason, method, stream, field, error, naive_error, coverage,
+           strftime('%Y-%m-%dT%H:%M:%SZ', made_us / 1000000, 'unixepoch') AS made, path FROM model;
+"""
+
 
 @hot_store()
 def spine(db: Any) -> None:
@@ -211,6 +228,12 @@ def views(db: Any) -> None:
 def retention(db: Any) -> None:
     """Segments of several days; what people had deleted, and what retention has removed."""
     _run(db, _RETENTION)
+
+
+@hot_store()
+def audit(db: Any) -> None:
+    """The chain of evidence; the versions of models. Baselines are made anew, as models."""
+    _run(db, _AUDIT)
 
 
 def _run(db: Any, statements: str) -> None:

@@ -17,7 +17,9 @@ from zlib import crc32
 
 import pyarrow as pa
 
+from appliance.clock import Clock, SystemClock
 from appliance.errors import RetryLater, StoreDamaged, StoreTooNew
+from appliance.hot.chain import Chain
 from appliance.hot.encoding import encode
 from appliance.manifest import Dirty, Segment
 from appliance.records import Column, FileProgress, Kind, Reject, Schema, fold
@@ -78,8 +80,11 @@ def fate_of(error: sqlite3.Error) -> Fate:
 class HotStore:
     """The write connection. One owner: the door's writer thread."""
 
-    def __init__(self, folder: Path, *, durability: str) -> None:
-        """Opens or creates ``folder/hot.sqlite``. Raises ``StoreTooNew``, ``StoreDamaged`` or ``RetryLater``; nothing is touched then."""
+    def __init__(self, folder: Path, *, durability: str, clock: Clock | None = None) -> None:
+        """Opens or creates ``folder/hot.sqlite``; ``clock`` (None: the machine's) dates the evidence.
+
+        Raises ``StoreTooNew``, ``StoreDamaged`` or ``RetryLater``; nothing is touched then.
+        """
         self.path = folder / FILE_NAME
         had_wal = _has_wal(self.path)
         _prepare(self.path)
@@ -99,6 +104,8 @@ class HotStore:
             ):
                 self._db.execute(f"PRAGMA {pragma}")
             clean = self.get_meta(CLEAN)
+            self.chain = Chain(self._db, clock or SystemClock())
+            """The evidence of what happens to the store."""
         except sqlite3.DatabaseError as e:
             raise unusable(self.path, e) from e
         self.was_clean = clean == "1"
@@ -120,11 +127,14 @@ class HotStore:
             if not self._is_noted_open:
                 self.set_meta(CLEAN, "0")
             yield
+            self.chain.write()
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+            self.chain.rolled_back()
             raise
+        self.chain.committed()
         self._is_noted_open = True
         self._pages += _PAGES_A_COMMIT
 
@@ -275,12 +285,15 @@ class HotStore:
             )
             assert cursor.lastrowid is not None
             added.append(replace(s, id=cursor.lastrowid))
+        self.chain.added(added)
         return added
 
     def end_segments(self, ids: Iterable[int], *, state: str, reason: str | None, now_us: int) -> None:
         """Takes segments out of the live set: ``replaced`` by a compaction, ``expired``, or ``damaged`` or ``missing``."""
+        gone = list(ids)
+        self.chain.ending(gone, state=state, reason=reason)
         self._db.executemany(
-            "UPDATE segment SET state = ?, reason = ?, ended_us = ? WHERE id = ?", [(state, reason, now_us, i) for i in ids]
+            "UPDATE segment SET state = ?, reason = ?, ended_us = ? WHERE id = ?", [(state, reason, now_us, i) for i in gone]
         )
 
     def forget_segments(self, ids: Iterable[int]) -> None:
@@ -289,6 +302,7 @@ class HotStore:
 
     def raise_mark(self, stream_id: int, mark: int) -> None:
         """Records up to ``mark`` are in the lake from now on; their hot batches go, but for one that reaches beyond the mark."""
+        self.chain.marking(stream_id, mark)
         self._db.execute("UPDATE stream SET mark = ? WHERE id = ? AND mark < ?", (mark, stream_id, mark))
         self._db.execute("DELETE FROM batch WHERE stream_id = ? AND last <= ?", (stream_id, mark))
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from appliance.hot import job_tables
+from appliance.hot import models as stored_models
 from appliance.hot.alerts import looks
 from appliance.hot.reader import HotReader
 from appliance.hot.state import State
@@ -104,6 +105,24 @@ DEAD_LETTERS: Final = (
 )
 
 
+MODELS: Final = (
+    ("name", "VARCHAR"),
+    ("version", "BIGINT"),
+    ("active", "BOOLEAN"),
+    ("state", "VARCHAR"),
+    ("reason", "VARCHAR"),
+    ("method", "VARCHAR"),
+    ("stream", "VARCHAR"),
+    ("by", "VARCHAR"),
+    ("column", "VARCHAR"),
+    ("error", "DOUBLE"),
+    ("naive_error", "DOUBLE"),
+    ("coverage", "DOUBLE"),
+    ("made", "TIMESTAMP"),
+    ("changed", "TIMESTAMP"),
+    ("path", "VARCHAR"),
+    ("sha256", "VARCHAR"),
+)
 SESSIONS: Final = (
     ("workload", "VARCHAR"),
     ("key", "VARCHAR"),
@@ -220,6 +239,16 @@ def views(state: State, _reader: HotReader) -> pa.Table:
     return _table(VIEWS, [tuple(getattr(row, own.get(name, name)) for name, _ in VIEWS) for row in view_rows(state)])
 
 
+def models(_state: State, reader: HotReader) -> pa.Table:
+    """One row a version of a model."""
+    columns = [name for name, _ in MODELS]
+    return _table(MODELS, [[_model_value(r, c) for c in columns] for r in stored_models.models(reader)])
+
+
+def _model_value(row: stored_models.ModelRow, column: str) -> Any:
+    return ", ".join(row.by) if column == "by" else getattr(row, {"made": "made_us", "changed": "changed_us"}.get(column, column))
+
+
 TABLES: Final[Mapping[str, StateTable]] = {
     "_streams": StateTable(STREAMS, streams),
     "_segments": StateTable(SEGMENTS, segments),
@@ -234,6 +263,7 @@ TABLES: Final[Mapping[str, StateTable]] = {
     "_outbox": stored_table(looks.OUTBOX, looks.outbox),
     "_jobs": stored_table(job_tables.JOBS, job_tables.look_jobs),
     "_job_history": stored_table(job_tables.HISTORY, job_tables.look_history),
+    "_models": StateTable(MODELS, models),
 }
 
 

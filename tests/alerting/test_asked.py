@@ -135,7 +135,7 @@ def test_a_rule_that_compares_with_history_fires_above_what_is_usual_at_this_hou
         running.config_file.write_text(rules + BASELINE)
         reload(running)
         with closing(sqlite3.connect(f"file:{running.folder / 'hot.sqlite'}?mode=ro", uri=True)) as db:
-            wait_for(lambda: db.execute("SELECT count(*) FROM baseline").fetchone()[0] >= 4, what="the baseline")
+            wait_for(lambda: db.execute("SELECT count(*) FROM model WHERE active").fetchone()[0] >= 1, what="the model")
         write(running, f"power,device=lathe watts=160 {now_s - T0}", f"power,device=saw watts=1400 {now_s - T0}")
         wait_for(lambda: firing(running, "above") and firing(running, "above_each"), what="what is unusual for the lathe")
         values = firing(running, "above")[0]["values"]

@@ -258,7 +258,8 @@ class Serving:
             alerts=self.alerts,
             alert_events_after=self.alerts.after,
             hub=self.hub,
-            reload=lambda: self.reload(),
+            activate_model=lambda name, version, author: f"{name} {version} {author}",
+            reload=lambda _author: self.reload(),
         )
         self.server = HttpServer(self.app, options=self.options, clock=self.clock)
         tcp = bind_tcp(self.options.listen)

@@ -127,12 +127,12 @@ class Draft:
         self._silences[made.id] = made
         return made
 
-    def unsilence(self, silence_id: int) -> Silence:
+    def unsilence(self, silence_id: int, *, author: str = "") -> Silence:
         """Ends a silence now, also one that is still to come. Raises ``UsageRefused`` when there is no such one."""
         found = self._silences.get(silence_id) or self._book.silences.get(silence_id)
         if found is None or found.ended_us is not None or found.until_us <= self._now_us:
             raise UsageRefused(f"there is no silence {silence_id} in force")
-        self._silences[silence_id] = replace(found, ended_us=self._now_us)
+        self._silences[silence_id] = replace(found, ended_us=self._now_us, ended_by=_text(author))
         self._wakes_held = True
         return self._silences[silence_id]
 

@@ -151,6 +151,8 @@ class Silence:
     comment: str
     ended_us: int | None = None
     """When it was taken back; None: not."""
+    ended_by: str = ""
+    """Who took it back, for the evidence; not part of what is stored of the silence."""
 
 
 class Tells(StrEnum):

@@ -1,15 +1,13 @@
-"""What history says of a column, for each key and hour of the week: made by a batch job, swapped in while rules run.
+"""What history says of a column, for each key and hour of the week: made by a training, swapped in while rules run.
 
 One owner at a time: ``swap`` replaces whole tables, so that a reader sees the old or the new one.
 """
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -38,53 +36,7 @@ class Baseline:
     rows: Mapping[Key, int]
     values: Hours
     made_us: int = 0
-    """Wall clock of the job."""
-
-
-class Reads(Protocol):
-    """What runs a SELECT."""
-
-    def execute(self, sql: str, parameters: tuple[object, ...] = ..., /) -> Iterable[Any]:
-        """The rows."""
-
-
-def load_baselines(reads: Reads) -> dict[Name, Baseline]:
-    """Those that the last job has stored."""
-    if not list(reads.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'baseline'")):
-        return {}
-    cells: dict[Name, list[tuple[Key, int, float]]] = {}
-    made: dict[Name, int] = {}
-    for term, key, hour, value, made_us in reads.execute("SELECT term, key, hour, value, made_us FROM baseline"):
-        stream, by, column = json.loads(term)
-        name: Name = (stream, tuple(by), column)
-        cells.setdefault(name, []).append((tuple(json.loads(key)), hour, value))
-        made[name] = made_us
-    return {name: baseline_of(found, made_us=made[name]) for name, found in cells.items()}
-
-
-def save_baseline(connection: sqlite3.Connection, name: Name, baseline: Baseline) -> None:
-    """Stores one in place of the one before, within the caller's transaction."""
-    term = json.dumps(name)
-    connection.execute("DELETE FROM baseline WHERE term = ?", (term,))
-    connection.executemany(
-        "INSERT INTO baseline (term, key, hour, value, made_us) VALUES (?, ?, ?, ?, ?)",
-        [
-            (term, json.dumps(key), hour, float(baseline.values[row, hour]), baseline.made_us)
-            for key, row in baseline.rows.items()
-            for hour in range(HOURS)
-            if np.isfinite(baseline.values[row, hour])
-        ],
-    )
-
-
-def baseline_of(cells: Iterable[tuple[Key, int, float]], *, made_us: int) -> Baseline:
-    """A baseline out of (key, hour of the week, value)."""
-    places: dict[Key, int] = {}
-    numbered = [(places.setdefault(key, len(places)), hour, value) for key, hour, value in cells]
-    values = np.full((max(1, len(places)), HOURS), np.nan)
-    for row, hour, value in numbered:
-        values[row, hour] = value
-    return Baseline(places, values, made_us)
+    """Wall clock of the training."""
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ BODY_BYTES_MAX: Final = 64 * 1024
 HISTORY_ROWS: Final = 100
 HISTORY_ROWS_MAX: Final = 10_000
 ID_MAX: Final = 2**53
+AUTHOR_MAX: Final = 1_000
 Name = Annotated[str, Meta(min_length=1, max_length=1_000)]
 Text = Annotated[str, Meta(max_length=2_000)]
 Key = dict[str, str | None]
@@ -150,9 +151,10 @@ async def test(desk: Desk, request: Request) -> Response:
         return json_answer({"said": await asyncio.to_thread(context.alerts.test, asked.channel)})
 
 
-async def reload(desk: Desk, _request: Request) -> Response:
-    """``POST /api/reload``: ``{"changed": …}``; a config that can't be used is refused with 400, and nothing has changed."""
-    return json_answer({"changed": await asyncio.to_thread(desk.ready().reload)})
+async def reload(desk: Desk, request: Request) -> Response:
+    """``POST /api/reload[?author=]``: ``{"changed": …}``; a config that can't be used is refused with 400, and nothing has changed."""
+    author = request.query_params.get("author") or "somebody over HTTP"
+    return json_answer({"changed": await asyncio.to_thread(desk.ready().reload, author[:AUTHOR_MAX])})
 
 
 def _key(query: Mapping[str, str]) -> Key:

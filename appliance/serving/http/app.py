@@ -32,6 +32,7 @@ from appliance.serving.http import (
     jobs,
     letters,
     metrics,
+    models,
     probes,
     query,
     status,
@@ -197,6 +198,7 @@ def _routes(desk: Desk) -> list[Route]:
         route("/api/reload", alerts.reload, "POST"),
         route("/api/views", views.views, "GET"),
         route("/api/views/{name}/refresh", views.refresh, "POST"),
+        route("/api/models/activate", models.activate, "POST"),
     ]
 
 

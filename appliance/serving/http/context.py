@@ -1,8 +1,8 @@
 """What the HTTP interface is handed by the wiring: values, and what it may call. It holds nothing else of the service.
 
-``status``, ``series``, ``latest``, ``columns``, ``replay``, ``delete``, ``reload``, ``alert_events_after`` and what ``alerts`` offers
-are called in a thread and may take their time, ``status`` by one thread at a time; the others are called on the event loop and
-must not block.
+``status``, ``series``, ``latest``, ``columns``, ``replay``, ``delete``, ``reload``, ``activate_model``, ``alert_events_after`` and
+what ``alerts`` offers are called in a thread and may take their time, ``status`` by one thread at a time; the others are called on the
+event loop and must not block.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ class HttpContext:
     """(id, limit) -> the first ``limit`` stored transitions with a higher id, rising. Ids rise by one; only the oldest are forgotten."""
     hub: Hub
     """Through which events reach those who follow."""
-    reload: Callable[[], str]
-    """Reads the config again and puts it in force; what has changed, in a line. Raises ``ConfigRefused``, and nothing has changed."""
+    activate_model: Callable[[str, int | None, str], str]
+    """(model, version or None for the one before, who) -> what was done, in a line; durable then. Raises ``UsageRefused``."""
+    reload: Callable[[str], str]
+    """(who) -> what has changed, in a line, once the config was read again and is in force. Raises ``ConfigRefused``."""
     refresh_view: Callable[[str], Awaitable[str]] = _no_views
     """(name of a view) -> refreshes it, and says what was done; on the event loop."""
