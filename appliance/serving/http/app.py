@@ -23,7 +23,7 @@ from starlette.types import Message, Receive, Scope, Send
 from appliance.clock import Clock
 from appliance.errors import RetryLater
 from appliance.options import HttpOptions
-from appliance.serving.http import alerts, databases, events, ingest, jobs, letters, metrics, probes, query, status, views, write
+from appliance.serving.http import alerts, databases, events, ingest, jobs, letters, metrics, probes, query, reports, status, views, write
 from appliance.serving.http.answers import ClientGone, HttpRefused, as_refused, dialect_of, refusal
 from appliance.serving.http.auth import OPEN_PATHS, Gate
 from appliance.serving.http.body import ByteBudget
@@ -179,6 +179,10 @@ def _routes(desk: Desk) -> list[Route]:
         route("/api/jobs/cancel", jobs.cancel, "POST"),
         route("/api/jobs/runs/{id}", jobs.show, "GET"),
         route("/api/jobs/runs/{id}/result", jobs.result, "GET"),
+        route("/api/reports", reports.picture, "GET"),
+        route("/api/reports/file/{path:path}", reports.file, "GET"),
+        route("/api/reports/render", reports.render, "POST"),
+        route("/api/reports/issue", reports.issue, "POST"),
         route("/api/reload", alerts.reload, "POST"),
         route("/api/views", views.views, "GET"),
         route("/api/views/{name}/refresh", views.refresh, "POST"),
