@@ -23,6 +23,7 @@ Priority = Literal["low", "normal", "high"]
 PRIORITIES: Final[tuple[Priority, ...]] = ("low", "normal", "high")
 """From what waits longest to what goes first."""
 ReportFormat = Literal["html", "md", "csv", "json"]
+Covers = Literal["day", "week", "month"]
 
 
 class BatchOptions(Options, frozen=True, kw_only=True):
@@ -44,6 +45,8 @@ class BatchOptions(Options, frozen=True, kw_only=True):
     """Age above which the results of background queries are removed."""
     results_bytes_max: Size = GIB
     """Disk for results of background queries; the oldest are removed first."""
+    daily_report: bool = True
+    """Whether the report `daily`, of the box and its streams, is issued every night; a [workload.daily] takes its place."""
 
 
 class RetentionOptions(Options, frozen=True, kw_only=True):
@@ -128,19 +131,21 @@ class ReportOptions(Options, frozen=True, kw_only=True, tag="report", tag_field=
     title: str | None = None
     """Default: the workload's name."""
     text: str | None = None
-    """Markdown with blocks of SQL (```sql and ```chart); `{day}` and other parameters are replaced."""
+    """Markdown with blocks of SQL (```sql and ```chart); `{day}`, `{since}` and other parameters become their values."""
     file: str | None = None
     """The same in a file, relative to the data folder unless absolute."""
     sql: str | None = None
     """A single query in place of `text`."""
     parameters: Mapping[str, str] = {}
-    """Parameters and their defaults; `day` is there without being named: the day that the report is about."""
+    """Parameters and their defaults, which say what they are: text, a number, true or false, a day, a moment."""
+    covers: Covers = "day"
+    """What a report is about: a whole local day, week (from Monday on) or month; issued on a schedule, the last one that is over."""
     schedule: str | None = None
     """When it is issued, as cron writes it, in the node's time zone; None: on request only."""
     after: str | None = None
     """Issued after each successful run of this other job, view, report or training."""
     formats: tuple[ReportFormat, ...] = ("html", "md")
-    """What is written."""
+    """What is written, besides the JSON that revisions are compared by."""
     revise: bool = True
     """Issued again, with what has changed, when late records change a day that it is about."""
     keep_s: Duration | None = None

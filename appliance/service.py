@@ -25,8 +25,11 @@ from appliance.alerting.alerting import Alerting, check_alerts
 from appliance.alerting.asked import Asked
 from appliance.batching.batch import Batch
 from appliance.batching.housekeeping import under_way
+from appliance.batching.report_definitions import check_reports
+from appliance.batching.report_loop import ReportLoop
 from appliance.batching.training import Models
 from appliance.batching.view_loop import ViewLoop, view_loop, view_options
+from appliance.batching.work import Work
 from appliance.box import Box, no_step
 from appliance.clock import Clock, SystemClock
 from appliance.cold.lake import Damage
@@ -104,6 +107,7 @@ class Service:
         self._alerting: Alerting | None = None
         self._asked: Asked | None = None
         self._batch: Batch | None = None
+        self._reports: ReportLoop | None = None
         self._views: ViewLoop | None = None
         self._models: Models
         self._inherited: list[socket.socket] = []
@@ -117,6 +121,7 @@ class Service:
     async def run(self) -> int:
         """Recovers, serves until told to stop, drains. The exit status: 0, or 1 when the hot store could not be written."""
         check_alerts(self.config)
+        check_reports(self.config)
         _raise_descriptor_limit()
         loop = self._loop = asyncio.get_running_loop()
         app = App(options=self.config.http, clock=self._clock, version=__version__)
@@ -194,6 +199,7 @@ class Service:
         alerting.sql_rules = asked.rules
         views = self._views = await asyncio.to_thread(view_loop, box, queries, clock=self._clock, step=self._step)
         await views.start(view_options(self.config))
+        self._reports = await asyncio.to_thread(self._make_reports, box, queries, board, alerting)
         app.open(self._context(box, queries, taker, board, pool, alerting, hub))
         keeper.start()
         batch.start()
@@ -238,6 +244,7 @@ class Service:
         self, box: Box, queries: Queries, taker: FileTaker, board: Board, pool: ThreadPoolExecutor, alerting: Alerting, hub: Hub
     ) -> HttpContext:
         assert self._batch is not None, "batch work is made before HTTP is opened"
+        assert self._reports is not None, "as batch work"
         spool = self.config.data_dir / "spool"
         spool.mkdir(exist_ok=True)
 
@@ -260,6 +267,7 @@ class Service:
             delete=lambda deletion, records: box.delete(deletion, records=records),
             alerts=alerting.desk,
             jobs=self._batch.desk,
+            reports=self._reports.desk,
             alert_events_after=alerting.desk.events_after,
             hub=hub,
             activate_model=lambda name, version, author: self._models.store.activate(name, version, author),
@@ -301,7 +309,26 @@ class Service:
             publish=lambda event, data: hub.publish(JOBS, event, data, None),
             elsewhere=elsewhere,
             step=self._step,
-            make=(lambda config: self._models.works(config),),
+            make=(self._report_works, lambda config: self._models.works(config)),
+            tell=self._tell,
+        )
+
+    def _report_works(self, config: Config) -> Sequence[Work]:
+        return () if self._reports is None else self._reports.works(config)
+
+    def _tell(self, channel: str, title: str, text: str) -> None:
+        assert self._alerting is not None, "batch work begins after alerting"
+        self._alerting.tell(channel, title, text)
+
+    def _make_reports(self, box: Box, queries: Queries, board: Board, alerting: Alerting) -> ReportLoop:
+        return ReportLoop(
+            box,
+            queries,
+            config=lambda: self.config,
+            status=board.status,
+            hand_over=alerting.hand_over,
+            clock=self._clock,
+            step=self._step,
         )
 
     def _store(self, box: Box) -> Store:
@@ -378,6 +405,7 @@ class Service:
         found = self._reload() if self._reload is not None else self.config
         said = []
         if self._alerting is not None and any(getattr(found, n) != getattr(self.config, n) for n in RELOADED):
+            check_reports(found)
             self._alerting.reload(self._alerting.check(found)).result(RELOAD_S)
             if self._loop is not None and self._asked is not None:
                 self._loop.call_soon_threadsafe(self._asked.configure, self._alerting.rulebook)

@@ -136,6 +136,10 @@ ALERTS = Group(
         Action("unsilence", ("M",), "M", "unsilence", "end the silence that covers it, or the chosen one", foot=11),
     ),
 )
+REPORTS = Group(
+    "The chosen report",
+    (Action("issue", ("i",), "i", "issue", "make it anew now; issued as a revision where anything differs", foot=3),),
+)
 SQL = Group(
     "In the SQL field",
     (

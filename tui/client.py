@@ -16,13 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 
 from appliance.errors import ApplianceError, NotRunning, QueryCancelled, QueryRefused
 from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, TransitionRow, WindowChart
 from appliance.observe.author import author
+from appliance.observe.reports import ReportsPicture
 from appliance.observe.status import Status
 
 _T = TypeVar("_T")
@@ -31,6 +32,7 @@ _PATH_BYTES_MAX = 107
 _ERROR_CHARS_MAX = 4000
 _ACTION_TIMEOUT_S = 30.0
 """What a person does is durable when it returns; a busy disk may take its time."""
+_REPORT_TIMEOUT_S = 600.0
 Key = Mapping[str, str | None]
 """Of an alert: column -> value."""
 
@@ -133,6 +135,15 @@ class Client(Protocol):
     def unsilence(self, silence_id: int) -> SilenceRow:
         """Ends a silence."""
 
+    def reports(self) -> ReportsPicture:
+        """What can be made and what was issued; what is stored, where no service runs."""
+
+    def report_text(self, path: str) -> str:
+        """An issued file, by its path as the picture has it."""
+
+    def issue_report(self, name: str, *, day: str | None, parameters: Mapping[str, str]) -> str:
+        """Makes a report now and issues it where anything differs; takes its time. What came of it, in a line."""
+
     def close(self) -> None:
         """Lets go of what it holds; asked again, it takes it anew."""
 
@@ -194,6 +205,17 @@ class SocketClient:
     def unsilence(self, silence_id: int) -> SilenceRow:
         return _decode(self._act("unsilence", {"id": silence_id}), SilenceRow)
 
+    def reports(self) -> ReportsPicture:
+        return _decode(self._get("/api/reports"), ReportsPicture)
+
+    def report_text(self, path: str) -> str:
+        return self._get(f"/api/reports/file/{quote(path)}").decode("utf-8", "replace")
+
+    def issue_report(self, name: str, *, day: str | None, parameters: Mapping[str, str]) -> str:
+        body = {"name": name, "day": day, "parameters": dict(parameters)}
+        said = _decode(self._post("/api/reports/issue", body, timeout_s=_REPORT_TIMEOUT_S), dict[str, Any])
+        return str(said["said"])
+
     def close(self) -> None:
         with self._lock:
             if self._kept is not None:
@@ -239,12 +261,16 @@ class SocketClient:
         return body
 
     def _act(self, what: str, body: Mapping[str, object]) -> bytes:
-        """Does something about alerts in the name of who runs the UI; on a connection of its own, as it must not be sent twice."""
-        connection = _UnixConnection(self._path, timeout_s=_ACTION_TIMEOUT_S)
-        sent = msgspec.json.encode({**body, "author": author()})
+        """Does something about alerts in the name of who runs the UI."""
+        return self._post(f"/api/alerts/{what}", {**body, "author": author()}, timeout_s=_ACTION_TIMEOUT_S)
+
+    def _post(self, path: str, body: Mapping[str, object], *, timeout_s: float) -> bytes:
+        """On a connection of its own, as it must not be sent twice."""
+        connection = _UnixConnection(self._path, timeout_s=timeout_s)
+        sent = msgspec.json.encode(body)
         try:
             with self._unreachable_is_not_running():
-                connection.request("POST", f"/api/alerts/{what}", sent, {"Content-Type": "application/json"})
+                connection.request("POST", path, sent, {"Content-Type": "application/json"})
                 response = connection.getresponse()
                 answer = response.read()
         finally:

@@ -30,8 +30,10 @@ def check_config(*, config: Config, schema: bool) -> None:
         click.echo(json.dumps(config_schema(), indent=2))
         return
     from appliance.alerting.alerting import check_alerts  # late: it loads Arrow
+    from appliance.batching.report_definitions import check_reports
 
     check_alerts(config)
+    check_reports(config)
     print_table(["option", "value", "from"], shown_options(config))
 
 

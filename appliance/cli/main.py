@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "tail": ("appliance.cli.streams", "Follow a stream's records as they come."),
     "latest": ("appliance.cli.streams", "Show the last value of each series of a stream."),
     "alerts": ("appliance.cli.alerts", "Show what fires; acknowledge, silence, look back."),
+    "report": ("appliance.cli.report", "Make a report and show it, issue it, or list what was issued."),
     "sessions": ("appliance.cli.sessions", "Show open sessions, and the newest that are over."),
     "jobs": ("appliance.cli.jobs", "Show batch work; run it, cancel it, look back."),
     "views": ("appliance.cli.views", "Show how fresh the views are; refresh one."),

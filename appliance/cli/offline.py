@@ -16,10 +16,12 @@ import msgspec
 from appliance.clock import Clock, SystemClock
 from appliance.errors import ApplianceError, NotRunning, QueryCancelled, QueryRefused
 from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, TransitionRow, WindowChart
+from appliance.observe.reports import ReportsPicture
 from appliance.observe.status import Status
 from appliance.serving import panels
 from appliance.serving.alert_folder import folder_history, folder_picture
 from appliance.serving.folder import folder_status, latest_rows, open_folder
+from appliance.serving.report_folder import folder_report, folder_reports
 from tui.client import Answer, ColumnInfo, Key, Series, Stop
 
 
@@ -76,6 +78,15 @@ class OfflineClient:
         return self._refuse()
 
     def unsilence(self, silence_id: int) -> SilenceRow:  # noqa: ARG002 - as above
+        return self._refuse()
+
+    def reports(self) -> ReportsPicture:
+        return folder_reports(self._folder, now_us=self._clock.now_us())
+
+    def report_text(self, path: str) -> str:
+        return folder_report(self._folder, path)
+
+    def issue_report(self, name: str, *, day: str | None, parameters: Mapping[str, str]) -> str:  # noqa: ARG002 - as above
         return self._refuse()
 
     def _refuse(self) -> NoReturn:

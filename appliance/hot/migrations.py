@@ -158,6 +158,18 @@ CREATE VIEW views_readable AS
     FROM view w LEFT JOIN view_version v ON v.fold = w.fold LEFT JOIN ledger l ON l.id = v.ledger_id;
 """
 
+_REPORTS = """
+CREATE TABLE report_issue (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, title TEXT NOT NULL, day TEXT NOT NULL, since_us INTEGER NOT NULL,
+    until_us INTEGER NOT NULL, parameters TEXT NOT NULL, revision INTEGER NOT NULL, reason TEXT NOT NULL, issued_us INTEGER NOT NULL,
+    is_over INTEGER NOT NULL, failed INTEGER NOT NULL, blocks INTEGER NOT NULL, files TEXT NOT NULL, used TEXT NOT NULL,
+    notes TEXT NOT NULL, difference TEXT NOT NULL, told TEXT NOT NULL, checked TEXT NOT NULL, removed_us INTEGER,
+    UNIQUE (name, day, parameters, revision));
+CREATE VIEW reports_readable AS
+    SELECT name, day, parameters, revision, strftime('%Y-%m-%dT%H:%M:%SZ', issued_us / 1000000, 'unixepoch') AS issued, reason, failed,
+           blocks, difference, files, used, removed_us IS NOT NULL AS removed FROM report_issue;
+"""
+
 
 _RETENTION = """
 ALTER TABLE segment ADD COLUMN days INTEGER NOT NULL DEFAULT 1;
@@ -234,6 +246,12 @@ def retention(db: Any) -> None:
 def audit(db: Any) -> None:
     """The chain of evidence; the versions of models. Baselines are made anew, as models."""
     _run(db, _AUDIT)
+
+
+@hot_store()
+def reports(db: Any) -> None:
+    """Issued reports with their revisions."""
+    _run(db, _REPORTS)
 
 
 def _run(db: Any, statements: str) -> None:

@@ -1,7 +1,8 @@
 """A message in the format that receivers of Alertmanager's webhooks expect, version "4". Pure.
 
 Source: Prometheus' documentation, "Alertmanager configuration", ``<webhook_config>``. What has no counterpart here (``externalURL``,
-``generatorURL``) is empty. Repeats and escalations are firing alerts there, as they are with Alertmanager.
+``generatorURL``) is empty. Repeats and escalations are firing alerts there, as they are with Alertmanager. A note
+is one that fires and ends in the same instant.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def alertmanager_body(message: Message, sender: Sender) -> dict[str, Any]:
         "version": "4",
         "groupKey": f"{{}}:{{{message.group}}}",
         "truncatedAlerts": others_of(message),
-        "status": state_of_all(message),
+        "status": "resolved" if state_of_all(message) == "resolved" else "firing",
         "receiver": sender.channel,
         "groupLabels": {name: value for name, value in labels.items() if name in groups},
         "commonLabels": labels,
@@ -43,14 +44,15 @@ def alertmanager_body(message: Message, sender: Sender) -> dict[str, Any]:
 
 
 def _alert(item: Item) -> dict[str, Any]:
-    has_ended = item.tells is Tells.RESOLVED
+    is_note = item.tells is Tells.NOTE
+    has_ended = item.tells is Tells.RESOLVED or is_note
     ended_us = item.at_us if item.resolved_us is None else item.resolved_us
-    annotations = {"summary": headline(item)}
+    annotations = {"summary": item.summary, "description": item.text} if is_note else {"summary": headline(item)}
     if item.runbook:
         annotations["runbook_url"] = item.runbook
     annotations |= {f"value_{_name(term)}": _text(value) for term, value in item.values.items()}
     return {
-        "status": "resolved" if has_ended else "firing",
+        "status": "resolved" if has_ended and not is_note else "firing",
         "labels": {"alertname": item.rule, "severity": item.severity, **item.labels},
         "annotations": annotations,
         "startsAt": iso(item.at_us if item.fired_us is None else item.fired_us),

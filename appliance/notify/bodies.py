@@ -7,7 +7,8 @@ The JSON, version 1::
      "summary": "d1 at 83.2 °C", "labels": {"device": "d1"}, "values": {"avg(temperature)": 83.2}, "at": "2026-11-22T12:00:00Z",
      "fired": "…Z" or null, "resolved": "…Z" or null, "runbook": "https://…" or null, "idempotency_key": "32 hex digits"}]}
 
-``state`` is firing, resolved or flapping; ``tells`` says why besides (firing, resolved, repeat, flapping, escalated). ``others`` counts the
+A message that is about no alert has one item with the state ``note``, and in it ``text`` and ``attachments`` (paths in the data folder).
+``state`` is firing, resolved, flapping or note; ``tells`` says why besides (also repeat and escalated). ``others`` counts the
 alerts that are not listed. Both keys are the same on every attempt: the message's for this message, an item's for this step of this alert.
 """
 
@@ -97,10 +98,14 @@ def _item(item: Item) -> dict[str, Any]:
         "resolved": _iso(item.resolved_us),
         "runbook": item.runbook,
         "idempotency_key": item.idempotency_key,
+        **({"text": _cut(item.text), "attachments": list(item.attachments)} if item.tells is Tells.NOTE else {}),
     }
 
 
 def _item_lines(item: Item) -> list[str]:
+    if item.tells is Tells.NOTE:
+        found = [one_line(line.rstrip(), TEXT_CHARACTERS_MAX) if line.strip() else "" for line in item.text.split("\n")]
+        return [*found, *([""] if found and item.attachments else []), *(f"file: {one_line(path)}" for path in item.attachments)]
     lines = [headline(item), f"  {_since(item)}"]
     labels = [f"{name}={value}" for name, value in item.labels.items() if name not in ("rule", "severity")]
     lines += [f"  {' '.join(labels)}"] if labels else []

@@ -28,7 +28,7 @@ def channel_of(name: str, options: NotifyOptions, *, data_dir: Path, node: str, 
     if scheme == command.SCHEME:
         return command.Command(sender, options, data_dir=data_dir, clock=time)
     if scheme in mail.SCHEMES:
-        return mail.Mail(sender, options, clock=time)
+        return mail.Mail(sender, options, clock=time, data_dir=data_dir)
     if scheme == lines.SCHEME:
         return lines.Lines(sender, options, data_dir=data_dir)
     if scheme == journal.SCHEME:

@@ -16,13 +16,18 @@ ITEMS_LISTED_MAX: Final = 100
 
 
 def title_of(message: Message) -> str:
-    """``[critical] overheating: d1 at 83.2 °C``, ``[resolved] …``, or for several alerts ``[firing 12, resolved 3] group``."""
+    """``[critical] overheating: d1 at 83.2 °C``, ``[resolved] …``, or for several alerts ``[firing 12, resolved 3] group``.
+
+    A note's title stands for itself.
+    """
     if len(message.items) == 1 and not others_of(message):
         item = message.items[0]
+        if item.tells is Tells.NOTE:
+            return one_line(item.summary, TITLE_CHARACTERS_MAX)
         return one_line(f"[{_tag(item)}] {headline(item)}", TITLE_CHARACTERS_MAX)
     counts = Counter(state_of(item) for item in message.items)
     counts["firing"] += _unlisted_by_maker(message)
-    said = ", ".join(f"{state} {counts[state]}" for state in ("firing", "resolved", "flapping") if counts[state])
+    said = ", ".join(f"{state} {counts[state]}" for state in ("firing", "resolved", "flapping", "note") if counts[state])
     return one_line(f"[{said or 'nothing'}] {message.group}", TITLE_CHARACTERS_MAX)
 
 
@@ -36,14 +41,16 @@ def headline(item: Item) -> str:
 
 
 def state_of(item: Item) -> str:
-    """``firing``, ``resolved`` or ``flapping``."""
-    if item.tells is Tells.RESOLVED:
-        return "resolved"
+    """``firing``, ``resolved``, ``flapping`` or ``note``."""
+    if item.tells in (Tells.RESOLVED, Tells.NOTE):
+        return str(item.tells)
     return "flapping" if item.tells is Tells.FLAPPING else "firing"
 
 
 def state_of_all(message: Message) -> str:
-    """``resolved`` when every alert of the message is, else ``firing``."""
+    """``resolved`` when every alert of the message is, ``note`` when it is about none, else ``firing``."""
+    if message.items and all(item.tells is Tells.NOTE for item in message.items):
+        return "note"
     return "resolved" if all(item.tells is Tells.RESOLVED for item in message.items) else "firing"
 
 

@@ -17,6 +17,8 @@ from appliance.hot.reader import HotReader
 from appliance.hot.state import State
 from appliance.hot.stream.session_store import closed_sessions, shown_sessions
 from appliance.hot.stream.sessions.live import session_table
+from appliance.serving.report_rows import COLUMNS as REPORTS
+from appliance.serving.report_rows import report_lines
 from appliance.serving.source import StateTable
 from appliance.serving.view_rows import view_rows
 
@@ -264,6 +266,7 @@ TABLES: Final[Mapping[str, StateTable]] = {
     "_jobs": stored_table(job_tables.JOBS, job_tables.look_jobs),
     "_job_history": stored_table(job_tables.HISTORY, job_tables.look_history),
     "_models": StateTable(MODELS, models),
+    "_reports": stored_table(REPORTS, report_lines),
 }
 
 

@@ -20,6 +20,7 @@ BENCHES = {
     "narrow": "query_narrow:rows",
     "lake": "lake_bytes:rows",
     "audit": "audit:rows",
+    "report": "reports:rows",
     "full": "service:full_ingest",
     "idle": "service:idle",
     "recovery": "service:recovery",

@@ -31,6 +31,7 @@ from appliance.serving.letters import replay_letters
 from appliance.serving.push import Hub
 from appliance.serving.question import Question
 from tests.http.alert_desk import DeskInMemory
+from tests.http.report_desk import ReportsInMemory
 
 DEADLINE_S = 20.0
 
@@ -255,6 +256,7 @@ class Serving:
             columns=lambda stream: panels.columns(self.box.state, stream),
             replay=lambda ids, stream: replay_letters(self.box, ids=ids, stream=stream, clock=self.clock),
             delete=lambda deletion, records: self.box.delete(deletion, records=records),
+            reports=ReportsInMemory(),
             alerts=self.alerts,
             alert_events_after=self.alerts.after,
             hub=self.hub,

@@ -19,8 +19,10 @@ import pyarrow as pa
 from appliance.clock import Clock, iso
 from appliance.errors import NotRunning, QueryCancelled, QueryRefused
 from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, TransitionRow, WindowChart
+from appliance.observe.reports import ReportsPicture
 from appliance.observe.status import LakeStatus, LatencyStatus, Problem, SourceStatus, Status, StoreStatus, StreamStatus
 from tests.tui.alert_box import AlertBox
+from tests.tui.report_box import ReportBox
 from tui.client import Answer, ColumnInfo, Key, Series, Stop
 
 NOON_US = 1_795_348_800_000_000
@@ -77,10 +79,12 @@ class FakeClient:
     where: str = "/var/lib/appliance/appliance.sock"
     state: str = "running"
     alert_box: AlertBox = field(init=False)
+    report_box: ReportBox = field(init=False)
 
     def __post_init__(self) -> None:
         self.hold.set()
         self.alert_box = AlertBox(self.clock)
+        self.report_box = ReportBox(self.clock)
 
     def status(self) -> Status:
         self._answering("status")
@@ -193,6 +197,17 @@ class FakeClient:
 
     def unsilence(self, silence_id: int) -> SilenceRow:
         return self.alert_box.unsilence(silence_id)
+
+    def reports(self) -> ReportsPicture:
+        self._answering("reports")
+        return self.report_box.picture()
+
+    def report_text(self, path: str) -> str:
+        self._answering(f"report text {path}")
+        return self.report_box.text(path)
+
+    def issue_report(self, name: str, *, day: str | None, parameters: Mapping[str, str]) -> str:
+        return self.report_box.issue(name, day, parameters)
 
     def close(self) -> None:
         """Holds nothing."""

@@ -36,5 +36,8 @@ SCREENS: tuple[ScreenEntry, ...] = (
         "1", "overview", "Overview", "every stream and every part that records pass through", "tui.screens.overview:OverviewScreen"
     ),
     ScreenEntry("2", "alerts", "Alerts", "what fires, rules, history, silences and the outbox", "tui.screens.alerts:AlertsScreen"),
+    ScreenEntry(
+        "4", "reports", "Reports", "what was issued, its revisions, what differs; read one, issue one", "tui.screens.reports:ReportsScreen"
+    ),
     ScreenEntry("s", "sql", "SQL", "ask in SQL over hot and cold as one table", "tui.screens.sql:SqlScreen"),
 )

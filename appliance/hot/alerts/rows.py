@@ -154,10 +154,15 @@ def item_row(item: Item) -> Row:
         "fired_us": item.fired_us,
         "resolved_us": item.resolved_us,
     }
+    if item.tells is Tells.NOTE:
+        body = {**body, "text": item.text, "attachments": item.attachments}
     return (item.rule, key_text(item.key), item.fire, str(item.tells), item.at_us, as_json(body))
 
 
 def item_of(row: Row) -> Item:
     """The opposite of ``item_row``."""
     rule, key, fire, tells, at_us, body = row
-    return Item(rule=rule, key=key_of(key), fire=fire, tells=Tells(tells), at_us=at_us, **from_json(body))
+    found = from_json(body)
+    if "attachments" in found:
+        found["attachments"] = tuple(found["attachments"])
+    return Item(rule=rule, key=key_of(key), fire=fire, tells=Tells(tells), at_us=at_us, **found)

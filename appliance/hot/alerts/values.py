@@ -163,6 +163,8 @@ class Tells(StrEnum):
     REPEAT = "repeat"
     FLAPPING = "flapping"
     ESCALATED = "escalated"
+    NOTE = "note"
+    """No alert: a report, or something that has failed; see ``telling``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,10 @@ class Item:
     runbook: str | None = None
     fired_us: int | None = None
     resolved_us: int | None = None
+    text: str = ""
+    """Of a note: what it says besides its summary; several lines."""
+    attachments: tuple[str, ...] = ()
+    """Of a note: files, relative to the data folder."""
 
     @property
     def idempotency_key(self) -> str:

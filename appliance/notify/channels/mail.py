@@ -3,7 +3,7 @@
 ``mailto://user:password@HOST[:25]?from=…&to=a@x,b@y``; recipients may stand in the path too, as in apprise. ``mailtos://`` is STARTTLS on
 port 587, or TLS from the first byte with ``?mode=ssl`` or port 465; ``?verify=no`` takes any certificate, ``?smtp=HOST`` names a server
 other than HOST. Answers 4xx are tried again, 5xx are for good. Where only some recipients are refused for the time being, the next
-attempt goes to those alone.
+attempt goes to those alone. A note's files go with it, up to ``ATTACHED_BYTES_MAX``; what is larger or gone is only named.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, getaddresses
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
@@ -37,6 +38,9 @@ from appliance.workload_options import NotifyOptions
 
 SCHEMES: Final = ("mailto", "mailtos")
 RECIPIENTS_MAX: Final = 100
+ATTACHED_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Of all files of one mail; many servers take 10 MB, and base64 makes it a third more."""
+_TYPES: Final = {".html": ("text", "html"), ".md": ("text", "markdown"), ".csv": ("text", "csv"), ".json": ("application", "json")}
 _MODES: Final = ("starttls", "ssl")
 _SERVED_MAX: Final = 100
 """Messages of which is remembered who has them already."""
@@ -52,8 +56,8 @@ class _Letterbox:
 class Mail(Channel):
     """One sender and its recipients, by one SMTP server."""
 
-    def __init__(self, sender: Sender, options: NotifyOptions, *, clock: Clock) -> None:
-        """Raises ``ConfigRefused``."""
+    def __init__(self, sender: Sender, options: NotifyOptions, *, clock: Clock, data_dir: Path | None = None) -> None:
+        """``data_dir``: where attachments lie; None: none is sent. Raises ``ConfigRefused``."""
         url = parse_url(sender.channel, options.url, known=("from", "to", "mode", "verify", "smtp"))
         self._host = url.parameters.get("smtp", url.host)
         if not re.fullmatch(r"[A-Za-z0-9._:-]+", self._host):
@@ -68,6 +72,7 @@ class Mail(Channel):
         self._tls = tls_context(verify=url.flag("verify", default=True)) if self._is_tls else None
         self._login = (url.user, url.password or "") if url.user is not None else None
         self._clock = clock
+        self._data_dir = data_dir
         self._resolver = Resolver()
         self._lock = threading.Lock()
         self._busy: set[Wire] = set()
@@ -98,6 +103,13 @@ class Mail(Channel):
         mail["Message-ID"] = f"<{message_key(message)}@{self._boxes.sender.domain}>"
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(text_body(message, self.sender), cte="quoted-printable")
+        room = ATTACHED_BYTES_MAX
+        for path in (path for item in message.items for path in item.attachments):
+            content = attached(self._data_dir, path, bytes_max=room)
+            if content is not None:
+                room -= len(content)
+                main, sub = _TYPES.get(Path(path).suffix, ("application", "octet-stream"))
+                mail.add_attachment(content, maintype=main, subtype=sub, filename=Path(path).name)
         return mail.as_bytes()
 
     def _hand_over(self, mail: bytes, key: str, deadline: Deadline) -> Delivery:
@@ -148,6 +160,18 @@ class Mail(Channel):
         what = "offers no way to log in" if self._login is not None else "lacks something that is needed"
         said = "offers no STARTTLS" if "STARTTLS" in str(error) else what
         return Undelivered(f"{self._host} {said}", retry=not isinstance(error, smtplib.SMTPNotSupportedError), answered=True)
+
+
+def attached(data_dir: Path | None, path: str, *, bytes_max: int) -> bytes | None:
+    """The file below the data folder; None where it is gone, too large, or not to be reached without leaving the folder."""
+    if data_dir is None or path.startswith("/") or ".." in PurePosixPath(path).parts:
+        return None
+    try:
+        with (data_dir / path).open("rb") as file:
+            content = file.read(bytes_max + 1)
+    except OSError:
+        return None
+    return content if len(content) <= bytes_max else None
 
 
 class _Session(smtplib.SMTP):

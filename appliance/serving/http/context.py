@@ -7,7 +7,7 @@ event loop and must not block.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +80,22 @@ async def _no_views(name: str) -> str:
     raise UsageRefused(f"the view {name} can't be refreshed here")
 
 
+class ReportDesk(Protocol):
+    """Who answers for reports; ``appliance.batching.report_desk`` fills it. ``picture`` and ``file`` are called in a thread."""
+
+    def picture(self) -> Any:
+        """A value for JSON."""
+
+    def file(self, path: str) -> tuple[bytes, str] | None:
+        """Content and media type; None for a path that was not issued."""
+
+    async def render(self, name: str, *, day: str | None, parameters: Mapping[str, str], format: str) -> tuple[str, str]:
+        """Text and media type. Raises ``UsageRefused``, ``QueryRefused``."""
+
+    async def issue(self, name: str, *, day: str | None, parameters: Mapping[str, str]) -> tuple[str, Any]:
+        """What came of it, and a value for JSON; durable when it returns."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpContext:
     """Everything that a running service gives to the HTTP interface."""
@@ -108,6 +124,7 @@ class HttpContext:
     """Who answers for alerts."""
     jobs: JobDesk
     """Who answers for batch work."""
+    reports: ReportDesk
     alert_events_after: Callable[[int, int], Sequence[TransitionRow]]
     """(id, limit) -> the first ``limit`` stored transitions with a higher id, rising. Ids rise by one; only the oldest are forgotten."""
     hub: Hub
