@@ -33,6 +33,8 @@ class Ask(Message, frozen=True, tag=True, array_like=True):
 
     question: Question
     now_us: int
+    known: tuple[TableInfo, ...] = ()
+    """What names in the SQL stand for, as far as they were seen at first sight: a worker that finds all of them here need not ask."""
 
 
 class Found(Message, frozen=True, tag=True, array_like=True):

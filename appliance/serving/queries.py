@@ -108,12 +108,12 @@ class Queries:
     """What HTTP asks. ``leased`` names the segments that running queries read: their files must stay."""
 
     def __init__(self, *, data_dir: Path, options: QueryOptions, clock: Clock, store: Store, threads: int | None = None) -> None:
-        """``threads`` of each query; None: all cores but one, which is left for ingest."""
+        """``threads`` of each query; None: one a core, since they give way to whatever else runs."""
         cores = len(os.sched_getaffinity(0))
         self._options = options
         self._clock = clock
         self._store = store
-        self._pool = Pool(data_dir=data_dir, options=options, threads=threads or max(1, cores - 1))
+        self._pool = Pool(data_dir=data_dir, options=options, threads=threads or cores)
         self._running: dict[str, _Query] = {}
         self._finished: OrderedDict[str, QueryStatus] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -179,7 +179,8 @@ class Queries:
             query.timers.append(asyncio.get_running_loop().call_later(self._options.time_max_s, self._time_is_up, query))
             query.source = StateSource(self._store)  # the newest state: it may have waited for long
             try:
-                message = await self._next(query, Ask(query.question, self._clock.now_us()))
+                known = query.source.seen(query.question.sql)
+                message = await self._next(query, Ask(query.question, self._clock.now_us(), known))
             except WorkerGone:  # while it was idle: the question has not reached it
                 query.worker = None
                 self._pool.release(worker, worn=True)
