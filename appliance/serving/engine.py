@@ -26,11 +26,24 @@ from appliance.serving.explain import Explain, Part
 from appliance.serving.gate import admit, first_lines
 from appliance.serving.hot_table import hot_table, int64_array, reach_of
 from appliance.serving.merged import HotSource
+from appliance.serving.newest import newest_of, stretches
+from appliance.serving.plain_select import plain_need, plain_select
 from appliance.serving.pruning import Need
 from appliance.serving.question import Question
 from appliance.serving.snapshot import Side, SnapshotProvider, StreamPin, TableInfo
 from appliance.serving.views import explained_view, levels, view_sql, with_columns
-from appliance.serving.work import Work, columns_of, explained, known_columns, lost_note, on_side, views_of, wanted_of
+from appliance.serving.work import (
+    Work,
+    columns_of,
+    explained,
+    known_columns,
+    lost_note,
+    need_of,
+    on_side,
+    reach_of_pin,
+    views_of,
+    wanted_of,
+)
 
 log = logging.getLogger(__name__)
 BATCH_ROWS: Final = 16_384
@@ -56,6 +69,11 @@ class Answer:
         self._work = work
         self._reader = reader
         self._first = first
+
+    @property
+    def first_rows(self) -> int:
+        """Rows that are there before any was read."""
+        return 0 if self._first is None else self._first.num_rows
 
     def close(self) -> None:
         """Ends the query, done or not."""
@@ -183,6 +201,16 @@ class Engine:
 
     def _needs(self, work: Work, now_us: int) -> Mapping[str, Need] | None:
         """What the query can touch; None when that can't be found out. Raises ``QueryRefused`` where the SQL doesn't bind."""
+        work.plain = plain_select(work.statement.tree)
+        if work.plain is not None and len(work.tables) == 1:
+            need = plain_need(work.plain, work.tables[0])
+            if need is not None:
+                return {work.tables[0].name: need}
+        work.plain = None
+        return self._planned_needs(work, now_us)
+
+    def _planned_needs(self, work: Work, now_us: int) -> Mapping[str, Need] | None:
+        """The same from a plan of DuckDB's."""
         sql = work.statement.sql
         try:
             return self._planner.needs(sql, work.tables, now_us=now_us)
@@ -200,13 +228,12 @@ class Engine:
         """Runs the query up to its first rows; segments that turn out to be bad are left out, and it starts anew."""
         for _attempt in range(ATTEMPTS_MAX):
             try:
-                with self.timed(work, "views"):
-                    self._make_views(work)
-                with self.timed(work, "first rows"):
-                    return self._open(work)
+                return self._newest(work) or self._all(work)
             except (duckdb.Error, pa.ArrowException, OSError, MemoryError) as e:
                 self._views.clear()
                 error = self._worded(e)
+                if isinstance(e, REFUSALS) and work.plain is not None:
+                    self._planned_needs(work, 0)  # words it for the SQL as it was written
                 if isinstance(e, REFUSALS) or isinstance(error, QueryCancelled) or self.is_worn:
                     raise error from None
                 self._undo(work)
@@ -214,8 +241,34 @@ class Engine:
                     raise error from None
         raise QueryRefused("segments are damaged faster than they can be left out; run: appliance verify")
 
+    def _newest(self, work: Work) -> Answer | None:
+        """The answer to a question for the newest rows, if a part of the records is enough for it."""
+        table = work.tables[0] if work.plain is not None else None
+        if work.plain is None or table is None or table.side is Side.LATEST or work.statement.explain:
+            return None
+        newest = newest_of(work.plain, frozenset(name.lower() for name, _ in table.columns))
+        if newest is None:
+            return None
+        low, high, records = reach_of_pin(work.snapshot.streams[table.stream], need_of(work, table).span)
+        for since_us in stretches(newest, low_us=low, high_us=high, records=records):
+            work.since_us = since_us
+            answer = self._all(work)
+            if answer.first_rows >= newest.rows:
+                return answer
+            answer.close()
+            self._undo(work)
+        work.since_us = None
+        return None
+
+    def _all(self, work: Work) -> Answer:
+        """The query with its first rows, over what its bounds leave."""
+        with self.timed(work, "views"):
+            self._make_views(work)
+        with self.timed(work, "first rows"):
+            return self._open(work)
+
     def _open(self, work: Work) -> Answer:
-        reader = self._runner.sql(work.statement.whole).to_arrow_reader(BATCH_ROWS)
+        reader = self._runner.sql(work.sql).to_arrow_reader(BATCH_ROWS)
         try:
             return Answer(self, work, reader, _next(reader))
         except BaseException:
@@ -239,7 +292,7 @@ class Engine:
 
     def _make_views(self, work: Work) -> None:
         """One view for each table of the query, over hot rows registered as Arrow and over the segments' files."""
-        snapshot, question = work.snapshot, work.question
+        snapshot = work.snapshot
         hot: dict[str, HotSource] = {}
         for number, (key, pin) in enumerate(snapshot.streams.items()):
             if pin.hot:
@@ -269,11 +322,14 @@ class Engine:
                     sql = merged.view_sql(
                         pin,
                         hot=None if side is Side.COLD else hot.get(table_info.stream),
-                        files=() if side is Side.HOT else pin.files,
+                        files=() if side is Side.HOT else [f for f in pin.files if work.bounds.overlaps(f.ts_min, f.ts_max)],
                         root=self._root,
-                        bounds=question.span,
+                        bounds=work.bounds,
                     )
-                    self._create(work, "VIEW", table_info.name, sql)
+                    if work.plain is not None:
+                        work.source = f"{quoted(table_info.name)} AS NOT MATERIALIZED ({sql})"
+                    else:
+                        self._create(work, "VIEW", table_info.name, sql)
 
     def _show_hot(self, work: Work, name: str, table: pa.Table, *, cold_rows: int) -> None:
         """Hot rows under a name: as they are, or beside a long scan as a table of DuckDB's own.

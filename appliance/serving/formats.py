@@ -8,7 +8,7 @@ encoder's own, which runs expressions made here and nothing that came from outsi
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 import duckdb
@@ -16,12 +16,15 @@ import msgspec
 import pyarrow as pa
 
 from appliance.serving.duck import literal, quoted
+from appliance.serving.json_text import is_plain, objects
 
 Write = Callable[[bytes], None]
 PIECE_BYTES: Final = 256 * 1024
 """Bytes are handed on in pieces of about this size."""
 PIECE_ROWS: Final = 2_048
-"""Rows of a piece of JSON."""
+"""Rows of a piece of JSON, or more where they are short."""
+TEXT_BYTES_MAX: Final = 8 << 20
+"""Of the rows that are made into JSON at once."""
 ROW_GROUP_ROWS: Final = 131_072
 CONTENT_TYPES: Final[Mapping[str, str]] = {
     "json": "application/json",
@@ -119,21 +122,35 @@ class JsonEncoder:
     note = None
 
     def __init__(self, schema: pa.Schema, write: Write, database: duckdb.DuckDBPyConnection, *, lines: bool) -> None:
-        fields = ", ".join(f"{quoted(f.name)} := {json_value(quoted(f.name), f.type)}" for f in schema)
-        self._values = Values(database, schema, f"CAST(to_json(struct_pack({fields})) AS VARCHAR)" if len(schema) else "'{}'")
+        self._schema = schema
+        self._database = database
+        self._plain = len(schema) > 0 and all(is_plain(f.type) for f in schema)
         self._write = write
+        self._end = "\n" if lines else ",\n"
         self._lines = lines
-        self._separator = b"" if lines else b"["
+        self._begin = b"" if lines else b"["
 
     def add(self, batch: pa.RecordBatch) -> None:
-        between = "\n" if self._lines else ",\n"
-        for piece in self._values.texts(batch):
-            self._write(self._separator + between.join(piece).encode() + (b"\n" if self._lines else b""))
-            self._separator = b"" if self._lines else b",\n"
+        rows = max(PIECE_ROWS, TEXT_BYTES_MAX * batch.num_rows // (batch.nbytes or 1))
+        for first in range(0, batch.num_rows, rows):
+            piece = batch.slice(first, rows)
+            found = objects(piece, self._schema.names, end=self._end) if self._plain else None
+            if found is None:
+                found = "".join(text + self._end for text in self._values().texts(piece)).encode()
+            if self._begin:
+                self._write(self._begin)
+            whole = memoryview(found if self._lines else found[: -len(self._end)])
+            for at in range(0, len(whole), PIECE_BYTES):
+                self._write(bytes(whole[at : at + PIECE_BYTES]))
+            self._begin = b"" if self._lines else b",\n"
 
     def close(self) -> None:
         if not self._lines:
-            self._write(b"]\n" if self._separator != b"[" else b"[]\n")
+            self._write(b"]\n" if self._begin != b"[" else b"[]\n")
+
+    def _values(self) -> Values:
+        fields = ", ".join(f"{quoted(f.name)} := {json_value(quoted(f.name), f.type)}" for f in self._schema)
+        return Values(self._database, self._schema, f"CAST(to_json(struct_pack({fields})) AS VARCHAR)" if fields else "'{}'")
 
 
 class CsvEncoder:
@@ -237,15 +254,9 @@ class Values:
         finally:
             self._db.unregister("__batch")
 
-    def texts(self, batch: pa.RecordBatch) -> Iterator[Sequence[str]]:
-        """The one expression's texts, in pieces of some rows."""
-        self._db.register("__batch", pa.Table.from_batches([batch.rename_columns(self._names)]))
-        try:
-            result = self._db.execute(self._sql)
-            while rows := result.fetchmany(PIECE_ROWS):
-                yield [row[0] for row in rows]
-        finally:
-            self._db.unregister("__batch")
+    def texts(self, batch: pa.RecordBatch) -> list[str]:
+        """The one expression's texts."""
+        return [str(text) for text in self.table(batch).column(0).to_pylist()]
 
 
 class Sink(io.RawIOBase):

@@ -13,6 +13,7 @@ import resource
 import struct
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -81,8 +82,10 @@ def die_with_parent(parent_pid: int) -> None:
 
 
 def give_way() -> None:
-    """Lower priority than that of the service."""
-    os.nice(NICE)
+    """Lower priority than that of the service, for every thread that there is: Linux keeps it for each, and new ones inherit it."""
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), NICE)
 
 
 def give_way_wholly() -> None:

@@ -35,6 +35,8 @@ class Ask(Message, frozen=True, tag=True, array_like=True):
     now_us: int
     file: str = ""
     """Name of a file in the worker's own folder that the result goes to; none: over the socket."""
+    known: tuple[TableInfo, ...] = ()
+    """What names in the SQL stand for, as far as they were seen at first sight: a worker that finds all of them here need not ask."""
 
 
 class Found(Message, frozen=True, tag=True, array_like=True):

@@ -114,7 +114,7 @@ def _span_of_scan(scan: dict[str, Any], ts_index: int) -> TimeRange:
 def _span_of_filter(node: dict[str, Any]) -> TimeRange:
     match node["filter_type"]:
         case "LEGACY_CONSTANT_COMPARISON":
-            return _compared(node["comparison_type"], _ts(node["constant"]))
+            return compared(node["comparison_type"], _ts(node["constant"]))
         case "LEGACY_CONJUNCTION_AND":
             span = EVERYTHING
             for child in node["child_filters"]:
@@ -125,7 +125,7 @@ def _span_of_filter(node: dict[str, Any]) -> TimeRange:
         case "LEGACY_OPTIONAL_FILTER":  # implied by a condition above the scan
             return _span_of_filter(node["child_filter"])
         case "LEGACY_IN_FILTER":
-            return _hull_of([_compared("COMPARE_EQUAL", _ts(value)) for value in node["values"]])
+            return _hull_of([compared("COMPARE_EQUAL", _ts(value)) for value in node["values"]])
         case "EXPRESSION_FILTER":
             return _span_of_expression(node["expr"])
         case _:
@@ -146,7 +146,8 @@ def _ts(constant: dict[str, Any]) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _compared(comparison: str, value: int | None) -> TimeRange:
+def compared(comparison: str, value: int | None) -> TimeRange:
+    """The times for which ``ts`` compares so with a constant; None for the value: not known, so all of them."""
     if value is None:
         return EVERYTHING
     after = min(value + 1, _INT64_MAX)
@@ -209,7 +210,7 @@ def _of_epoch(comparison: str, constant: dict[str, Any], unit_us: int) -> TimeRa
     value = constant["value"]
     if constant["type"]["id"] != "BIGINT" or constant["is_null"] is not False or not isinstance(value, int):
         return EVERYTHING
-    span = _compared(comparison, value)
+    span = compared(comparison, value)
     return _scaled(span, unit_us, before=unit_us, after=unit_us)
 
 
@@ -222,7 +223,7 @@ def _of_bucket(comparison: str, constant: dict[str, Any], width: dict[str, Any])
     width_us = parts["days"] * US_PER_DAY + parts["micros"]
     if parts["months"] or width_us <= 0:
         return EVERYTHING
-    return _scaled(_compared(comparison, value), 1, before=0, after=width_us)
+    return _scaled(compared(comparison, value), 1, before=0, after=width_us)
 
 
 def _scaled(span: TimeRange, unit: int, *, before: int, after: int) -> TimeRange:

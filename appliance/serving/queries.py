@@ -69,12 +69,12 @@ class Queries:
         threads: int | None = None,
         manner: Manner | None = None,
     ) -> None:
-        """``threads`` of each query; None: all cores but one, which is left for ingest. ``manner``: None for those that people wait for."""
+        """``threads`` of each query; None: one a core, since they give way to whatever else runs. ``manner``: None for those that people wait for."""
         cores = len(os.sched_getaffinity(0))
         self._options = options
         self._clock = clock
         self._store = store
-        self._pool = Pool(data_dir=data_dir, options=options, threads=threads or max(1, cores - 1), manner=manner)
+        self._pool = Pool(data_dir=data_dir, options=options, threads=threads or cores, manner=manner)
         self._section = "query" if manner is None else manner.section
         self._running: dict[str, RunningQuery] = {}
         self._finished: OrderedDict[str, QueryStatus] = OrderedDict()
@@ -145,7 +145,9 @@ class Queries:
             if query.on_usage is not None:
                 query.used_before = worker.usage() if worker.is_warm else Usage()
             try:
-                message = await self._next(query, Ask(query.question, self._clock.now_us(), "" if query.into is None else "result"))
+                known = query.source.seen(query.question.sql)
+                name = "" if query.into is None else "result"
+                message = await self._next(query, Ask(query.question, self._clock.now_us(), name, known))
             except WorkerGone:  # while it was idle: the question has not reached it
                 query.worker = None
                 self._pool.release(worker, worn=True)

@@ -8,6 +8,7 @@ between would have raised it, and then everything is pinned anew. Time only skip
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -40,6 +41,8 @@ from appliance.spans import touches
 
 PINS_MAX: Final = 20
 """Attempts at a pin that no roll crosses; a roll takes longer than a pin, so the second one nearly always holds."""
+WORDS_BYTES_MAX: Final = 10_000
+_WORD: Final = re.compile(r'"([^"]+)"|([A-Za-z_][A-Za-z0-9_]*)')
 SUFFIXES: Final = {"_hot": Side.HOT, "_cold": Side.COLD, "_latest": Side.LATEST}
 
 
@@ -92,6 +95,18 @@ class StateSource:
 
     def lookup(self, names: Sequence[str]) -> list[TableInfo]:
         return [self._info(name) for name in names]
+
+    def seen(self, sql: str) -> tuple[TableInfo, ...]:
+        """What the words of a short SQL text stand for, those that are names of tables; a guess that saves a question."""
+        words = {fold(a or b) for a, b in _WORD.findall(sql)} if len(sql) <= WORDS_BYTES_MAX else set()
+        return tuple(self._info(word) for word in sorted(words) if self._is_table(word))
+
+    def _is_table(self, key: str) -> bool:
+        return (
+            key in self._store.tables
+            or key in self._state.streams
+            or any(key.endswith(s) and key[: -len(s)] in self._state.streams for s in SUFFIXES)
+        )
 
     def damaged(self, segment: Segment, reason: str) -> None:
         self._store.damaged(segment, reason)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from appliance.manifest import Segment
 from appliance.records import TimeRange
 from appliance.serving import merged
 from appliance.serving.explain import Part, StreamExplain, time_text
 from appliance.serving.gate import Statement
+from appliance.serving.plain_select import PlainSelect
 from appliance.serving.pruning import Need
 from appliance.serving.question import Question
 from appliance.serving.snapshot import NOTHING, Side, Snapshot, StreamPin, TableInfo, Wanted, WantedView, hull, matched
@@ -31,6 +35,24 @@ class Work:
     notes: list[str] = field(default_factory=list)
     made: list[tuple[str, str]] = field(default_factory=list)
     """What was made for it: ``VIEW``, ``TABLE`` or "" (registered), and its name."""
+    plain: PlainSelect | None = None
+    """There where DuckDB need not be asked for a plan."""
+    since_us: int | None = None
+    """Where reading begins because what was asked for is newer; None: where the question says."""
+    source: str = ""
+    """Of a plain question: its table as a WITH has it, which costs less than a view."""
+
+    @property
+    def bounds(self) -> TimeRange:
+        """The event times that are read."""
+        return self.question.span.intersect(TimeRange(self.since_us))
+
+    @property
+    def sql(self) -> str:
+        """What is run."""
+        if not self.source:
+            return self.statement.whole
+        return f"{self.statement.explain} WITH {self.source} {self.statement.sql}"
 
 
 def on_side(info: TableInfo, path: str) -> TableInfo:
@@ -106,6 +128,22 @@ def known_columns(snapshot: Snapshot, tables: Sequence[TableInfo]) -> Snapshot:
         kept = tuple(c for c in pin.schema.columns if key not in known or c.name.lower() in known[key])
         streams[key] = replace(pin, schema=replace(pin.schema, columns=kept)) if len(kept) < len(pin.schema.columns) else pin
     return replace(snapshot, streams=streams)
+
+
+def reach_of_pin(pin: StreamPin, span: TimeRange) -> tuple[int, int, int]:
+    """The event times [low, high) in which a pin has records within ``span``, and about how many; (0, 0, 0) for none."""
+    lows = [f.ts_min for f in pin.files]
+    highs = [f.ts_max for f in pin.files]
+    for rows in pin.hot:
+        times = pc.min_max(rows.data.column("ts").cast(pa.int64()))
+        if rows.data.num_rows:
+            lows.append(times["min"].as_py())
+            highs.append(times["max"].as_py())
+    if not lows:
+        return 0, 0, 0
+    low = max(min(lows), span.since if span.since is not None else min(lows))
+    high = min(max(highs) + 1, span.until if span.until is not None else max(highs) + 1)
+    return low, max(low, high), pin.hot_rows + sum(f.rows for f in pin.files)
 
 
 def lost_note(segment: Segment, reason: str) -> str:
