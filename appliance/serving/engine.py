@@ -19,22 +19,20 @@ import pyarrow as pa
 
 from appliance.clock import Clock
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused, StoreDamaged
-from appliance.serving import merged
 from appliance.serving.defects import REFUSALS, bad_view_files, defect
-from appliance.serving.duck import Planner, freeze_now, literal, open_runner, quoted
+from appliance.serving.duck import Planner, freeze_now, open_runner
 from appliance.serving.explain import Explain, Part
 from appliance.serving.gate import admit, first_lines
-from appliance.serving.hot_table import hot_table, int64_array, reach_of
-from appliance.serving.merged import HotSource
+from appliance.serving.hot_table import int64_array
 from appliance.serving.newest import newest_of, stretches
 from appliance.serving.plain_select import plain_need, plain_select
 from appliance.serving.pruning import Need
 from appliance.serving.question import Question
 from appliance.serving.snapshot import Side, SnapshotProvider, StreamPin, TableInfo
-from appliance.serving.views import explained_view, levels, view_sql, with_columns
+from appliance.serving.stage import Stage
+from appliance.serving.views import explained_view, with_columns
 from appliance.serving.work import (
     Work,
-    columns_of,
     explained,
     known_columns,
     lost_note,
@@ -50,12 +48,6 @@ BATCH_ROWS: Final = 16_384
 """Rows of a batch of the result: memory is bounded by a few of them."""
 ATTEMPTS_MAX: Final = 3
 """Times that a query is started anew without segments that turned out to be damaged."""
-VIEWS_MAX: Final = 32
-"""Views that are kept for the queries that follow."""
-LONG_SCAN_ROWS: Final = 10_000_000
-"""Cold rows from which on a query is long enough for its progress to be looked at."""
-LONG_SCAN_SHARE: Final = 10
-"""... if they are so many times the hot ones."""
 SHOW_TABLES: Final = "SELECT name FROM _streams ORDER BY name"
 
 
@@ -119,8 +111,7 @@ class Engine:
             threads=threads,
         )
         self._stopped = False
-        self._views: dict[str, str] = {}
-        """Views left from earlier queries, with their SQL: the next one often wants the same, and binding one opens files."""
+        self._stage = Stage(self._runner, self._planner, self._root)
         self.is_worn = False
         """True after an error that may have harmed the databases: this engine should not be used again."""
 
@@ -230,7 +221,7 @@ class Engine:
             try:
                 return self._newest(work) or self._all(work)
             except (duckdb.Error, pa.ArrowException, OSError, MemoryError) as e:
-                self._views.clear()
+                self._stage.forget()
                 error = self._worded(e)
                 if isinstance(e, REFUSALS) and work.plain is not None:
                     self._planned_needs(work, 0)  # words it for the SQL as it was written
@@ -263,7 +254,7 @@ class Engine:
     def _all(self, work: Work) -> Answer:
         """The query with its first rows, over what its bounds leave."""
         with self.timed(work, "views"):
-            self._make_views(work)
+            self._stage.show(work)
         with self.timed(work, "first rows"):
             return self._open(work)
 
@@ -274,6 +265,14 @@ class Engine:
         except BaseException:
             reader.close()  # an open result would block the connection
             raise
+
+    def _undo(self, work: Work) -> None:
+        """Takes away what was made for a query; what can't be taken away wears the engine out."""
+        try:
+            self._stage.clear(work)
+        except duckdb.Error as e:
+            log.debug("a query could not be tidied up after: %s", e)
+            self.is_worn = True
 
     def next_batch(self, work: Work, reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
         """The next rows of a running query."""
@@ -289,90 +288,6 @@ class Engine:
                         if reason is not None:
                             raise StoreDamaged(reason, path=self._root / segment.path, hint="run: appliance verify") from None
             raise error from None
-
-    def _make_views(self, work: Work) -> None:
-        """One view for each table of the query, over hot rows registered as Arrow and over the segments' files."""
-        snapshot = work.snapshot
-        hot: dict[str, HotSource] = {}
-        for number, (key, pin) in enumerate(snapshot.streams.items()):
-            if pin.hot:
-                table = hot_table(pin, columns_of(work, key))
-                low, high = reach_of(table) if pin.spans else (0, 0)
-                hot[key] = HotSource(f"__hot_{number}", frozenset(table.column_names), low, high)
-                self._show_hot(work, hot[key].name, table, cold_rows=sum(f.rows for f in pin.files))
-        for table_info in work.tables:
-            match table_info.side:
-                case Side.STATE:
-                    self._register(work, table_info.name, snapshot.tables[table_info.stream])
-                case Side.FILE:
-                    file = literal(str(self._root / snapshot.files[table_info.stream]))
-                    self._create(work, "VIEW", table_info.name, f"SELECT * FROM read_parquet({file})")
-                case Side.LATEST:
-                    latest = snapshot.streams[table_info.stream].latest
-                    assert latest is not None
-                    self._register(work, table_info.name, latest)
-                case Side.VIEW:
-                    assert table_info.view is not None
-                    view = snapshot.views[table_info.stream, table_info.view.version]
-                    columns = levels(self._planner, table_info.view)
-                    text = view_sql(view, columns, snapshot=snapshot, hot=hot, root=self._root, bounds=question.span)
-                    self._create(work, "VIEW", table_info.name, text)
-                case side:
-                    pin = snapshot.streams[table_info.stream]
-                    sql = merged.view_sql(
-                        pin,
-                        hot=None if side is Side.COLD else hot.get(table_info.stream),
-                        files=() if side is Side.HOT else [f for f in pin.files if work.bounds.overlaps(f.ts_min, f.ts_max)],
-                        root=self._root,
-                        bounds=work.bounds,
-                    )
-                    if work.plain is not None:
-                        work.source = f"{quoted(table_info.name)} AS NOT MATERIALIZED ({sql})"
-                    else:
-                        self._create(work, "VIEW", table_info.name, sql)
-
-    def _show_hot(self, work: Work, name: str, table: pa.Table, *, cold_rows: int) -> None:
-        """Hot rows under a name: as they are, or beside a long scan as a table of DuckDB's own.
-
-        DuckDB can't tell the progress of a query that scans Arrow anywhere; a copy costs about 0.1 µs a value, nothing there.
-        """
-        if cold_rows < LONG_SCAN_ROWS or cold_rows < LONG_SCAN_SHARE * table.num_rows:
-            self._register(work, name, table)
-            return
-        self._register(work, f"{name}_arrow", table)
-        self._create(work, "TABLE", name, f"SELECT * FROM {quoted(f'{name}_arrow')}")
-
-    def _register(self, work: Work, name: str, table: pa.Table) -> None:
-        if self._views.pop(name, None) is not None:
-            self._runner.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
-        work.made.append(("", name))
-        self._runner.register(name, table)
-
-    def _create(self, work: Work, kind: str, name: str, sql: str) -> None:
-        if kind == "VIEW":
-            if self._views.get(name) == sql:
-                return
-            self._views[name] = sql
-        else:
-            work.made.append((kind, name))
-        self._runner.execute(f"CREATE OR REPLACE {kind} {quoted(name)} AS {sql}")
-
-    def _undo(self, work: Work) -> None:
-        """Takes away the rows of a query; what can't be taken away wears the engine out. Its views stay, unless there are too many."""
-        try:
-            if len(self._views) > VIEWS_MAX:
-                for name in self._views:
-                    self._runner.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
-                self._views.clear()
-            for kind, name in reversed(work.made):
-                if kind:
-                    self._runner.execute(f"DROP {kind} IF EXISTS {quoted(name)}")
-                else:
-                    self._runner.unregister(name)
-        except duckdb.Error as e:
-            log.debug("a query could not be tidied up after: %s", e)
-            self.is_worn = True
-        work.made.clear()
 
     def _leave_out_bad(self, work: Work, provider: SnapshotProvider, *, deep: bool) -> bool:
         """Whether any segment of the query had to be left out; each is told to the provider and in a note."""

@@ -69,7 +69,8 @@ class Queries:
         threads: int | None = None,
         manner: Manner | None = None,
     ) -> None:
-        """``threads`` of each query; None: one a core, since they give way to whatever else runs. ``manner``: None for those that people wait for."""
+        """``threads`` of each query; None: one a core, since they give way to
+        whatever else runs. ``manner``: None for those that people wait for."""
         cores = len(os.sched_getaffinity(0))
         self._options = options
         self._clock = clock

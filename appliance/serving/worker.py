@@ -168,7 +168,7 @@ class Worker:
 
         place = self._temp / ask.file
         try:
-            with self._engine.answer(ask.question, _Service(self), now_us=ask.now_us) as answer:
+            with self._engine.answer(ask.question, _Service(self, ask.known), now_us=ask.now_us) as answer:
                 self._send(Started(answer.notes))
                 explain = write_file(answer, ask.question, place, self._encoding, on_rows=self._note_rows)
                 schema = distinct_schema(answer.schema).serialize().to_pybytes()

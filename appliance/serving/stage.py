@@ -1,0 +1,119 @@
+"""What a query's database is shown of its snapshot: a table or a view for each name, and their taking away afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from appliance.serving import merged
+from appliance.serving.duck import Planner, literal, quoted
+from appliance.serving.hot_table import hot_table, reach_of
+from appliance.serving.merged import HotSource
+from appliance.serving.snapshot import Side
+from appliance.serving.views import levels, view_sql
+from appliance.serving.work import Work, columns_of
+
+VIEWS_MAX: Final = 32
+"""Views that are kept for the queries that follow."""
+LONG_SCAN_ROWS: Final = 10_000_000
+"""Cold rows from which on a query is long enough for its progress to be looked at."""
+LONG_SCAN_SHARE: Final = 10
+"""... if they are so many times the hot ones."""
+
+
+class Stage:
+    """Owned by the engine."""
+
+    def __init__(self, runner: duckdb.DuckDBPyConnection, planner: Planner, root: Path) -> None:
+        self._runner = runner
+        self._planner = planner
+        self._root = root
+        self._views: dict[str, str] = {}
+        """Views left from earlier queries, with their SQL: the next one often wants the same, and binding one opens files."""
+
+    def show(self, work: Work) -> None:
+        """One view for each table of the query, over hot rows registered as Arrow and over the segments' files."""
+        snapshot = work.snapshot
+        hot: dict[str, HotSource] = {}
+        for number, (key, pin) in enumerate(snapshot.streams.items()):
+            if pin.hot:
+                table = hot_table(pin, columns_of(work, key))
+                low, high = reach_of(table) if pin.spans else (0, 0)
+                hot[key] = HotSource(f"__hot_{number}", frozenset(table.column_names), low, high)
+                self._show_hot(work, hot[key].name, table, cold_rows=sum(f.rows for f in pin.files))
+        for table_info in work.tables:
+            match table_info.side:
+                case Side.STATE:
+                    self._register(work, table_info.name, snapshot.tables[table_info.stream])
+                case Side.FILE:
+                    file = literal(str(self._root / snapshot.files[table_info.stream]))
+                    self._create(work, "VIEW", table_info.name, f"SELECT * FROM read_parquet({file})")
+                case Side.LATEST:
+                    latest = snapshot.streams[table_info.stream].latest
+                    assert latest is not None
+                    self._register(work, table_info.name, latest)
+                case Side.VIEW:
+                    assert table_info.view is not None
+                    view = snapshot.views[table_info.stream, table_info.view.version]
+                    columns = levels(self._planner, table_info.view)
+                    text = view_sql(view, columns, snapshot=snapshot, hot=hot, root=self._root, bounds=work.question.span)
+                    self._create(work, "VIEW", table_info.name, text)
+                case side:
+                    pin = snapshot.streams[table_info.stream]
+                    sql = merged.view_sql(
+                        pin,
+                        hot=None if side is Side.COLD else hot.get(table_info.stream),
+                        files=() if side is Side.HOT else [f for f in pin.files if work.bounds.overlaps(f.ts_min, f.ts_max)],
+                        root=self._root,
+                        bounds=work.bounds,
+                    )
+                    if work.plain is not None:
+                        work.source = f"{quoted(table_info.name)} AS NOT MATERIALIZED ({sql})"
+                    else:
+                        self._create(work, "VIEW", table_info.name, sql)
+
+    def _show_hot(self, work: Work, name: str, table: pa.Table, *, cold_rows: int) -> None:
+        """Hot rows under a name: as they are, or beside a long scan as a table of DuckDB's own.
+
+        DuckDB can't tell the progress of a query that scans Arrow anywhere; a copy costs about 0.1 µs a value, nothing there.
+        """
+        if cold_rows < LONG_SCAN_ROWS or cold_rows < LONG_SCAN_SHARE * table.num_rows:
+            self._register(work, name, table)
+            return
+        self._register(work, f"{name}_arrow", table)
+        self._create(work, "TABLE", name, f"SELECT * FROM {quoted(f'{name}_arrow')}")
+
+    def _register(self, work: Work, name: str, table: pa.Table) -> None:
+        if self._views.pop(name, None) is not None:
+            self._runner.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
+        work.made.append(("", name))
+        self._runner.register(name, table)
+
+    def _create(self, work: Work, kind: str, name: str, sql: str) -> None:
+        if kind == "VIEW":
+            if self._views.get(name) == sql:
+                return
+            self._views[name] = sql
+        else:
+            work.made.append((kind, name))
+        self._runner.execute(f"CREATE OR REPLACE {kind} {quoted(name)} AS {sql}")
+
+    def forget(self) -> None:
+        """Makes every view anew the next time: one of them may be what failed."""
+        self._views.clear()
+
+    def clear(self, work: Work) -> None:
+        """Takes away the rows of a query; its views stay, unless there are too many. Raises ``duckdb.Error`` for what can't be taken away."""
+        made, work.made = work.made, []
+        if len(self._views) > VIEWS_MAX:
+            for name in self._views:
+                self._runner.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
+            self._views.clear()
+        for kind, name in reversed(made):
+            if kind:
+                self._runner.execute(f"DROP {kind} IF EXISTS {quoted(name)}")
+            else:
+                self._runner.unregister(name)
