@@ -106,7 +106,7 @@ class Stage:
         self._views.clear()
 
     def clear(self, work: Work) -> None:
-        """Takes away the rows of a query; its views stay, unless there are too many. Raises ``duckdb.Error`` for what can't be taken away."""
+        """Takes away the rows of a query; its views stay, unless there are too many. Raises ``duckdb.Error`` for what stays."""
         made, work.made = work.made, []
         if len(self._views) > VIEWS_MAX:
             for name in self._views:
