@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from appliance.box import Box
 from appliance.clock import Clock, SystemClock
@@ -256,6 +256,7 @@ class Serving:
             columns=lambda stream: panels.columns(self.box.state, stream),
             replay=lambda ids, stream: replay_letters(self.box, ids=ids, stream=stream, clock=self.clock),
             delete=lambda deletion, records: self.box.delete(deletion, records=records),
+            jobs=cast("Any", None),  # nothing here asks for it
             reports=ReportsInMemory(),
             alerts=self.alerts,
             alert_events_after=self.alerts.after,
