@@ -50,7 +50,7 @@ class ReportLoop:
             )
         )
         self.reports.tidy()
-        self.desk = ReportDesk(self.reports, runner=lambda: QueryRunner(queries, state=self._state, folder=box.folder))
+        self.desk = ReportDesk(self.reports, runner=lambda: QueryRunner(queries, folder=box.folder))
 
     def works(self, config: Config) -> Sequence[Work]:
         """The pieces of work of a config, which is about to be in force."""

@@ -240,7 +240,8 @@ class Queries:
             return
         try:
             query.files = snapshot.paths
-            query.read |= {name: query.source.last_seq(name) for name in snapshot.streams}
+            behind_views = {pin.stream for pin in snapshot.views.values()}  # also where their files alone answer
+            query.read |= {name: query.source.last_seq(name) for name in {*snapshot.streams, *behind_views}}
             query.version = query.source.version
             await worker.send(Pinned(size), descriptor=descriptor)
         finally:

@@ -62,7 +62,7 @@ class Living:
         return await work.run(Context(run, self.runner(), lambda _share, _words: None, lambda: False))
 
     def runner(self) -> QueryRunner:
-        return QueryRunner(self.queries, state=lambda: self.box.state, folder=self.box.folder)
+        return QueryRunner(self.queries, folder=self.box.folder)
 
     def files(self, name: str) -> list[str]:
         """What lies in a report's folder."""
