@@ -98,9 +98,14 @@ def test_what_comes_between_the_watch_and_the_use_is_dirty(book: Book) -> None:
 
 def test_a_transaction_that_fails_leaves_the_ledger_as_it_was(book: Book) -> None:
     book.use((0, 100), version=1)
-    with pytest.raises(ZeroDivisionError), book.store.transaction():
-        book.ledger.touch(book.store.connection, "s", np.array([BASE + HOUR], np.int64))
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with book.store.transaction():
+            book.ledger.touch(book.store.connection, "s", np.array([BASE + HOUR], np.int64))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     book.ledger.forget()
     assert book.dirty() == []
 
