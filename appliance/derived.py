@@ -118,7 +118,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class ViewFile:
-    """Rows of a view whose bucket lies in a span, in a Parquet file."""
+    """Rows of a view whose bucket lies in a span, in a Parquet file; one file may have entries for several spans."""
 
     id: int
     path: str
@@ -130,12 +130,7 @@ class ViewFile:
     bytes: int
     sha256: str
     whole: bool
-    """The file holds no row outside of the span."""
-
-    def cut(self, span: Span) -> ViewFile:
-        """The part of it that lies in a span."""
-        low, high = max(self.low, span[0]), min(self.high, span[1])
-        return ViewFile(0, self.path, low, high, self.rows, self.bytes, self.sha256, self.whole and (low, high) == (self.low, self.high))
+    """The file holds no row outside of the spans of its entries."""
 
 
 @dataclass(frozen=True, slots=True)

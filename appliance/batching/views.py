@@ -29,9 +29,11 @@ from appliance.door.views import FOLDER
 from appliance.errors import QueryCancelled
 from appliance.hot.state import State
 from appliance.records import fold
-from appliance.spans import FIRST, floor_to
+from appliance.spans import FIRST, Span, floor_to
 
 log = logging.getLogger(__name__)
+LISTED_MAX: Final = 2_048
+"""Buckets that a condition names one by one."""
 ROUNDS_MAX: Final = 8
 """Times that a run plans anew, for what has got dirty meanwhile."""
 
@@ -179,13 +181,13 @@ class RefreshView:
         try:
             if written.notes:
                 raise QueryCancelled(f"the view {self.name} is not refreshed, because records can't be read: {written.notes[0]}")
-            file = await asyncio.to_thread(self._publish, version, step, written) if written.rows else None
+            files = await asyncio.to_thread(self._publish, version, step, written) if written.rows else ()
         finally:
             await asyncio.to_thread(written.path.unlink, missing_ok=True)
         cost_s = (desk.clock.monotonic_ns() - start_ns) / 1e9
         now_us = desk.clock.now_us()
         await finished(
-            desk.call(lambda c: c.views.refresh(version.id, step.span, file, snapshot=written.version, now_us=now_us, cost_s=cost_s))
+            desk.call(lambda c: c.views.refresh(version.id, step.spans, files, snapshot=written.version, now_us=now_us, cost_s=cost_s))
         )
         return written.rows
 
@@ -193,22 +195,23 @@ class RefreshView:
         definition = version.definition
         bucket = _quoted(definition.bucket)
         since = [] if step.low == FIRST else [f"{bucket} >= make_timestamp({step.low})"]
-        where = " AND ".join([*since, f"{bucket} < make_timestamp({step.high})"])
+        within = [] if len(step.spans) == 1 else [f"({_any_of(bucket, step.spans, definition.bucket_us)})"]
+        where = " AND ".join([*since, f"{bucket} < make_timestamp({step.high})", *within])
         order = ", ".join([bucket, *(_quoted(k.column) for k in definition.keys)])
         return f"SELECT * FROM {_quoted(f'{self.name}@{version.number}')} WHERE {where} ORDER BY {order}"
 
-    def _publish(self, version: ViewVersion, step: Step, written: Written) -> ViewFile:
+    def _publish(self, version: ViewVersion, step: Step, written: Written) -> tuple[ViewFile, ...]:
         publisher = Publisher(
             self._desk.folder, owner=f"view-{version.id}", step=lambda name: self._desk.step(name.replace("segment.", "views."))
         )
 
-        def fill(tmp: Path) -> tuple[str, ViewFile]:
+        def fill(tmp: Path) -> tuple[str, tuple[ViewFile, ...]]:
             written.path.rename(tmp)
             sha256, size = hash_file(tmp)
             low = "begin" if step.low == FIRST else str(step.low)
             name = f"{low}-{step.high}-{written.version}-{sha256[:8]}.parquet"
             path = f"{version.folder}/{name}"
-            return name, ViewFile(0, path, step.low, step.high, written.rows, size, sha256, whole=True)
+            return name, tuple(ViewFile(0, path, low, high, written.rows, size, sha256, whole=True) for low, high in step.spans)
 
         return publisher.publish(version.folder, fill)
 
@@ -243,6 +246,15 @@ def _remove(name: str, committer: Committer) -> None:
 
 def _note(name: str, reason: str, committer: Committer) -> None:
     committer.views.note(name, reason)
+
+
+def _any_of(bucket: str, spans: Sequence[Span], width_us: int) -> str:
+    """That a bucket lies in one of the spans; where they are few buckets, by their names, which is a look-up a row."""
+    if spans[0][0] != FIRST and sum(high - low for low, high in spans) // width_us <= LISTED_MAX:
+        starts = (start for low, high in spans for start in range(low, high, width_us))
+        return f"{bucket} IN ({', '.join(f'make_timestamp({start})' for start in starts)})"
+    bounded = ((low, f"{bucket} < make_timestamp({high})") for low, high in spans)
+    return " OR ".join(until if low == FIRST else f"({bucket} >= make_timestamp({low}) AND {until})" for low, until in bounded)
 
 
 def _quoted(name: str) -> str:

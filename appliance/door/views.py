@@ -6,7 +6,7 @@ Owned by the writer's thread, like the ``Committer`` that it belongs to. Each me
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from appliance.hot.ledger import Ledger
 from appliance.hot.store import HotStore
 from appliance.names import folder_name
 from appliance.records import fold
-from appliance.spans import FIRST, Span
+from appliance.spans import FIRST, LAST, Span
 
 FOLDER = "views"
 
@@ -62,7 +62,7 @@ class ViewBook:
         """
         key = fold(version.definition.name)
         view = self.views.get(key) or View(version.definition.name)
-        old = view.active
+        old = self._now(view.active)
         number = 1 + max((v.number for v in (view.active, view.building) if v is not None), default=self._last_number(key))
         with self._transaction("views.define") as db:
             if view.building is not None:
@@ -85,8 +85,10 @@ class ViewBook:
         """A refresh that keeps everything below ``until_us`` is about to pin its snapshot."""
         self._ledger.watch(self._version(version_id).used.id, until_us)
 
-    def refresh(self, version_id: int, span: Span, file: ViewFile | None, *, snapshot: int, now_us: int, cost_s: float) -> bool:
-        """Keeps the answer of ``span`` as it was at ``State.version`` ``snapshot``; None: it has no rows there.
+    def refresh(
+        self, version_id: int, spans: Sequence[Span], files: Sequence[ViewFile], *, snapshot: int, now_us: int, cost_s: float
+    ) -> bool:
+        """Keeps the answer of ``spans`` as it was at ``State.version`` ``snapshot``: one file, an entry for each of them; none: no rows.
 
         False, and nothing has changed, when the version is gone meanwhile.
         """
@@ -94,12 +96,12 @@ class ViewBook:
         if not known:
             return False
         version = known[0]
-        files = view_store.replaced(version.files, span)
+        kept = view_store.replaced(version.files, spans)
         with self._transaction("views.refresh") as db:
-            self._ledger.use(db, version.used.id, span, version=snapshot)
-            files = list(view_store.put_files(db, version_id, [*files, *([] if file is None else [file])]))
+            self._ledger.use(db, version.used.id, spans, version=snapshot)
+            kept = list(view_store.put_files(db, version_id, [*kept, *files]))
             view_store.note_refresh(db, version_id, now_us=now_us, cost_s=cost_s)
-        self._replace(replace(version, files=tuple(files), refreshed_us=now_us, cost_s=cost_s))
+        self._replace(replace(version, files=tuple(kept), refreshed_us=now_us, cost_s=cost_s))
         self._done()
         return True
 
@@ -149,7 +151,7 @@ class ViewBook:
         version = self._version(version_id)
         used = self._ledger.get(version.used.id)
         with self._transaction("views.keep") as db:
-            files = view_store.put_files(db, version_id, view_store.replaced(version.files, (FIRST, until_us)))
+            files = view_store.put_files(db, version_id, view_store.replaced(version.files, ((FIRST, until_us),)))
             self._ledger.seal_entry(db, used.id, max(used.sealed_us, min(until_us, used.closed_us)))
         self._replace(replace(version, files=files))
         self._done()
@@ -157,11 +159,11 @@ class ViewBook:
     def _sealed(self, db: sqlite3.Connection, version: ViewVersion, old: ViewVersion, *, keep_sealed: bool) -> ViewVersion:
         """A new version with what is sealed of the old one."""
         sealed = old.used.sealed_us
-        used = self._ledger.use(db, version.used.id, (FIRST, sealed), version=0)
+        used = self._ledger.use(db, version.used.id, ((FIRST, sealed),), version=0)
         self._ledger.seal_entry(db, used.id, sealed)
         if not keep_sealed:
             return replace(version, begin_us=sealed)
-        files = [f.cut((FIRST, sealed)) for f in old.files if f.low < sealed]
+        files = [replace(f, id=0) for f in view_store.replaced(old.files, ((sealed, LAST),))]
         return replace(version, files=tuple(files), begin_us=old.begin_us)
 
     def _drop(self, db: sqlite3.Connection, version: ViewVersion) -> None:

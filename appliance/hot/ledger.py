@@ -8,7 +8,7 @@ the transaction is durable, and ``forget`` drops what one that failed has staged
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -78,13 +78,13 @@ class Ledger:
         """
         self._watched[ledger_id] = max(until_us, self._watched.get(ledger_id, FIRST))
 
-    def use(self, db: sqlite3.Connection, ledger_id: int, span: Span, *, version: int) -> Used:
-        """The answer of ``span`` at the snapshot ``version`` is kept from now on: what that has seen is clean, and all below is used."""
+    def use(self, db: sqlite3.Connection, ledger_id: int, spans: Sequence[Span], *, version: int) -> Used:
+        """The answer of ``spans`` at the snapshot ``version`` is kept from now on: what that has seen is clean, and all below is used."""
         used = self.get(ledger_id)
         stale = [s for s in used.stale if s.stamp > version]
-        left = without(union((s.low, s.high) for s in used.stale if s.stamp <= version), (span,))
+        left = without(union((s.low, s.high) for s in used.stale if s.stamp <= version), spans)
         merged = _merged([*stale, *(Stale(low, high, version) for low, high in left)])
-        used = replace(used, stale=merged, closed_us=max(used.closed_us, span[1]))
+        used = replace(used, stale=merged, closed_us=max(used.closed_us, spans[-1][1]))
         db.execute("UPDATE ledger SET closed_us = ? WHERE id = ?", (used.closed_us, ledger_id))
         self._rewrite(db, used)
         return used

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -12,7 +12,7 @@ import msgspec
 from appliance.derived import Definition, Used, View, ViewFile, ViewVersion
 from appliance.hot.ledger import Reads
 from appliance.records import fold
-from appliance.spans import Span
+from appliance.spans import Span, without
 
 _FILE: Final = "id, path, low, high, rows, bytes, sha256, whole"
 
@@ -65,9 +65,9 @@ def activate(db: sqlite3.Connection, version_id: int) -> None:
 def put_files(db: sqlite3.Connection, version_id: int, files: Iterable[ViewFile]) -> tuple[ViewFile, ...]:
     """Makes these the files of a version; those with an id are known. Returned with ids, in order."""
     files = sorted(files, key=lambda f: f.low)
-    known = [f.id for f in files if f.id]
-    marks = ", ".join("?" * len(known))
-    db.execute(f"DELETE FROM view_file WHERE version_id = ? AND id NOT IN ({marks})", (version_id, *known))
+    kept = {f.id for f in files}
+    gone = [row for row in db.execute("SELECT id FROM view_file WHERE version_id = ?", (version_id,)).fetchall() if row[0] not in kept]
+    db.executemany("DELETE FROM view_file WHERE id = ?", gone)
     result = []
     for f in files:
         if not f.id:
@@ -86,18 +86,18 @@ def note_refresh(db: sqlite3.Connection, version_id: int, *, now_us: int, cost_s
     db.execute("UPDATE view_version SET refreshed_us = ?, cost_s = ? WHERE id = ?", (now_us, cost_s, version_id))
 
 
-def replaced(files: Iterable[ViewFile], span: Span) -> list[ViewFile]:
-    """What is left of files once another holds ``span``; pieces of one that was cut have no id."""
+def replaced(files: Iterable[ViewFile], spans: Sequence[Span]) -> list[ViewFile]:
+    """What is left of files once others hold ``spans``; entries of a file that has lost some of its rows are not whole any more."""
     result = []
+    cut = set()
     for f in files:
-        if f.high <= span[0] or f.low >= span[1]:
+        left = without(((f.low, f.high),), spans)
+        if left == ((f.low, f.high),):
             result.append(f)
             continue
-        if f.low < span[0]:
-            result.append(f.cut((f.low, span[0])))
-        if f.high > span[1]:
-            result.append(f.cut((span[1], f.high)))
-    return result
+        cut.add(f.path)
+        result += [replace(f, id=0, low=low, high=high) for low, high in left]
+    return [replace(f, id=0, whole=False) if f.path in cut and f.whole else f for f in result]
 
 
 def load_views(reads: Reads, entries: Mapping[int, Used]) -> dict[str, View]:

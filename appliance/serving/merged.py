@@ -22,6 +22,8 @@ from appliance.serving.snapshot import SQL_TYPE, Span, StreamPin
 from appliance.spans import FIRST, LAST, hull, touches
 from appliance.spans import Span as TimeSpan
 
+LISTED_MAX: Final = 2_048
+"""Buckets that a condition names one by one."""
 SPANS_MAX: Final = 32
 """More spans than this are joined over the smallest gaps: the condition stays short."""
 _UNION = "\nUNION ALL\n"
@@ -48,18 +50,20 @@ def view_sql(
     root: Path,
     bounds: TimeRange = EVERYTHING,
     within: Sequence[TimeSpan] = (),
+    width_us: int = 0,
 ) -> str:
     """A SELECT with the columns of ``Schema.lake`` in their order.
 
     ``hot`` and ``files`` are the sides to show (None and empty: without that side); ``bounds`` restricts the event time, and
-    ``within``, where there is any, to one of these half-open spans.
+    ``within``, where there is any, to one of these half-open spans, which are buckets of ``width_us``.
     """
     if within:
         low, high = hull(within)
         bounds = TimeRange(None if low == FIRST else low, None if high == LAST else high)
         files = [f for f in files if touches(within, f.ts_min, f.ts_max)]
-    bounding = (*_bounds(bounds), *([_any_of(within)] if len(within) > 1 else ()))
-    spans = tuple(s for s in joined(pin.spans) if _inside(s, bounds)) if pin.identity is not None else ()
+    bounding = (*_bounds(bounds), *([_any_of(within, width_us)] if len(within) > 1 else ()))
+    inside = [s for s in pin.spans if not within or touches(within, s.low, s.high)]
+    spans = tuple(s for s in joined(inside) if _inside(s, bounds)) if pin.identity is not None else ()
     dirty = [f for f in files if _touches(f, spans)]
     clean = [f for f in files if not _touches(f, spans)]
     hot_dirty = hot is not None and any(s.low <= hot.ts_max and hot.ts_min <= s.high for s in spans)
@@ -185,11 +189,20 @@ def _bounds(bounds: TimeRange) -> tuple[str, ...]:
     )
 
 
-def _any_of(spans: Sequence[TimeSpan]) -> str:
-    def one(low: int, high: int) -> str:
-        return " AND ".join(_bounds(TimeRange(None if low == FIRST else low, None if high == LAST else high)))
-
-    return "(" + " OR ".join(f"({one(*span)})" for span in spans) + ")"
+def _any_of(spans: Sequence[TimeSpan], width_us: int) -> str:
+    """That a time lies in one of the spans; where they are few buckets, by the bucket's name, which is a look-up a row."""
+    closed = [(low, high) for low, high in spans if low > FIRST and high < LAST]
+    if len(closed) < 3 or sum(high - low for low, high in closed) // width_us > LISTED_MAX:
+        closed = []
+    parts = [
+        " AND ".join(_bounds(TimeRange(None if low == FIRST else low, None if high == LAST else high)))
+        for low, high in spans
+        if (low, high) not in closed
+    ]
+    if closed:
+        starts = ", ".join(moment(start) for low, high in closed for start in range(low, high, width_us))
+        parts.append(f"time_bucket(to_microseconds({width_us}), ts) IN ({starts})")
+    return f"({' OR '.join(f'({part})' for part in parts)})"
 
 
 def _within(spans: Sequence[Span]) -> str:

@@ -16,7 +16,7 @@ from appliance.hot.state import State, StreamState
 from appliance.records import fold
 from appliance.spans import EVERYTHING, FIRST, Span, ceil_to, common, fewer, union, without
 
-LIVE_SPANS_MAX: Final = 64
+LIVE_SPANS_MAX: Final = 256
 """More spans than this are joined over the smallest gaps: clean buckets are computed too then, to the same answer."""
 
 
@@ -120,17 +120,15 @@ def _below(state: State, chain: Sequence[Definition], stream: str, live: tuple[S
 
 def _shown(files: Sequence[ViewFile], clean: Sequence[Span]) -> tuple[Shown, ...]:
     """Each file once, with what is taken out of it."""
-    spans: dict[str, list[Span]] = {}
-    last: dict[str, ViewFile] = {}
+    entries: dict[str, list[ViewFile]] = {}
     for f in files:
-        mine = common(clean, ((f.low, f.high),))
-        if mine:
-            spans.setdefault(f.path, []).extend(mine)
-            last[f.path] = f
+        entries.setdefault(f.path, []).append(f)
     found = []
-    for path, f in last.items():
-        is_all = f.whole and tuple(spans[path]) == ((f.low, f.high),)
-        found.append(Shown(f, () if is_all else union(spans[path])))
+    for same in entries.values():
+        held = union((f.low, f.high) for f in same)
+        mine = common(clean, held)
+        if mine:
+            found.append(Shown(same[0], () if mine == held and same[0].whole else mine))
     return tuple(found)
 
 

@@ -52,7 +52,9 @@ def view_sql(
 
     def records(lowest: ViewPin) -> str:
         stream = snapshot.streams[lowest.stream]
-        return merged.view_sql(stream, hot=hot.get(lowest.stream), files=stream.files, root=root, within=lowest.live)
+        return merged.view_sql(
+            stream, hot=hot.get(lowest.stream), files=stream.files, root=root, within=lowest.live, width_us=lowest.width_us
+        )
 
     conditions = [
         *(() if bounds.since is None else (f"{quoted(pin.bucket)} >= {merged.moment(bounds.since)}",)),

@@ -16,8 +16,7 @@ from appliance.serving.gate import admit
 from appliance.serving.newest import newest_of, stretches
 from appliance.serving.plain_select import plain_need, plain_select
 from appliance.serving.pruning import Need
-from appliance.serving.snapshot import Side, TableInfo
-from appliance.serving.source import columns_of
+from appliance.serving.snapshot import Side, TableInfo, columns_of
 from tests.serving.asking import NOW_US, ask, flat, rows
 from tests.serving.test_pruning import BOUNDED, EXACT, ROUGH, UNBOUNDED
 from tests.serving.world import VERSIONS, World, at

@@ -17,8 +17,7 @@ from appliance.records import EVERYTHING, TimeRange
 from appliance.serving import pruning
 from appliance.serving.duck import Planner
 from appliance.serving.engine import Engine
-from appliance.serving.snapshot import NOTHING, Side, TableInfo
-from appliance.serving.source import columns_of
+from appliance.serving.snapshot import NOTHING, Side, TableInfo, columns_of
 from tests.serving.asking import NOW_US, ask, flat, rows
 from tests.serving.world import VERSIONS, World, at
 

@@ -26,7 +26,8 @@ from appliance.cold.compaction.process import run_job
 from appliance.cold.files import Publisher, no_step
 from appliance.config import ViewOptions, load_config
 from appliance.derived import View
-from appliance.door.commit import Committer
+from appliance.door.lake_commits import commit_compaction, commit_deletion, commit_retention
+from appliance.manifest import Deletion
 from appliance.records import EVERYTHING, TS_TYPE, Batch, Format, Submission, TimeRange
 from appliance.roll.hot_rows import oldest_rows
 from appliance.roll.plan import Reason, RollStep
@@ -152,10 +153,10 @@ class House:
         self.box.commit_roll("readings", result.segments, mark=result.mark_to)
 
     def compact(self) -> None:
-        """Every day's segments become one, twins told apart."""
+        """All segments become one a day, twins told apart, and what was deleted is gone from them."""
         state = self.box.state.streams["readings"]
-        for day in sorted({s.day for s in state.segments}):
-            inputs = tuple(s for s in state.segments if s.day == day)
+        for day in sorted({s.day for s in state.segments if s.days == 1}):
+            inputs = tuple(s for s in state.segments if s.day == day and s.days == 1)
             dirty = state.dirty.get(day)
             dedup = dirty is not None and dirty.seq <= state.mark
             job = Job(
@@ -166,6 +167,8 @@ class House:
                 columns=state.schema.columns,
                 identity=state.identity_columns(),
                 day=day,
+                days=1,
+                deletions=state.deletions,
                 level=FINAL,
                 dedup=dedup,
                 inputs=inputs,
@@ -173,25 +176,20 @@ class House:
                 memory_bytes=64 << 20,
             )
             done = run_job(job, root=self.folder, spill=self.root / "spill", emit=lambda _event: None)
-            commit = partial(
-                Committer.commit_compaction, key="readings", inputs=inputs, outputs=done.outputs, clean_day=day if dedup else None
-            )
-            assert self.box.writer.call(partial(commit, up_to_seq=state.mark)).result()
+            if not done.untouched:
+                days = range(day, day + 1) if dedup else None
+                commit = partial(commit_compaction, key="readings", inputs=inputs, outputs=done.outputs, clean_days=days)
+                assert self.box.writer.call(partial(commit, up_to_seq=state.mark)).result()
 
-    def expire(self, until_us: int) -> None:
-        """Records of whole days before a time go, and what was made of them is sealed, in one transaction; as retention does."""
+    def delete(self, since_us: int | None, until_us: int | None, device: str | None = "*") -> None:
+        """As a person asks for it."""
+        matching = {} if device == "*" else {"device": device}
+        self.box.writer.call(lambda c: commit_deletion(c, Deletion(0, "readings", since_us, until_us, matching))).result()
 
-        def run(c: Committer) -> None:
-            book = c.books["readings"]
-            gone = [s for s in book.segments if (s.day + 1) * US_PER_DAY <= until_us]
-            with c.store.transaction():
-                c.store.end_segments([s.id for s in gone], state="expired", reason=None, now_us=0)
-                c.ledger.seal(c.store.connection, "readings", until_us)
-            book.segments = tuple(s for s in book.segments if s not in gone)
-            c.note_derived()
-            c._note_change("readings")
-
-        self.box.writer.call(run).result()
+    def expire(self, until_us: int) -> bool:
+        """Records of whole days before a time go, as retention does it; False when it must not."""
+        gone = [s for s in self.box.state.streams["readings"].segments if (s.day_last + 1) * US_PER_DAY <= until_us]
+        return bool(gone) and self.box.writer.call(partial(commit_retention, key="readings", segments=gone, why="age")).result()
 
     def refresh(self, *names: str) -> list[Outcome]:
         """Runs the refresh of these views (none: of all)."""

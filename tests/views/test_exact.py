@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from appliance.errors import OutcomeUnknown
-from tests.views.house import DAILY, HOURLY, House, rows_of, view
+from tests.clock import NOON_US
+from tests.views.house import DAILY, HOUR_US, HOURLY, House, rows_of, view
 
 CHANGED = HOURLY.replace("count(*) AS n", "2 * count(*) AS n")
 rows = st.lists(
@@ -66,6 +67,10 @@ class Views(RuleBasedStateMachine):
         state = self.house.box.state.streams["readings"]
         if state.hot_rows:
             self.house.roll(state.mark + max(1, int(state.hot_rows * share)))
+
+    @rule(hours=st.tuples(st.integers(-100, 10), st.integers(-100, 10)), device=st.sampled_from(["*", "a", None]))
+    def records_are_deleted(self, hours: tuple[int, int], device: str | None) -> None:
+        self.house.delete(NOON_US + min(hours) * HOUR_US, NOON_US + max(hours) * HOUR_US, device)
 
     @rule()
     def days_are_compacted(self) -> None:

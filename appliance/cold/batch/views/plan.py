@@ -13,16 +13,20 @@ from itertools import pairwise
 from typing import Final
 
 from appliance.derived import ViewFile, ViewVersion
-from appliance.spans import FIRST, Span, ceil_to, common, fewer, floor_to, gaps, hull, union
+from appliance.spans import FIRST, Span, ceil_to, common, floor_to, gaps, hull, union, without
 
 RECORDS_MAX: Final = 3_000_000
 """Records that one step reads of what was never read: a build of any length is steps of this size, each kept when it is done."""
 ROWS_MAX: Final = 1_000_000
 """Rows of a file that others are merged into."""
-PATCHES_MAX: Final = 4
-"""Dirty spans of a file that are put beside it; with more the file is written anew."""
+PATCHED_SHARE_MAX: Final = 0.2
+"""Part of a file that may be dirty and is made anew beside it; with more the file is written anew."""
 PATCHED_ROWS_MIN: Final = 20_000
 """Files with fewer rows are always written anew: it costs no more than a patch."""
+PAST_US: Final = 366 * 86_400_000_000
+"""What a file without a beginning is taken to reach back."""
+ENTRIES_MAX: Final = 1_024
+"""With more pieces of files than this, neighbours are merged."""
 FILES_MAX: Final = 48
 """With more files than this, neighbours are merged."""
 GROWTH: Final = 4
@@ -31,16 +35,19 @@ GROWTH: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One span to make anew: half-open, of whole buckets."""
+    """Spans to make anew, into one file: half-open, of whole buckets, in order."""
 
-    low: int
-    high: int
+    spans: tuple[Span, ...]
     why: str
     """``new`` buckets, ``late`` records, or ``merge``."""
 
     @property
-    def span(self) -> Span:
-        return self.low, self.high
+    def low(self) -> int:
+        return self.spans[0][0]
+
+    @property
+    def high(self) -> int:
+        return self.spans[-1][1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ def _new(version: ViewVersion, extents: Iterable[Extent], target_us: int) -> lis
     if not edges and not version.used.dirty:
         low = _absorbed(version.files, closed, (target_us - max(closed, _first(version, target_us))) // width)
     cuts = [low, *edges, target_us]
-    return [Step(a, b, "new") for a, b in pairwise(cuts)]
+    return [Step(((a, b),), "new") for a, b in pairwise(cuts)]
 
 
 def _first(version: ViewVersion, target_us: int) -> int:
@@ -114,33 +121,37 @@ def _density(f: ViewFile) -> float:
 
 
 def _rows(f: ViewFile) -> float:
-    """Of a file that was cut, a guess: half of them."""
+    """Of a piece of a file, a guess: half of them."""
     return float(f.rows if f.whole else max(1, f.rows // 2))
 
 
 def _late(version: ViewVersion) -> list[Step]:
+    """Dirty buckets: into one file beside the others, or, where they are most of a file, that whole file anew."""
     dirty = version.used.dirty
-    steps: list[Span] = []
+    patches: list[Span] = list(common(dirty, gaps(union((f.low, f.high) for f in version.files))))
+    anew: list[Span] = []
     for f in version.files:
         mine = common(dirty, ((f.low, f.high),))
-        if mine and (len(mine) > PATCHES_MAX or f.rows < PATCHED_ROWS_MIN):
-            steps.append((f.low, f.high))
+        share = sum(high - low for low, high in mine) / (f.high - max(f.low, f.high - PAST_US))
+        if mine and (f.rows < PATCHED_ROWS_MIN or share > PATCHED_SHARE_MAX):
+            anew.append((f.low, f.high))
         else:
-            steps.extend(mine)
-    for gap in gaps(union((f.low, f.high) for f in version.files)):
-        steps.extend(fewer(common(dirty, (gap,)), PATCHES_MAX))
-    return [Step(low, high, "late") for low, high in union(steps)]
+            patches.extend(mine)
+    steps = [Step((span,), "late") for span in union(anew)]
+    patched = without(union(patches), union(anew))
+    return [*steps, *([Step(patched, "late")] if patched else [])]
 
 
 def _merges(files: Sequence[ViewFile]) -> list[Step]:
-    if len(files) <= FILES_MAX:
+    """Neighbours become one file where there are too many of them."""
+    if len(files) <= ENTRIES_MAX and len({f.path for f in files}) <= FILES_MAX:
         return []
     steps: list[Step] = []
     run: list[ViewFile] = []
     for f in [*files, None]:
-        if f is None or (run and sum(map(_rows, run)) + _rows(f) > ROWS_MAX):
+        if f is None or (run and sum(r.rows for r in {r.path: r for r in [*run, f]}.values()) > ROWS_MAX):
             if len(run) > 1:
-                steps.append(Step(*hull([(r.low, r.high) for r in run]), "merge"))
+                steps.append(Step((hull([(r.low, r.high) for r in run]),), "merge"))
             run = []
         if f is not None:
             run.append(f)
