@@ -23,26 +23,13 @@ import msgspec
 from appliance import __version__
 from appliance.alerting.alerting import Alerting, check_alerts
 from appliance.alerting.asked import Asked
-from appliance.batching.batch import Batch
 from appliance.batching.housekeeping import under_way
 from appliance.batching.report_definitions import check_reports
-from appliance.batching.report_loop import ReportLoop
-from appliance.batching.training import Models
-from appliance.batching.view_loop import ViewLoop, view_loop, view_options
-from appliance.batching.work import Work
+from appliance.batching.side import BatchSide
 from appliance.box import Box, no_step
 from appliance.clock import Clock, SystemClock
 from appliance.cold.lake import Damage
-from appliance.config import (
-    Config,
-    DropSource,
-    HostSource,
-    LineProtocolSource,
-    MqttSource,
-    SourceOptions,
-    find_config,
-    load_config,
-)
+from appliance.config import Config, find_config, load_config
 from appliance.errors import ApplianceError
 from appliance.observe.author import author
 from appliance.observe.jobs import RunRow
@@ -65,7 +52,7 @@ from appliance.serving.queries import Queries
 from appliance.serving.source import Store, pinned_reader
 from appliance.serving.state_tables import TABLES
 from appliance.sources.files import FileTaker
-from appliance.sources.source import Source
+from appliance.sources.making import make_source
 
 log = logging.getLogger(__name__)
 SOCKET_NAME: Final = "appliance.sock"
@@ -106,10 +93,7 @@ class Service:
         self._notifier = Notifier(os.environ)
         self._alerting: Alerting | None = None
         self._asked: Asked | None = None
-        self._batch: Batch | None = None
-        self._reports: ReportLoop | None = None
-        self._views: ViewLoop | None = None
-        self._models: Models
+        self._batch: BatchSide | None = None
         self._inherited: list[socket.socket] = []
         self.ready = asyncio.Event()
 
@@ -160,35 +144,37 @@ class Service:
     async def _serve(self, app: App, server: HttpServer, box: Box, pool: ThreadPoolExecutor) -> None:
         queries = Queries(data_dir=box.folder, options=self.config.query, clock=self._clock, store=self._store(box))
         hub = Hub()
-        batch: Batch = await asyncio.to_thread(self._make_batch, box, hub, lambda: under_way(keeper.status()))
+        batch: BatchSide = await asyncio.to_thread(self._make_batch, box, queries, hub, lambda: under_way(keeper.status()))
         self._batch = batch
         keeper: Keeper = Keeper(
             box,
             clock=self._clock,
-            leased=lambda: queries.leased() | batch.leased(),
+            leased=batch.leased,
             put_aside=lambda d: put_aside(box, d),
             step=self._step,
-            finished=batch.note,
+            finished=batch.queue.note,
             past=self._history(box),
             holds=lambda: needed_by_views(box.state),
             other_bytes=lambda: sum(v.bytes for view in box.state.views.values() for v in (view.active, view.building) if v is not None),
         )
         taker = FileTaker(box, clock=self._clock)
-        sources = self._sources(box, taker)
+        sources = [
+            make_source(o, door=box.door, taker=taker, config=self.config, clock=self._clock, inherited=self._inherited_for)
+            for o in self.config.sources
+        ]
         alerting = self._alerting = await asyncio.to_thread(self._make_alerting, box, hub)
         board = Board(
             box,
             clock=self._clock,
             keeper=keeper.status,
             sources=lambda: (self._http_status(box), *(status for s in sources for status in s.status())),
-            problems=lambda: (*self._problems, *alerting.problems(), *batch.problems()),
+            problems=lambda: (*self._problems, *alerting.problems(), *batch.queue.problems()),
             alerts=alerting.desk.counts,
             queries_running=lambda: len(queries.running()),
-            jobs=batch.counts,
+            jobs=batch.queue.counts,
             state=lambda: self._state,
         )
-        models = self._models = Models(box, self.config, alerting.baselines, clock=self._clock, step=self._step)
-        self._problems += await asyncio.to_thread(models.load)
+        self._problems += await asyncio.to_thread(batch.complete, alerting, board.status)
         await asyncio.to_thread(alerting.start)
         asked = self._asked = Asked(
             queries=queries,
@@ -197,13 +183,9 @@ class Service:
         )
         asked.configure(alerting.rulebook)
         alerting.sql_rules = asked.rules
-        views = self._views = await asyncio.to_thread(view_loop, box, queries, clock=self._clock, step=self._step)
-        await views.start(view_options(self.config))
-        self._reports = await asyncio.to_thread(self._make_reports, box, queries, board, alerting)
         app.open(self._context(box, queries, taker, board, pool, alerting, hub))
         keeper.start()
-        batch.start()
-        models.start(lambda name: batch.queue.ask(name, {}), alerting.rulebook)
+        await batch.start(alerting.rulebook)
         for source in sources:
             await _called(source.start)
         self._state = "running"
@@ -219,8 +201,6 @@ class Service:
         await server.stop(grace_s=GRACE_S)
         await batch.stop()
         asked.close()
-        await views.stop()
-        models.close()
         await _called(alerting.stop)
         await _called(keeper.stop)
         await queries.close()
@@ -244,7 +224,6 @@ class Service:
         self, box: Box, queries: Queries, taker: FileTaker, board: Board, pool: ThreadPoolExecutor, alerting: Alerting, hub: Hub
     ) -> HttpContext:
         assert self._batch is not None, "batch work is made before HTTP is opened"
-        assert self._reports is not None, "as batch work"
         spool = self.config.data_dir / "spool"
         spool.mkdir(exist_ok=True)
 
@@ -266,18 +245,14 @@ class Service:
             replay=lambda ids, stream: replay_letters(box, ids=ids, stream=stream, clock=self._clock),
             delete=lambda deletion, records: box.delete(deletion, records=records),
             alerts=alerting.desk,
-            jobs=self._batch.desk,
-            reports=self._reports.desk,
+            jobs=self._batch.queue.desk,
+            reports=self._batch.reports.desk,
             alert_events_after=alerting.desk.events_after,
             hub=hub,
-            activate_model=lambda name, version, author: self._models.store.activate(name, version, author),
+            activate_model=self._batch.models.store.activate,
             reload=self.reload,
-            refresh_view=self._refresh_view,
+            refresh_view=self._batch.views.refresh,
         )
-
-    async def _refresh_view(self, name: str) -> str:
-        assert self._views is not None
-        return await self._views.refresh(name)
 
     def _history(self, box: Box) -> History:
         return History(
@@ -299,35 +274,15 @@ class Service:
             step=self._step,
         )
 
-    def _make_batch(self, box: Box, hub: Hub, elsewhere: Callable[[], Sequence[RunRow]]) -> Batch:
-        return Batch(
+    def _make_batch(self, box: Box, queries: Queries, hub: Hub, elsewhere: Callable[[], Sequence[RunRow]]) -> BatchSide:
+        return BatchSide(
             box,
             self.config,
+            queries=queries,
             store=self._store(box),
-            reader=lambda: pinned_reader(box.folder),
             clock=self._clock,
             publish=lambda event, data: hub.publish(JOBS, event, data, None),
             elsewhere=elsewhere,
-            step=self._step,
-            make=(self._report_works, lambda config: self._models.works(config)),
-            tell=self._tell,
-        )
-
-    def _report_works(self, config: Config) -> Sequence[Work]:
-        return () if self._reports is None else self._reports.works(config)
-
-    def _tell(self, channel: str, title: str, text: str) -> None:
-        assert self._alerting is not None, "batch work begins after alerting"
-        self._alerting.tell(channel, title, text)
-
-    def _make_reports(self, box: Box, queries: Queries, board: Board, alerting: Alerting) -> ReportLoop:
-        return ReportLoop(
-            box,
-            queries,
-            config=lambda: self.config,
-            status=board.status,
-            hand_over=alerting.hand_over,
-            clock=self._clock,
             step=self._step,
         )
 
@@ -343,37 +298,8 @@ class Service:
             damaged_view=lambda path: box.writer.call(lambda c: c.views.lose(path)).result(),
         )
 
-    def _sources(self, box: Box, taker: FileTaker) -> list[Source]:
-        """One for each ``[[source]]``, made but not started; what a kind needs is imported only where it is used."""
-        return [self._source(options, box, taker) for options in self.config.sources]
-
-    def _source(self, options: SourceOptions, box: Box, taker: FileTaker) -> Source:
-        match options:
-            case HostSource():
-                from appliance.sources.host import HostReader
-
-                host = HostReader(options, door=box.door, clock=self._clock, node=self.config.node.name)
-                return Source(host.start, host.stop, lambda: (host.status(),))
-            case DropSource():
-                from appliance.sources.drop.source import DropFolder
-
-                drop = DropFolder(options, taker=taker, data_dir=self.config.data_dir, clock=self._clock)
-                return Source(drop.start, drop.stop, lambda: (drop.status(),))
-            case LineProtocolSource():
-                from appliance.sources.line_protocol import LineProtocolListener
-
-                inherited = [s for s in self._inherited if is_for(s, options.tcp) or is_for(s, options.udp, kind=socket.SOCK_DGRAM)]
-                lines = LineProtocolListener(options, door=box.door, clock=self._clock, limits=self.config.limits, inherited=inherited)
-
-                async def start() -> None:
-                    lines.start()
-
-                return Source(start, lines.stop, lambda: (lines.status(),))
-            case MqttSource():
-                from appliance.sources.mqtt import MqttSubscriber
-
-                mqtt = MqttSubscriber(options, door=box.door, clock=self._clock, config=self.config)
-                return Source(mqtt.start, mqtt.stop, lambda: (mqtt.status(),))
+    def _inherited_for(self, address: str, kind: socket.SocketKind) -> list[socket.socket]:
+        return [s for s in self._inherited if is_for(s, address, kind=kind)]
 
     def _http_status(self, box: Box) -> SourceStatus:
         listen = self.config.http.listen or "unix socket only"
@@ -410,14 +336,10 @@ class Service:
             if self._loop is not None and self._asked is not None:
                 self._loop.call_soon_threadsafe(self._asked.configure, self._alerting.rulebook)
             said.append("rules, batch work and channels are in force")
-            if self._loop is not None and self._views is not None and view_options(found) != view_options(self.config):
-                asyncio.run_coroutine_threadsafe(self._views.start(view_options(found)), self._loop).result(RELOAD_S)
             self.config = msgspec.structs.replace(self.config, **{n: getattr(found, n) for n in RELOADED})
             if self._batch is not None:
-                self._batch.reload(self.config)
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._models.configure, found, self._alerting.rulebook)
-            note_reload(self._models.box, found, author=author)
+                self._batch.reload(self.config, self._alerting.rulebook)
+                note_reload(self._batch.models.box, found, author=author)
         later = [name for name in AT_START if getattr(found, name) != getattr(self.config, name)]
         if later:
             said.append(f"{', '.join(later)} changed and takes effect at the next start")

@@ -27,7 +27,7 @@ from appliance.records import FileProgress, Format, Schema, Submission, fold
 from appliance.sources.codecs.parquet import read_parquet
 from appliance.sources.codecs.pieces import Target
 
-TABLES: Final = "views"
+TABLES: Final = "tables"
 REPORTS: Final = "reports"
 STAGED: Final = "queries"
 _HASH_BYTES: Final = 1 << 20

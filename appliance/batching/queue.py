@@ -87,6 +87,8 @@ class JobQueue:
         self._is_taken_up = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
+        """Set, and replaced by a new one, whenever an attempt has come to its end."""
         self._stopping = False
         self._trouble = ""
         self._looking: asyncio.Task[None] | None = None
@@ -131,6 +133,12 @@ class JobQueue:
             )
         self._wake.set()
         return made
+
+    async def ended(self, run_id: int) -> RunRow | None:
+        """Waits until a run is over or an attempt has failed; None: it is forgotten already."""
+        while (run := self.shelf.runs.get(run_id)) is not None and not run.error:
+            await self._settled.wait()
+        return run or next(iter(await self.shelf.history(limit=1, run_id=run_id)), None)
 
     async def cancel(self, run_id: int, why: str) -> RunRow:
         """Ends a run or takes it out of the queue. Raises ``UsageRefused`` where it is over or was never there."""
@@ -280,6 +288,8 @@ class JobQueue:
                 self._note_problems()
                 return False
             del self.under_way[run.id]
+        self._settled.set()
+        self._settled = asyncio.Event()
         self._note_problems()
         self._around.publish(row.state, msgspec.to_builtins(row))
         self._tell(work, row, 0 if before is None else before.failures)

@@ -1,92 +1,112 @@
-"""Refreshes views by themselves: one after the other, each every so often, or when somebody asks. Belongs to the event loop."""
+"""The views of a running service: defined as soon as they can be, refreshed by the queue. Belongs to the event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
 
-from appliance.batching.plain import PlainRunner
+from appliance.batching.query_runner import QueryRunner
 from appliance.batching.views import RefreshView, ViewDesk
-from appliance.batching.work import Context, Run, Runner
+from appliance.batching.work import Runner, Work
 from appliance.box import Box
 from appliance.clock import Clock
 from appliance.config import Config, ViewOptions
-from appliance.errors import ApplianceError, UsageRefused
+from appliance.errors import ApplianceError, JobFailed, UsageRefused
+from appliance.observe.jobs import RunRow
 from appliance.records import fold
 from appliance.serving.queries import Queries
 
 log = logging.getLogger(__name__)
-AGAIN_S: Final = 5.0
-"""After a refresh that could not be, as that of a view whose stream is not there yet."""
-FIRST_S: Final = 1.0
-"""After a start, so that what people ask comes first."""
+LOOK_S: Final = 1.0
+"""How often it is looked whether a view that waits for its stream can be defined."""
+
+
+class Queue(Protocol):
+    """What this module asks of the queue."""
+
+    async def ask(self, name: str, parameters: Mapping[str, str]) -> RunRow:
+        """Queues a run."""
+
+    async def ended(self, run_id: int) -> RunRow | None:
+        """Waits until a run is over, or has failed."""
 
 
 class ViewLoop:
-    """Owns a task for each view; at most one refreshes at a time."""
+    """Owns the task that defines views."""
 
-    def __init__(self, desk: ViewDesk, *, runner: Callable[[str], Runner]) -> None:
-        """``runner`` makes the runner of a view by its name."""
+    def __init__(self, desk: ViewDesk, *, runner: Runner, queue: Queue) -> None:
         self._desk = desk
         self._runner = runner
-        self._one = asyncio.Lock()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._queue = queue
+        self._task: asyncio.Task[None] | None = None
+
+    def works(self, config: Config) -> Sequence[Work]:
+        """One for each view of a config, for the queue."""
+        return [RefreshView(name, self._desk) for name in view_options(config)]
 
     async def start(self, options: Mapping[str, ViewOptions]) -> None:
-        """From now on these views, defined as far as they can be."""
+        """From now on these views."""
         await self.stop()
         await self._desk.configure(options)
         if options:
-            self._tasks.append(asyncio.create_task(self._begin()))
+            self._task = asyncio.create_task(self._define_always())
 
     async def stop(self) -> None:
-        """Ends what is under way; what it has committed stays."""
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Defines no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
 
     async def refresh(self, name: str) -> str:
-        """Refreshes a view now; what was done, in a line. Raises what keeps it from being refreshed."""
-        work = next((w for w in self._desk.works() if fold(w.name) == fold(name)), None)
-        if work is None:
+        """Has a view refreshed now; what was done, in a line. Raises what keeps it from being refreshed."""
+        known = next((n for n in self._desk.options if fold(n) == fold(name)), None)
+        if known is None:
             raise UsageRefused(f"there is no view {name!r}")
-        return await self._run(work, "asked")
+        asked = await self._queue.ask(known, {})
+        row = await self._queue.ended(asked.id)
+        if row is None or row.state != "done":
+            raise JobFailed(
+                f"the view {known} was not refreshed: {asked.state if row is None else row.error or row.words}", may_retry=False
+            )
+        return row.words
 
-    async def _begin(self) -> None:
-        try:
-            await self._desk.define_all(self._runner("define"))
-        except ApplianceError as e:
-            log.info("views are defined with their first refresh: %s", e)
-        await asyncio.sleep(FIRST_S)
-        self._tasks += [asyncio.create_task(self._always(work)) for work in self._desk.works()]
-
-    async def _always(self, work: RefreshView) -> None:
+    async def _define_always(self) -> None:
+        """Looks after views that are not defined yet, and has each refreshed when it is."""
+        tried: tuple[int, ...] = ()
         while True:
-            pause_s = work.when.every_s or 1.0
-            try:
-                await self._run(work, "every")
-            except ApplianceError as e:
-                pause_s = min(pause_s, AGAIN_S)
-                log.info("the view %s was not refreshed: %s", work.name, e)
-            except Exception:  # a defect in one view must not end its refreshes for good
-                log.exception("the refresh of the view %s failed by a defect", work.name)
-            await asyncio.sleep(pause_s)
+            undefined = self._undefined()
+            seen = tuple(sorted(s.id for s in self._desk.state().streams.values()))
+            if undefined and seen != tried:
+                tried = seen
+                await self._define(undefined)
+            await asyncio.sleep(LOOK_S)
 
-    async def _run(self, work: RefreshView, reason: str) -> str:
-        async with self._one:
-            run = Run(0, work.name, 0, reason)
-            context = Context(run, self._runner(work.name), lambda part, what: log.debug("%s: %s %s", work.name, part, what), lambda: False)
-            return (await work.run(context)).words
+    async def _define(self, undefined: Sequence[str]) -> None:
+        try:
+            await self._desk.define_all(self._runner)
+            for name in set(undefined) - set(self._undefined()):
+                await self._queue.ask(name, {})
+        except ApplianceError as e:
+            log.info("views are looked at again later: %s", e)
+        except Exception:  # a defect in one view must not end the others for good
+            log.exception("views could not be defined, by a defect")
+
+    def _undefined(self) -> list[str]:
+        views = self._desk.state().views
+        return [n for n in self._desk.options if (view := views.get(fold(n))) is None or view.active is None or view.reason is not None]
 
 
-def view_loop(box: Box, queries: Queries, *, clock: Clock, step: Callable[[str], None]) -> ViewLoop:
-    """The loop of a service, with what was left behind by an earlier process removed. Before anybody reads."""
-    desk = ViewDesk({}, folder=box.folder, state=lambda: box.state, call=box.writer.call, clock=clock, leased=queries.leased, step=step)
+def view_loop(
+    box: Box, queries: Queries, queue: Queue, *, clock: Clock, leased: Callable[[], frozenset[str]], step: Callable[[str], None]
+) -> ViewLoop:
+    """The loop of a service, with what was left behind by an earlier process removed. Before anybody reads. ``leased`` names the files
+    that queries of any kind read."""
+    desk = ViewDesk({}, folder=box.folder, state=lambda: box.state, call=box.writer.call, clock=clock, leased=leased, step=step)
     desk.clean()
-    return ViewLoop(desk, runner=lambda name: PlainRunner(queries, folder=box.folder, name=f"view-{name}"))
+    return ViewLoop(desk, runner=QueryRunner(queries, folder=box.folder), queue=queue)
 
 
 def view_options(config: Config) -> dict[str, ViewOptions]:

@@ -26,7 +26,7 @@ from appliance.config import ViewOptions
 from appliance.derived import ViewFile, ViewVersion
 from appliance.door.commit import Committer
 from appliance.door.views import FOLDER
-from appliance.errors import QueryCancelled
+from appliance.errors import JobFailed, QueryCancelled
 from appliance.hot.state import State
 from appliance.records import fold
 from appliance.spans import FIRST, Span, floor_to
@@ -146,7 +146,12 @@ class RefreshView:
     async def run(self, context: Context) -> Outcome:
         """Defines it, refreshes it, and lets a new version answer once that has caught up."""
         desk, options = self._desk, self._desk.options[self.name]
-        version = await desk.definer.define(self.name, context.runner)
+        try:
+            version = await desk.definer.define(self.name, context.runner)
+        except Waits as e:
+            return Outcome(str(e))
+        except ViewRefused as e:
+            raise JobFailed(f"the view {self.name} can't be used: {e}", may_retry=False) from None
         rows = steps = 0
         for _round in range(ROUNDS_MAX):
             version = self._current(version)

@@ -104,7 +104,7 @@ class Engine:
         self._memory_max = memory_max
         self._planner = Planner()
         self._runner = open_runner(
-            readable=[self._root / "lake", self._root / "views"],
+            readable=[self._root / "lake", self._root / "views", self._root / "tables"],
             temp=temp.absolute(),
             temp_bytes_max=temp_bytes_max,
             memory_max=memory_max,

@@ -1,0 +1,114 @@
+"""Batch work of a running service as the wiring sees it: the queue, and what is carried out by it: views, reports, models, jobs.
+
+Made in two steps, because the housekeeper and the status need the queue, and reports and models need what is made after those.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from appliance.alerting.alerting import Alerting
+from appliance.alerting.rulebook import Rulebook
+from appliance.batching.batch import Batch
+from appliance.batching.report_loop import ReportLoop
+from appliance.batching.training import Models
+from appliance.batching.view_loop import ViewLoop, view_loop, view_options
+from appliance.batching.work import Work
+from appliance.box import Box
+from appliance.clock import Clock
+from appliance.config import Config
+from appliance.observe.jobs import RunRow
+from appliance.observe.status import Problem, Status
+from appliance.serving.queries import Queries
+from appliance.serving.source import Store, pinned_reader
+
+WAIT_S: Final = 30.0
+
+
+class BatchSide:
+    """See the module. ``queue`` is there from the beginning, the others once it is ``completed``."""
+
+    views: ViewLoop
+    reports: ReportLoop
+    models: Models
+
+    def __init__(
+        self,
+        box: Box,
+        config: Config,
+        *,
+        queries: Queries,
+        store: Store,
+        clock: Clock,
+        publish: Callable[[str, Mapping[str, Any]], None],
+        elsewhere: Callable[[], Sequence[RunRow]],
+        step: Callable[[str], None],
+    ) -> None:
+        """Blocks for the hot store. ``publish`` takes an event and its data, ``elsewhere`` is batch work that runs outside of the queue."""
+        self._box = box
+        self._config = config
+        self._queries = queries
+        self._clock = clock
+        self._step = step
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._alerting: Alerting | None = None
+        self.queue = Batch(
+            box,
+            config,
+            store=store,
+            reader=lambda: pinned_reader(box.folder),
+            clock=clock,
+            publish=publish,
+            elsewhere=elsewhere,
+            step=step,
+            make=(self._works,),
+            tell=self._tell,
+        )
+
+    def complete(self, alerting: Alerting, status: Callable[[], Status]) -> tuple[Problem, ...]:
+        """Makes the rest, before alerts are evaluated; what is wrong with stored models. Blocks."""
+        box, clock, step = self._box, self._clock, self._step
+        self._alerting = alerting
+        self.models = Models(box, self._config, alerting.baselines, clock=clock, step=step)
+        problems = self.models.load()
+        self.views = view_loop(box, self._queries, self.queue.queue, clock=clock, leased=self.leased, step=step)
+        self.reports = ReportLoop(
+            box, self._queries, config=lambda: self._config, status=status, hand_over=alerting.hand_over, clock=clock, step=step
+        )
+        return tuple(problems)
+
+    async def start(self, rulebook: Rulebook) -> None:
+        """Begins; on the event loop."""
+        self._loop = asyncio.get_running_loop()
+        await self.views.start(view_options(self._config))
+        self.queue.start()
+        self.models.start(lambda name: self.queue.queue.ask(name, {}), rulebook)
+
+    async def stop(self) -> None:
+        """Ends what is under way, which is done again at the next start."""
+        await self.views.stop()
+        await self.queue.stop()
+        self.models.close()
+
+    def reload(self, config: Config, rulebook: Rulebook) -> None:
+        """From now on the work of this config; from any thread but the loop's."""
+        before, self._config = self._config, config
+        if self._loop is None:
+            return
+        if view_options(config) != view_options(before):
+            asyncio.run_coroutine_threadsafe(self.views.start(view_options(config)), self._loop).result(WAIT_S)
+        self.queue.reload(config)
+        self._loop.call_soon_threadsafe(self.models.configure, config, rulebook)
+
+    def leased(self) -> frozenset[str]:
+        """Files that queries of any kind read now: they must stay. From any thread."""
+        return self._queries.leased() | self.queue.leased()
+
+    def _works(self, config: Config) -> Sequence[Work]:
+        return [*self.views.works(config), *self.reports.works(config), *self.models.works(config)]
+
+    def _tell(self, channel: str, title: str, text: str) -> None:
+        assert self._alerting is not None, "batch work begins after alerting"
+        self._alerting.tell(channel, title, text)
