@@ -77,7 +77,7 @@ def test_only_tags_tell_what_is_deleted(tmp_path: Path, stream: str, column: str
         ({"bytes_per_day": 2048, "eater": "cpu"}, "does not get full within ten years; history grows by 2.0 KiB a day, most of it cpu"),
         (
             {"bytes_per_day": 2048, "eater": "cpu", "full_us": NOON_US + 86_400_000_000},
-            "the disk is full on 2026-11-22 if it goes on like this; history grows by 2.0 KiB a day, most of it cpu",
+            "the disk is full on 2026-11-23 if it goes on like this; history grows by 2.0 KiB a day, most of it cpu",
         ),
         ({"bytes_per_day": 1, "eater": "cpu", "full_us": NOON_US - 1}, "the disk is full today if"),
         ({"bytes_per_day": 1, "eater": "cpu", "trim_us": NOON_US - 1}, "the oldest days go ([retention] disk_max) today if"),
