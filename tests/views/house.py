@@ -27,6 +27,7 @@ from appliance.cold.files import Publisher, no_step
 from appliance.config import ViewOptions, load_config
 from appliance.derived import View
 from appliance.door.commit import Committer
+from appliance.door.lake_commits import commit_compaction
 from appliance.records import EVERYTHING, TS_TYPE, Batch, Format, Submission, TimeRange
 from appliance.roll.hot_rows import oldest_rows
 from appliance.roll.plan import Reason, RollStep
@@ -173,9 +174,8 @@ class House:
                 memory_bytes=64 << 20,
             )
             done = run_job(job, root=self.folder, spill=self.root / "spill", emit=lambda _event: None)
-            commit = partial(
-                Committer.commit_compaction, key="readings", inputs=inputs, outputs=done.outputs, clean_day=day if dedup else None
-            )
+            clean = range(day, day + 1) if dedup else None
+            commit = partial(commit_compaction, key="readings", inputs=inputs, outputs=done.outputs, clean_days=clean)
             assert self.box.writer.call(partial(commit, up_to_seq=state.mark)).result()
 
     def expire(self, until_us: int) -> None:
@@ -189,7 +189,7 @@ class House:
                 c.ledger.seal(c.store.connection, "readings", until_us)
             book.segments = tuple(s for s in book.segments if s not in gone)
             c.note_derived()
-            c._note_change("readings")
+            c.note_change("readings")
 
         self.box.writer.call(run).result()
 
