@@ -53,7 +53,8 @@ class RetentionOptions(Options, frozen=True, kw_only=True):
     """How long history is kept. Nothing is removed that isn't reconciled, clean, and no longer needed by a view."""
 
     keep_s: Duration | None = None
-    """Age above which records are removed, by whole days. Default: never. A stream's own `keep` goes before it."""
+    """Age above which records are removed, by whole days; small days that compaction has put into one file go with the last of them.
+    Default: never. A stream's own `keep` goes before it."""
     disk_bytes_max: Size | None = None
     """Size of lake and views above which the oldest days of the least valuable streams are removed. Default: none."""
 

@@ -11,6 +11,7 @@ from appliance.cold.compaction.job import Job
 from appliance.cold.compaction.plan import FINAL
 from appliance.cold.compaction.process import run_job
 from appliance.cold.files import Publisher
+from appliance.door.lake_commits import commit_compaction
 from appliance.errors import ApplianceError
 from appliance.reconcile.audit.checking import Vouched, check_data, check_itself, read_bundle
 from appliance.reconcile.audit.writing import Asked, Made, write_bundle
@@ -70,7 +71,8 @@ def compact(box: Box, day: int, spill: Path, stream: str = "readings") -> None:
     )
     done = run_job(job, root=box.folder, spill=spill, emit=lambda _event: None)
     mark = state.mark
-    assert box.writer.call(lambda c: c.commit_compaction(stream, inputs, done.outputs, clean_day=day, up_to_seq=mark)).result()
+    clean = range(day, day + 1)
+    assert box.writer.call(lambda c: commit_compaction(c, stream, inputs, done.outputs, clean_days=clean, up_to_seq=mark)).result()
 
 
 NOON_DAY = NOON_US // US_PER_DAY

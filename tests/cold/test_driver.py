@@ -245,3 +245,16 @@ def step(_name):
 task = CompactionTask(plan, READINGS, ALL_TAGS, "readings")
 list(compact([task], root=root, node="n", clock=SystemClock(), memory_max_bytes=2**28, step=step))
 """
+
+
+def test_while_records_queue_up_the_process_stands_still(tmp_path: Path) -> None:
+    lake = lake_with_days(tmp_path)
+    looks: list[str] = []
+
+    def must_pause() -> bool:
+        looks.extend(child.status() for child in psutil.Process().children())
+        return len(looks) < 4
+
+    (result,) = run(lake, tasks_of(lake), must_pause=must_pause)
+    assert isinstance(result, CompactionResult)
+    assert psutil.STATUS_STOPPED in looks

@@ -79,7 +79,7 @@ def test_any_reader_of_hive_folders_reads_days_and_months_side_by_side(tmp_path:
     assert {p.name for p in folder.iterdir()} == {"date=2024-10", "date=2024-11-13", "date=2024-11-14"}
     sql = "SELECT count(*), sum(count)::BIGINT, max(ts) FROM read_parquet('{}/**/*.parquet', hive_partitioning = {})"
     for hive in ("true", "false"):
-        (found,) = duckdb.sql(sql.format(folder, hive)).fetchall()
+        (found,) = duckdb.connect().execute(sql.format(folder, hive)).fetchall()
         assert found[:2] == (count, total)
     frame = pl.scan_parquet(f"{folder}/**/*.parquet", hive_partitioning=True).select(pl.len(), pl.col("count").sum()).collect()
     assert frame.row(0) == (count, total)
@@ -100,7 +100,7 @@ def test_deleted_records_leave_a_file_and_a_file_without_any_stays(tmp_path: Pat
         assert (done.untouched, done.outputs, files_below(tmp_path)) == (True, (), [before[0].path])
         return
     assert (done.removed, done.outputs[0].purged, done.outputs[0].rows) == (24, 4, DAYS * 72 - 24)
-    assert not [r for r in read_rows(tmp_path, done.outputs) if r["device"] == "d1" and 0 <= r["ts"] - gone.since_us < US_PER_DAY]  # type: ignore[operator]
+    assert not [r for r in read_rows(tmp_path, done.outputs) if r["device"] == "d1" and 0 <= r["ts"] - gone.since_us < US_PER_DAY]
 
 
 def test_a_deletion_of_everything_leaves_no_file(tmp_path: Path) -> None:

@@ -16,11 +16,14 @@ import pyarrow as pa
 from appliance.box import Box, no_step
 from appliance.clock import SystemClock
 from appliance.cold import files
+from appliance.cold.lake import Damage
 from appliance.config import load_config
 from appliance.hot import store
 from appliance.reconcile.start import check_lake, put_aside
 from appliance.records import TS_TYPE, Batch, Format, Submission
 from appliance.roll.keeper import Keeper
+from appliance.serving.history import History
+from appliance.serving.source import pinned_reader
 from tests.faults.oracle import DAY_US, START_US
 
 ROWS = 50
@@ -59,7 +62,10 @@ def main(folder: Path, first: int, *, folder_sync: bool) -> None:
     box.start_writer()
     check_lake(box)
     box.open_door()
-    keeper = Keeper(box, clock=SystemClock(), leased=frozenset, put_aside=lambda d: put_aside(box, d), step=no_step)
+    past = History(
+        root=folder, state=lambda: box.state, reader=lambda: pinned_reader(folder), damaged=lambda s, why: put_aside(box, Damage(s, why))
+    )
+    keeper = Keeper(box, clock=SystemClock(), leased=frozenset, put_aside=lambda d: put_aside(box, d), step=no_step, past=past)
     keeper.start()
     print("ready", flush=True)
     while True:

@@ -34,7 +34,7 @@ def test_a_segment_of_each_format_reads_as_it_was_written(number: int, tmp_path:
     assert facts.schema == READINGS
     rows = [r for batch in read_segment(path, tags=facts.schema.tags, rows=GROUP_ROWS) for r in batch.to_pylist()]
     assert [r["_seq"] for r in sorted(rows, key=lambda r: r["_seq"])] == [r["_seq"] for r in EXPECTED]
-    ((count, total),) = duckdb.sql(f"SELECT count(*), sum(count) FROM read_parquet('{path}')").fetchall()
+    ((count, total),) = duckdb.connect().execute(f"SELECT count(*), sum(count) FROM read_parquet('{path}')").fetchall()
     assert (count, total) == (len(ROWS), sum(r["count"] or 0 for r in ROWS))
     _compacts(path, tmp_path)
 
