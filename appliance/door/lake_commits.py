@@ -77,6 +77,7 @@ def commit_deletion(committer: Committer, deletion: Deletion, *, records: int | 
     committer.ledger.forget()
     with committer.durably("delete"):
         whole = deletions.add(committer.store.connection, book.id, whole, records=records)
+        committer.store.chain.add("deletion", deletions.evidence(whole, records=records))
         committer.ledger.touch_span(committer.store.connection, key, since_us, until_us)
     book.deletions = (*book.deletions, whole)
     book.last.restore(book.schema, *shown(book.last.rows(), [whole]))
@@ -128,6 +129,7 @@ def end_deletions(committer: Committer, key: str, ids: Iterable[int]) -> None:
     book, ended = committer.books[key], set(ids)
     with committer.durably("purged"):
         deletions.end(committer.store.connection, ended, now_us=committer.clock.now_us())
+        committer.store.chain.add("deletion done", {"stream": book.schema.stream, "deletions": sorted(ended)})
     book.deletions = tuple(d for d in book.deletions if d.id not in ended)
     committer.note_change(key)
 

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 from appliance.manifest import Deletion, Segment
 
@@ -23,6 +24,21 @@ def load(db: sqlite3.Connection, stream_id: int, stream: str) -> tuple[Deletion,
         (stream_id,),
     )
     return tuple(Deletion(row[0], stream, row[1], row[2], json.loads(row[3]), *row[4:]) for row in found)
+
+
+def evidence(deletion: Deletion, *, records: int | None) -> dict[str, Any]:
+    """What the chain of evidence says of a deletion."""
+    return {
+        "stream": deletion.stream,
+        "deletion": deletion.id,
+        "since_us": deletion.since_us,
+        "until_us": deletion.until_us,
+        "matching": dict(deletion.matching),
+        "up_to_seq": deletion.up_to_seq,
+        "records": records,
+        "who": deletion.author,
+        "why": deletion.reason,
+    }
 
 
 def add(db: sqlite3.Connection, stream_id: int, deletion: Deletion, *, records: int | None) -> Deletion:

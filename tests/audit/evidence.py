@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from appliance.box import Box
@@ -11,8 +12,9 @@ from appliance.cold.compaction.job import Job
 from appliance.cold.compaction.plan import FINAL
 from appliance.cold.compaction.process import run_job
 from appliance.cold.files import Publisher
-from appliance.door.lake_commits import commit_compaction
+from appliance.door.lake_commits import commit_compaction, commit_deletion
 from appliance.errors import ApplianceError
+from appliance.manifest import Deletion
 from appliance.reconcile.audit.checking import Vouched, check_data, check_itself, read_bundle
 from appliance.reconcile.audit.writing import Asked, Made, write_bundle
 from appliance.records import Reject
@@ -28,6 +30,12 @@ def records(box: Box, times_s: Sequence[float], *, device: str = "d1", stream: s
     """One record at each of these seconds after noon."""
     ts = [NOON_US + int(t * US_PER_S) for t in times_s]
     send(box, batch(stream, ts, tags={"device": [device] * len(ts)}, value=[float(t) for t in times_s]))
+
+
+def delete(box: Box, device: str, stream: str = "readings") -> None:
+    """All records of a device."""
+    asked = Deletion(0, stream, None, None, {"device": device}, 0, 0, "anna@desk", "not ours")
+    box.writer.call(lambda c: commit_deletion(c, asked, records=1)).result()
 
 
 def refuse(box: Box, raw: bytes) -> None:
@@ -63,6 +71,8 @@ def compact(box: Box, day: int, spill: Path, stream: str = "readings") -> None:
         columns=state.schema.columns,
         identity=state.identity_columns(),
         day=day,
+        days=1,
+        deletions=(),
         level=FINAL,
         dedup=True,
         inputs=tuple(inputs),
@@ -71,8 +81,8 @@ def compact(box: Box, day: int, spill: Path, stream: str = "readings") -> None:
     )
     done = run_job(job, root=box.folder, spill=spill, emit=lambda _event: None)
     mark = state.mark
-    clean = range(day, day + 1)
-    assert box.writer.call(lambda c: commit_compaction(c, stream, inputs, done.outputs, clean_days=clean, up_to_seq=mark)).result()
+    commit = partial(commit_compaction, key=stream, inputs=inputs, outputs=done.outputs, clean_days=range(day, day + 1), up_to_seq=mark)
+    assert box.writer.call(commit).result()
 
 
 NOON_DAY = NOON_US // US_PER_DAY

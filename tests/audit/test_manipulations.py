@@ -16,7 +16,7 @@ import pytest
 from appliance.chain import hash_of
 from appliance.clock import US_PER_DAY
 from appliance.reconcile.audit.checking import Vouched
-from tests.audit.evidence import NOON_DAY, asked, bundle, compact, differences, records, refuse, roll
+from tests.audit.evidence import NOON_DAY, asked, bundle, compact, delete, differences, records, refuse, roll
 from tests.clock import NOON_US, FakeClock
 from tests.door.batches import open_box
 
@@ -39,6 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     roll(box)
     refuse(box, b"readings value=x")
     records(box, [50])
+    delete(box, "d9")
     box.close()
     found = bundle(home / "data", home / "bundle", key=KEY)
     assert found.wrong == ()
@@ -172,6 +173,14 @@ def forget_a_refused_record(home: Path) -> None:
     store(home / "data", "DELETE FROM dead_letter")
 
 
+def forget_a_deletion(home: Path) -> None:
+    store(home / "data", "DELETE FROM deletion")
+
+
+def blame_another_for_a_deletion(home: Path) -> None:
+    store(home / "data", "UPDATE deletion SET author = 'bob'")
+
+
 def take_the_signature_of_another(home: Path) -> None:
     (home / "bundle" / "SHA256SUMS.hmac").write_text("0" * 64 + "\n")
 
@@ -195,6 +204,8 @@ MANIPULATIONS: list[tuple[Callable[[Path], None], str]] = [
     (cut_the_stored_chain, "hot.sqlite: the chain goes on with entry 4 where entry 3 belongs"),
     (make_the_stored_chain_anew, "is not what the bundle has"),
     (forget_a_refused_record, "the refused record 1 is no longer there"),
+    (forget_a_deletion, "the deletion 1 of stream readings is no longer there"),
+    (blame_another_for_a_deletion, "the deletion 1 of stream readings was changed"),
     (take_the_signature_of_another, "was not made with this key"),
 ]
 

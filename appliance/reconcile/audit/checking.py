@@ -12,9 +12,9 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from appliance.chain import FIRST, breaks, hash_of, read_line
+from appliance.chain import FIRST, Link, breaks, hash_of, read_line
 from appliance.cold.batch.audit import bundle
 from appliance.cold.batch.audit.replay import EXPECTED_ENDS, LIVE, Fact, Replay, replay
 from appliance.errors import UsageRefused
@@ -94,9 +94,11 @@ def check_data(
     lines = list(reading.chain_lines(reader))
     yield from (f"hot.sqlite: {said}" for said in breaks(lines, first=1, before=FIRST))
     yield from _same_chain(found, lines)
-    now = replay(reading.links(lines))
+    links = reading.links(lines)
+    now = replay(links)
     yield from (f"hot.sqlite: {said}" for said in now.unknown)
     yield from _manifest(state, now)
+    yield from _deletions(links, reader)
     yield from _letters(found, reader)
     yield from _files(root, found, now, progress)
 
@@ -151,6 +153,24 @@ def _manifest(state: State, now: Replay) -> Iterator[str]:
 def _differs(segment: Segment, fact: Fact) -> str:
     names = ("sha256", "rows", "first", "last", "ts_min", "ts_max", "bytes")
     return ", ".join(name for name in names if getattr(segment, name) != getattr(fact, name))
+
+
+def _deletions(links: Sequence[Link], reader: HotReader) -> Iterator[str]:
+    """Who deleted what, and why, stands in the store as in its chain."""
+    kept = {row["id"]: row for row in reading.removed(reader, since_us=None, until_us=2**63 - 1) if row["what"] == "deletion"}
+    for link in links:
+        if link.kind != "deletion":
+            continue
+        row = kept.pop(link.body["deletion"], None)
+        if row is None:
+            yield f"hot.sqlite: the deletion {link.body['deletion']} of stream {link.body['stream']} is no longer there"
+        elif any(row[name] != link.body[said] for name, said in _DELETION.items()):
+            yield f"hot.sqlite: the deletion {link.body['deletion']} of stream {link.body['stream']} was changed"
+    yield from (f"hot.sqlite: the deletion {number} is there, and the chain doesn't say so" for number in kept)
+
+
+_DELETION: Final = {"author": "who", "reason": "why", "since_us": "since_us", "until_us": "until_us", "up_to_seq": "up_to_seq"}
+"""Column -> its name in the chain."""
 
 
 def _letters(found: Bundle, reader: HotReader) -> Iterator[str]:

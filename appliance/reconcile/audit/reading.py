@@ -13,7 +13,7 @@ from appliance.hot.reader import HotReader
 
 RAW_SHOWN: Final = 500
 """Characters of a refused record; its hash is of all."""
-PEOPLE: Final = frozenset({"silence", "unsilence", "ack", "unack"})
+PEOPLE: Final = frozenset({"silence", "unsilence", "ack", "unack", "deletion", "deletion done"})
 CONFIG: Final = frozenset({"begin", "config", "start", "stop", "model"})
 
 

@@ -37,7 +37,7 @@ JSON object a line; times are UTC, microseconds in names that end in `_us` or be
 | `gaps.jsonl` | sequences that are nowhere or were set aside or removed; stretches in which a stream was silent |
 | `refused.jsonl` | records that were refused, with the reason; `raw_sha256` is of the original bytes |
 | `removed.jsonl` | what retention and people have removed: what, when, who, why |
-| `config.jsonl`, `people.jsonl`, `clock.jsonl` | entries of the chain: config and starts; silences and acknowledgements; clock jumps |
+| `config.jsonl`, `people.jsonl`, `clock.jsonl` | of the chain: config and starts; silences, acknowledgements, deletions; clock jumps |
 | `segments.sha256` | the live data files, as `sha256sum` reads it |
 | `SHA256SUMS` | all files of this bundle. Its own SHA-256 is the bundle's **seal**: note it where the box's owner can't change it |
 | `SHA256SUMS.hmac` | with a key: HMAC-SHA256 of `SHA256SUMS` |
