@@ -6,7 +6,6 @@ import os
 import random
 import select
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,8 @@ import pytest
 from appliance.hot.reader import HotReader
 from tests.faults.cut_program import ROWS
 from tests.faults.disk import Disk, why_not
-from tests.running import ROOT, environment, pause
+from tests.nursery import SERVICE, Forked, nursery
+from tests.running import environment, pause
 
 CUTS = 100
 CUTS_UNTIL_FOUND = 60
@@ -47,10 +47,8 @@ class Box:
     def run_until_cut(self, rng: random.Random) -> None:
         """Starts it, lets it work for a while (or not even until it has recovered), cuts, and brings the power back."""
         first = self.next_number
-        command = [sys.executable, "-m", "tests.faults.cut_program", str(self.disk.root / "data"), str(first), *self.extra]
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
-        )
+        arguments = ["tests.faults.cut_program", str(self.disk.root / "data"), str(first), *self.extra]
+        process = nursery(SERVICE).start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
         assert process.stdout is not None
         said = b""
         if rng.random() < 0.8:  # else the cut falls into start and recovery
@@ -69,7 +67,7 @@ class Box:
         self.next_number += UNSURE  # what was under way is never sent again, so no number may be there twice
         self.disk.remount()
 
-    def _next(self, process: subprocess.Popen[bytes]) -> bytes:
+    def _next(self, process: Forked) -> bytes:
         assert process.stdout is not None
         got = os.read(process.stdout.fileno(), 65536)
         if not got:
