@@ -69,8 +69,8 @@ class Forked:
         self.returncode: int | None = None
         to, out, errors = given
         self.stdin: IO[bytes] | None = None if to is None else os.fdopen(to, "wb", buffering=0)
-        self.stdout: IO[bytes] | None = None if out is None else os.fdopen(out, "rb")
-        self.stderr: IO[bytes] | None = None if errors is None else os.fdopen(errors, "rb")
+        self.stdout: io.BufferedReader | None = None if out is None else os.fdopen(out, "rb")
+        self.stderr: io.BufferedReader | None = None if errors is None else os.fdopen(errors, "rb")
 
     def poll(self) -> int | None:
         with self._lock:
@@ -91,28 +91,27 @@ class Forked:
     def communicate(self, given: bytes = b"", timeout: float = 100) -> tuple[bytes, bytes]:
         """Writes ``given``, reads both streams to their ends and waits for that of the process. Raises ``subprocess.TimeoutExpired``."""
         end = time.monotonic() + timeout
-        if self.stdin is not None:
+        if self.stdin is not None and not self.stdin.closed:
             with self.stdin:
                 self.stdin.write(given)  # the tests' few bytes fit into a pipe
-        said: dict[object, bytes] = {}
+        said = {stream: b"" for stream in (self.stdout, self.stderr) if stream is not None and not stream.closed}
         with selectors.DefaultSelector() as waiting:
-            for stream in filter(None, (self.stdout, self.stderr)):
+            for stream in said:
                 waiting.register(stream, selectors.EVENT_READ)
-                said[stream] = b""
             while waiting.get_map():
                 ready = waiting.select(max(0.0, end - time.monotonic()))
                 if not ready:
                     raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
                 for key, _ in ready:
-                    stream = key.fileobj
-                    assert isinstance(stream, io.BufferedReader)
-                    got = stream.read1(READ_BYTES)
-                    said[stream] += got
+                    reader = next(stream for stream in said if stream is key.fileobj)
+                    got = reader.read1(READ_BYTES)
+                    said[reader] += got
                     if not got:
-                        waiting.unregister(stream)
-                        stream.close()
+                        waiting.unregister(reader)
+                        reader.close()
         self.wait(max(0.0, end - time.monotonic()))
-        return said.get(self.stdout, b""), said.get(self.stderr, b"")
+        out, errors = (said.get(stream, b"") if stream is not None else b"" for stream in (self.stdout, self.stderr))
+        return out, errors
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)

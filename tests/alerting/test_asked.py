@@ -46,7 +46,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running,
         yield running, hook
 
 
-def test_rows_of_a_query_fire_and_what_has_no_row_any_more_resolves(service: tuple[Running, Hook]) -> None:
+def test_rows_of_a_query_fire_go_on_over_a_restart_and_an_error_and_end_once(service: tuple[Running, Hook]) -> None:
     running, hook = service
     write(running, "pairs,device=p1 x=30 1")
     found = wait_phase(running, "firing", device="p1", rule="apart")
@@ -55,6 +55,27 @@ def test_rows_of_a_query_fire_and_what_has_no_row_any_more_resolves(service: tup
     row = rule_row(running, "apart")
     assert (row["state"], row["firing"]) == ("ok", 1)
     assert row["cost_us_per_s"] > 0
+    running.kill()
+    text = running.config_file.read_text()
+    limit = "max(x) - min(x) > 10"
+    running.config_file.write_text(text.replace(limit, f"{limit} + no_column"))
+    running.start()
+    assert wait_phase(running, "error", device="p1", rule="apart")["was"] == "firing"
+    assert rule_row(running, "apart")["state"] == "error"
+    running.config_file.write_text(text)
+    reload(running)
+    wait_phase(running, "firing", device="p1", rule="apart")
+    running.config_file.write_text(text.replace(limit, f"{limit}0"))
+    reload(running)
+    wait_for(lambda: ("resolved", "p1") in hook.items, what="the end")
+    assert [i for i in hook.items if i[1] == "p1"] == [("firing", "p1"), ("resolved", "p1")]
+    assert not [a for a in alerts(running) if a["rule"] == "apart" and a["phase"] != "ok"]
+    assert [(s["old"], s["new"]) for s in steps(running, "apart", "p1")] == [
+        ("ok", "firing"),
+        ("firing", "error"),
+        ("error", "firing"),
+        ("firing", "ok"),
+    ]
 
 
 def test_a_query_that_can_not_be_answered_is_said_with_the_rule_and_asked_again(service: tuple[Running, Hook]) -> None:
@@ -73,31 +94,6 @@ def test_a_key_column_that_the_query_does_not_give_is_an_error(service: tuple[Ru
     assert "'device'" in found["reason"]
     assert "top" in found["reason"]
     assert firing(running, "keyless") == []
-
-
-def test_what_fires_goes_on_over_a_restart_and_an_error_and_ends_once(service: tuple[Running, Hook]) -> None:
-    running, hook = service
-    wait_phase(running, "firing", device="p1", rule="apart")
-    running.kill()
-    text = running.config_file.read_text()
-    running.config_file.write_text(text.replace("> 10", "> 10 + no_column"))
-    running.start()
-    assert wait_phase(running, "error", device="p1", rule="apart")["was"] == "firing"
-    assert rule_row(running, "apart")["state"] == "error"
-    running.config_file.write_text(text)
-    reload(running)
-    wait_phase(running, "firing", device="p1", rule="apart")
-    running.config_file.write_text(text.replace("> 10", "> 100"))
-    reload(running)
-    wait_for(lambda: ("resolved", "p1") in hook.items, what="the end")
-    assert [i for i in hook.items if i[1] == "p1"] == [("firing", "p1"), ("resolved", "p1")]
-    assert not [a for a in alerts(running) if a["rule"] == "apart" and a["phase"] != "ok"]
-    assert [(s["old"], s["new"]) for s in steps(running, "apart", "p1")] == [
-        ("ok", "firing"),
-        ("firing", "error"),
-        ("error", "firing"),
-        ("firing", "ok"),
-    ]
 
 
 BASELINE = """
