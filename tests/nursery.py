@@ -29,7 +29,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
-ROOT = Path(__file__).parents[1]
+_ROOT: Final = Path(__file__).parents[1]
 MESSAGE_BYTES_MAX: Final = 1 << 17
 READ_BYTES: Final = 1 << 16
 SERVICE: Final = (
@@ -134,7 +134,7 @@ class Nursery:
         with theirs:
             command = [sys.executable, "-m", "tests.nursery", str(theirs.fileno()), *modules]
             environment = os.environ | _ALONE
-            self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environment)
+            self._process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environment)
         atexit.register(self.close)
 
     def start(
@@ -144,7 +144,7 @@ class Nursery:
         stdout: int | IO[Any] = subprocess.DEVNULL,
         stderr: int | IO[Any] = subprocess.DEVNULL,
         env: Mapping[str, str] | None = None,
-        cwd: Path = ROOT,
+        cwd: Path = _ROOT,
     ) -> Forked:
         """``python -m arguments…``; the rest is as for ``Popen``."""
         ours: list[int | None] = []

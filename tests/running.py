@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.nursery import COMMAND, ROOT, SERVICE, Forked, nursery
+from tests.nursery import COMMAND, SERVICE, Forked, nursery
 
+ROOT = Path(__file__).parents[1]
 DEADLINE_S = 60.0
 QUIET = """
 [[source]]
