@@ -46,6 +46,7 @@ STRETCHES = stretches()
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder: Path = tmp_path_factory.mktemp("windows")
     with told(folder, RULES) as (running, _hook):
+        write(running, 'readings,device=all t=0,state="on",level=0,pump=true 0', after=next(STRETCHES))  # every column is there
         yield running
 
 
