@@ -175,9 +175,9 @@ def environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, config: str = "", sources: str = QUIET) -> Iterator[Running]:
-    """A service that is ready, and ended in order afterwards."""
-    service = Running(folder, config=config, sources=sources)
+def running(folder: Path, *, config: str = "", sources: str = QUIET, fresh: bool = False) -> Iterator[Running]:
+    """A service that is ready, and ended in order afterwards; the rest is as for ``Running``."""
+    service = Running(folder, config=config, sources=sources, fresh=fresh)
     try:
         yield service.start()
     finally:
