@@ -55,7 +55,7 @@ when = "x > 1"
 group_wait = "0s"
 notify = ["ops"]
 escalate = ["boss"]
-escalate_after = "1s"
+escalate_after = "2s"
 nodata = "1h"
 """
 
@@ -152,8 +152,9 @@ def test_what_nobody_acknowledges_is_escalated_once_and_its_end_goes_there_too(s
     running, hook, boss = service
     write(running, "grave,device=g1 x=5 0", "grave,device=g2 x=5 0")
     wait_phase(running, "firing", device="g2", rule="grave")
-    assert "acknowledged" in ok(running, "ack", "grave", "device=g2", "--comment", "mine")
+    post(running, "ack", {"rule": "grave", "key": {"device": "g2"}, "author": "bob", "comment": "mine"})
     wait_for(lambda: boss.exists() and "g1" in boss.read_text(), what="the escalation")
+    assert "acknowledged" in ok(running, "ack", "grave", "device=g1", "--comment", "late")
     write(running, "grave,device=g1 x=0 1", "grave,device=g2 x=0 1")
     wait_for(lambda: "resolved" in boss.read_text(), what="the end")
     assert "g2" not in boss.read_text()
