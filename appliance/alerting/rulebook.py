@@ -11,6 +11,7 @@ import pyarrow as pa
 from appliance.clock import US_PER_S
 from appliance.config import AlertOptions, Config
 from appliance.errors import ConfigRefused
+from appliance.hot.alerts.plan import Known
 from appliance.hot.alerts.rules import RuleFacts, facts_of
 from appliance.hot.state import ALL_TAGS, State, StreamState
 from appliance.hot.stream.baselines import Baselines
@@ -55,6 +56,11 @@ class Rulebook:
     def facts(self, state: State) -> Mapping[str, RuleFacts]:
         """What the lives of alerts need to know, with the key columns of the streams that are there."""
         return {name: self._facts(rule, state) for name, rule in self.parsed.items()}
+
+    @property
+    def session_names(self) -> Mapping[str, Known]:
+        """Every workload of sessions, with the stream that it is about."""
+        return {s.name: Known(f"sessions of {key}", s.options.by or ()) for key, of in self.sessions.items() for s in of}
 
     def _facts(self, rule: ParsedRule, state: State) -> RuleFacts:
         options = rule.options

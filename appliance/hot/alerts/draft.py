@@ -84,12 +84,13 @@ class Draft:
                 instance = Instance(signal.rule, signal.key, labels=labels_of(rule, signal.key))
             self._take(instance, life.step(instance, signal, rule, now_us=self._now_us))
 
-    def advance(self, clock: str, watermark_us: int) -> None:
-        """Runs the timers of the rules with this clock that are due at the watermark."""
+    def advance(self, clock: str, watermark_us: int, *, waiting_since_us: int | None = None) -> None:
+        """Runs the timers of the rules with this clock that are due at the watermark; with ``waiting_since_us`` (wall clock) not those of
+        alerts that nothing has happened to since: what their devices have kept meanwhile may still come."""
         touched = [ident for ident in self._changed if ident[0] in self._rules and self._rules[ident[0]].clock == clock]
         for ident in dict.fromkeys((*self._book.due_by(clock, watermark_us), *touched)):
             instance = self.get(ident)
-            if instance is not None:
+            if instance is not None and (waiting_since_us is None or instance.learned_us >= waiting_since_us):
                 self._take(instance, life.due(instance, self._facts(instance), watermark_us=watermark_us, now_us=self._now_us))
 
     def acknowledge(self, rule: str, key: Key | None, *, author: str, comment: str = "", until_us: int | None = None) -> list[Instance]:
@@ -136,11 +137,14 @@ class Draft:
         self._wakes_held = True
         return self._silences[silence_id]
 
-    def configure(self, rules: Mapping[str, RuleFacts], channels: Iterable[str] | None) -> None:
+    def configure(
+        self, rules: Mapping[str, RuleFacts], channels: Iterable[str] | None, sessions: Mapping[str, Known] | None = None
+    ) -> None:
         """The config is another one (or the process has started). Best in a draft of its own, before anything else of a new process.
 
         Alerts of rules that are gone end; those of a rule with another condition stay as they are, which their reason says. ``channels``
-        are the names that the config has; nothing is told to any other.
+        are the names that the config has; nothing is told to any other. ``sessions`` are remembered beside the rules, so that a start knows
+        that they were there before it.
         """
         assert not self._changed, "the config comes first"
         for instance in list(self._book.instances()):
@@ -150,7 +154,7 @@ class Draft:
                 self._retire(instance, REMOVED if rule is None else OTHER_KEYS, is_kept=rule is None)
             else:
                 self._adapt(instance, rule, is_other=known is not None and known.condition != rule.condition)
-        now = {name: Known(rule.condition, rule.by) for name, rule in rules.items()}
+        now = {**(sessions or {}), **{name: Known(rule.condition, rule.by) for name, rule in rules.items()}}
         self._known = {name: known for name, known in now.items() if self._book.known.get(name) != known}
         for name, known in self._book.known.items():
             if name not in now:  # of a rule that comes back all is looked at anew; until then the columns of its alerts are known

@@ -16,7 +16,7 @@ Row = tuple[Any, ...]
 ALERT_COLUMNS: Final = (
     "rule, key, columns, phase, was, since_us, level, level_us, ending_us, fired_us, resolved_us, fire, seq, term_values, reason,"
     " acked_by, acked_until_us, ack_comment, flapping, flap_fires, fires_us, told, told_fire, told_to, told_us, told_since_us,"
-    " escalated, labels, learned_us"
+    " escalated, labels, learned_us, behind_us"
 )
 EVENT_COLUMNS: Final = "rule, key, columns, kind, old, new, at_us, learned_us, seq, term_values, reason, fire"
 SILENCE_COLUMNS: Final = "id, matchers, since_us, until_us, author, comment, ended_us"
@@ -81,6 +81,7 @@ def alert_row(instance: Instance, columns: Sequence[str]) -> Row:
         int(i.escalated),
         as_json(i.labels),
         i.learned_us,
+        i.behind_us,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from appliance.hot.alerts.book import AlertBook
-from appliance.hot.alerts.life import next_due
+from appliance.hot.alerts.life import deadline
 from appliance.hot.alerts.plan import Place
 from appliance.hot.alerts.rules import RuleFacts
 from appliance.hot.alerts.values import Instance, Phase
@@ -65,6 +65,11 @@ class Followed:
     """Records up to here have been evaluated."""
     _latest: Rows | None = None
     """The last records as of the place where it began, without series that have sent since."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """The rules and sessions about the stream, also those that can't be computed."""
+        return {*self.plan.rules, *self.plan.refused, *(s.name for s in self.plan.sessions)}
 
     def begin(
         self,
@@ -195,7 +200,7 @@ class Alerts:
         for name in plan.watches:
             for instance in self.book.instances(name):
                 if instance.phase is Phase.PENDING:
-                    plan.set_deadline(name, instance.key, next_due(instance, self.rules[name]))
+                    plan.set_deadline(name, instance.key, deadline(instance, self.rules[name]))
 
     def _is_silent(self, instance: Instance) -> bool:
         if not self.rules[instance.rule].is_absent:

@@ -29,7 +29,8 @@ from appliance.hot.stream.session_watch import ParsedSession, SessionWatch, make
 from appliance.hot.stream.terms import RecordTerms
 from appliance.hot.stream.values import I64, TRUE, Key, Mask, Rows, Signal, What
 from appliance.hot.stream.watch import Found, Times, Watch, term_places
-from appliance.hot.stream.windowed import Past, window_groups
+from appliance.hot.stream.window_groups import window_groups
+from appliance.hot.stream.windowed import Past
 from appliance.records import Schema, fold
 from appliance.workload_options import AlertOptions
 
@@ -211,7 +212,7 @@ class StreamPlan:
         """
         assert self.options.identity is not None
         ts = rows.ts
-        at = np.flatnonzero(repeats & (ts >= self.clock.newest_us - SENT_AGAIN_US))
+        at = np.flatnonzero(repeats & (ts >= times.before + self.options.lateness_us - SENT_AGAIN_US))
         if not len(at):
             return rows, times, repeats
         past = self.options.past(int(ts[at].min()), int(ts[at].max()) + 1, int(rows.seqs[-1]))

@@ -19,7 +19,7 @@ from appliance.clock import US_PER_DAY, US_PER_S, Clock
 from appliance.errors import ApplianceError, RetryLater
 from appliance.hot.alerts.book import AlertBook
 from appliance.hot.alerts.draft import Draft
-from appliance.hot.alerts.plan import Place, Plan
+from appliance.hot.alerts.plan import Known, Place, Plan
 from appliance.hot.alerts.rules import RuleFacts
 from appliance.hot.state import State, StreamState
 from appliance.hot.stream.applying import apply
@@ -61,6 +61,10 @@ class Rules(Protocol):
 
     def facts(self, state: State) -> Mapping[str, RuleFacts]:
         """Every rule, with the columns of its keys as far as its stream is there."""
+
+    @property
+    def session_names(self) -> Mapping[str, Known]:
+        """Every workload of sessions, with the stream that it is about."""
 
     def follow(self, stream: StreamState, state: State) -> Followed | None:
         """How a stream is evaluated; None when no rule is about it."""
@@ -124,7 +128,7 @@ class Processor(Generic[S]):
         self._has_ended = False
         self._forgot_us = clock.now_us()
         self._saved_ns = 0
-        self._started_ns = clock.monotonic_ns()
+        self._started_ns, self._started_us = clock.monotonic_ns(), clock.now_us()
         self._thread = threading.Thread(target=self._run, name="processor", daemon=True)
         self.evaluated = LatencyWindow()
         """From the commit of records until they were evaluated, by round."""
@@ -250,7 +254,8 @@ class Processor(Generic[S]):
         facts = self._rules.facts(state)
         known = self.book.known
         self._fresh |= {n for n, f in facts.items() if n not in known or (known[n].condition, known[n].by) != (f.condition, f.by)}
-        draft.configure(facts, self._rules.channels)
+        sessions = self._rules.session_names
+        draft.configure(facts, self._rules.channels, sessions)
         now_us, now_ns = self._clock.now_us(), self._clock.monotonic_ns()
         before = {f.stream_id: f.place(now_us=now_us) for f in self._followed.values()}
         self._take_sessions()
@@ -261,7 +266,7 @@ class Processor(Generic[S]):
             if made is None:
                 continue
             place = before.get(stream.id) or self.places.get(stream.id)
-            is_known = not known.keys().isdisjoint((*made.plan.rules, *made.plan.refused))
+            is_known = any(n in known and sessions.get(n, known[n]) == known[n] for n in made.names)
             is_new = place is None and (is_known or (had is not None and rules is None and key not in {name for name, _ in had}))
             if is_new:  # the rules were there before the stream: every record of it counts
                 place = Place(stream.id, 0, NEVER, NEVER, now_us)
@@ -276,7 +281,8 @@ class Processor(Generic[S]):
 
     def _take(self, draft: Draft, followed: Followed, rows: Rows) -> None:
         start_ns = self._clock.monotonic_ns()
-        apply(draft, followed.plan, followed.name, followed.take(rows, now_us=self._clock.now_us(), now_ns=start_ns))
+        signals = followed.take(rows, now_us=self._clock.now_us(), now_ns=start_ns)
+        apply(draft, followed.plan, followed.name, signals, waiting_since_us=self._waiting_since(followed))
         for other in self._followed.values():
             for join in fed(other.plan.joins, followed.name):
                 join.add(followed.name, rows)
@@ -286,7 +292,11 @@ class Processor(Generic[S]):
     def _idle(self, draft: Draft, followed: Followed) -> None:
         signals = followed.idle(now_ns=self._clock.monotonic_ns())
         if signals or followed.has_timer(self.book):
-            apply(draft, followed.plan, followed.name, signals)
+            apply(draft, followed.plan, followed.name, signals, waiting_since_us=self._waiting_since(followed))
+
+    def _waiting_since(self, followed: Followed) -> int | None:
+        """While the grace after the start lasts, the wall clock at the start."""
+        return self._started_us if self._clock.monotonic_ns() < followed.plan.silence_from_ns else None
 
     def _run_commands(self, draft: Draft) -> list[tuple[_Command, Any]]:
         done: list[tuple[_Command, Any]] = []
