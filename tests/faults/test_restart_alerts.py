@@ -342,3 +342,28 @@ def test_a_device_that_reconnects_first_makes_nothing_fire_before_others_have_se
         )
         wait_for(lambda: ("firing" in steps(service, "d2")) and steps(service) == ["pending", "ok"], what="both")
         assert items(hook) == []
+
+
+JOIN = """
+[workload.hot_while_closed]
+kind = "alert"
+stream = "boiler"
+join = "valve"
+within = "10s"
+by = ["device"]
+when = "boiler.temperature > 80 and valve.state = 'closed'"
+notify = ["ops"]
+"""
+
+
+def test_a_record_finds_the_partner_that_it_had_before_the_kill_also_when_that_stream_has_gone_on(nursery: Nursery, tmp_path: Path) -> None:
+    with told(nursery, tmp_path, JOIN) as (service, _hook):
+        before = [f"boiler,device={d} temperature={t} 0" for d, t in (("d1", 20), ("mark", 90))]
+        write(service, *before, 'valve,device=d1 state="closed" 0', 'valve,device=mark state="closed" 0')
+        wait_phase(service, "firing", device="mark")
+        write_unevaluated(
+            service, 'valve,device=d1 state="open" 30', "boiler,device=d1 temperature=90 2", "boiler,device=mark temperature=9 2"
+        )
+        service.start()
+        wait_for(lambda: steps(service, "mark") == ["firing", "ok"], what="the end of the mark")
+        assert steps(service) == ["firing"]

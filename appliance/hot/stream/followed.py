@@ -17,6 +17,7 @@ from appliance.hot.alerts.values import Instance, Phase
 from appliance.hot.series import U64, fit, series_hashes
 from appliance.hot.state import StreamState
 from appliance.hot.stream.event_clock import NEVER, near
+from appliance.hot.stream.joins import fed
 from appliance.hot.stream.plan import ROUND_ROWS_MAX, StreamPlan
 from appliance.hot.stream.values import I64, Key, Rows, Signal
 from appliance.observe.cost import CostMeter
@@ -60,6 +61,10 @@ class Followed:
     latest: Callable[[], tuple[pa.RecordBatch, I64]]
     """The last record of each series and its sequence."""
     grace_us: int
+    joined_us: int | None = None
+    """How far back its records matter to rules between it and another stream; None: there are none."""
+    known: list[Rows] = field(default_factory=list)
+    """With such rules: the newest records as of the place where it began, for whoever takes the rules up."""
     cost: CostMeter = field(default_factory=CostMeter)
     seq: int = 0
     """Records up to here have been evaluated."""
@@ -113,16 +118,21 @@ class Followed:
         is far in the future, the record before is looked for in the past, in ever longer stretches."""
         known = (latest.seqs <= self.seq) & (latest.ts <= newest_us)
         self._latest = Rows(latest.data.filter(pa.array(known)), latest.seqs[known])
-        if len(self._latest):
-            self.plan.know(self._latest.data, self._latest.seqs)
+        self._note(self._latest)
         missing = np.unique(_series(latest.data.filter(pa.array(~known)), self.plan.schema.tags))
-        until, span, low = newest_us + 1, LOOK_BACK_US, newest_us - self.plan.memory_us()
+        until, span, low = newest_us + 1, LOOK_BACK_US, newest_us - max(self.plan.memory_us(), self.joined_us or 0)
         while len(missing) and until > low:
             since = max(until - span, low)
             for rows in self.past(self.name, up_to_seq=self.seq, span=TimeRange(since, until)):
-                self.plan.know(rows.data, rows.seqs)
+                self._note(rows)
                 missing = np.setdiff1d(missing, _series(rows.data, self.plan.schema.tags))
             until, span = since, span * 4
+
+    def _note(self, rows: Rows) -> None:
+        if len(rows):
+            self.plan.know(rows.data, rows.seqs)
+            if self.joined_us is not None:
+                self.known.append(rows)
 
     def current(self, names: Collection[str]) -> list[Signal]:
         """What these rules say of how things stand."""
@@ -206,6 +216,18 @@ class Alerts:
         if not self.rules[instance.rule].is_absent:
             return instance.phase is Phase.NODATA
         return instance.phase in (Phase.PENDING, Phase.FIRING) and instance.ending_us is None
+
+
+def take_up_joins(followed: Collection[Followed], alerts: Alerts) -> None:
+    """Tells rules between streams the newest records of both as of the places where these began, and then the alerts that are stored."""
+    for each in followed:
+        for join in (j for other in followed for j in fed(other.plan.joins, each.name)):
+            for rows in each.known:
+                join.know(each.name, rows)
+        each.known = []
+    for each in followed:
+        if each.plan.joins:
+            alerts.settle(each.plan)
 
 
 def _newest(latest: Rows, now_us: int) -> int:

@@ -150,12 +150,9 @@ class StreamPlan:
 
     def take(self, rows: Rows, *, now_us: int, now_ns: int) -> list[Signal]:
         """The signals of the next records, in the order of happening."""
+        whole, rows = rows, self.timely(rows, now_us=now_us, now_ns=now_ns)
+        self.ahead += len(whole) - len(rows)
         ts = rows.ts
-        timely = near(ts, now_us=self.clock.wall_us(now_us, now_ns))
-        if timely is not None:
-            self.ahead += len(ts) - int(timely.sum())
-            rows = Rows(rows.data.filter(pa.array(timely)), rows.seqs[timely])
-            ts = ts[timely]
         if not len(ts):
             return []
         self._has_taken = True
@@ -174,6 +171,11 @@ class StreamPlan:
                 session.take(rows, times.before, repeats)
             session.advance(times.end_us)
         return ordered(found)
+
+    def timely(self, rows: Rows, *, now_us: int, now_ns: int) -> Rows:
+        """Without records from the future."""
+        mask = near(rows.ts, now_us=self.clock.wall_us(now_us, now_ns))
+        return rows if mask is None else Rows(rows.data.filter(pa.array(mask)), rows.seqs[mask])
 
     def idle(self, *, now_ns: int) -> list[Signal]:
         """What time alone does while nothing arrives. After a start it stands still until a record comes, or silence counts."""

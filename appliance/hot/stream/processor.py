@@ -24,7 +24,7 @@ from appliance.hot.alerts.rules import RuleFacts
 from appliance.hot.state import State, StreamState
 from appliance.hot.stream.applying import apply
 from appliance.hot.stream.event_clock import NEVER
-from appliance.hot.stream.followed import Alerts, Bodies, Followed
+from appliance.hot.stream.followed import Alerts, Bodies, Followed, take_up_joins
 from appliance.hot.stream.joins import fed
 from appliance.hot.stream.values import Key, Rows
 from appliance.observe.latency import LatencyWindow
@@ -261,6 +261,7 @@ class Processor(Generic[S]):
         self._take_sessions()
         self._followed = {}
         had, self._shape = self._shape, self._rules.shape(state)
+        alerts = Alerts(self.book, facts)
         for key, stream in state.streams.items():
             made = self._rules.follow(stream, state)
             if made is None:
@@ -272,8 +273,10 @@ class Processor(Generic[S]):
                 place = Place(stream.id, 0, NEVER, NEVER, now_us)
                 self._fresh -= set(made.plan.rules)
             times = {"started_ns": self._started_ns, "now_us": now_us, "now_ns": now_ns}
-            made.begin(stream, Alerts(self.book, facts), place, self._bodies, **times)
+            made.begin(stream, alerts, place, self._bodies, **times)
             self._followed[key] = made
+        take_up_joins(self._followed.values(), alerts)
+        for made in self._followed.values():
             fresh = self._fresh & set(made.plan.rules)
             if fresh:
                 self._fresh -= fresh
@@ -285,7 +288,7 @@ class Processor(Generic[S]):
         apply(draft, followed.plan, followed.name, signals, waiting_since_us=self._waiting_since(followed))
         for other in self._followed.values():
             for join in fed(other.plan.joins, followed.name):
-                join.add(followed.name, rows)
+                join.add(followed.name, followed.plan.timely(rows, now_us=self._clock.now_us(), now_ns=start_ns))
         end_ns = self._clock.monotonic_ns()
         followed.cost.add(end_ns - start_ns, at_ns=end_ns)
 
