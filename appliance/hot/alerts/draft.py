@@ -163,6 +163,16 @@ class Draft:
         self._rules, self._is_configured, self._looks_at_all = dict(rules), True, True
         self._channels = None if channels is None else frozenset(channels)
 
+    def set_aside(self, rules: Iterable[str], reason: str, *, at_us: int) -> None:
+        """These rules can't be evaluated any more: what was drafted of them is dropped, and what they said of alerts is in ERROR."""
+        names = set(rules)
+        for of in (self._changed, self._of):
+            for ident in [i for i in of if i[0] in names]:
+                del of[ident]
+        self._transitions = [t for t in self._transitions if t.rule not in names]
+        found = [i for name in names for i in self._book.instances(name) if i.phase is not Phase.OK]
+        self.apply(Signal(i.rule, i.key, What.ERROR, at_us, at_us, reason=reason) for i in found)
+
     def forget(self) -> None:
         """Drops alerts that have been ok for long; for once a day."""
         self._forgotten = self._book.forgettable(self._now_us)

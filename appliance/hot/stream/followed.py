@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -11,20 +11,25 @@ import pyarrow as pa
 
 from appliance.hot.alerts.book import AlertBook
 from appliance.hot.alerts.life import deadline
-from appliance.hot.alerts.plan import Place
+from appliance.hot.alerts.plan import Known, Place
 from appliance.hot.alerts.rules import RuleFacts
 from appliance.hot.alerts.values import Instance, Phase
 from appliance.hot.series import U64, fit, series_hashes
-from appliance.hot.state import StreamState
+from appliance.hot.state import State, StreamState
 from appliance.hot.stream.event_clock import NEVER, near
 from appliance.hot.stream.joins import fed
 from appliance.hot.stream.plan import ROUND_ROWS_MAX, StreamPlan
-from appliance.hot.stream.values import I64, Key, Rows, Signal
+from appliance.hot.stream.values import HOLD, I64, Key, Rows, Signal
 from appliance.observe.cost import CostMeter
 from appliance.records import Submission, TimeRange
 
 LIVE_ROWS_MAX: Final = 4_096
 """Records of the ring that are evaluated at once: more would hold up the alerts of the first of them."""
+PIECE_ROWS: Final = 512
+"""Records in the first piece of a round: as many as come within a commit at 20,000 a second."""
+PIECE_ROWS_MIN: Final = 16
+ALERTS_AT_ONCE: Final = 1_000
+"""Alerts that change with one piece: what is evaluated and stored in about a tenth of a second."""
 AT_ONCE_MAX: Final = 32
 """Pieces of the ring that one round takes: the next round comes at once."""
 LOOK_BACK_US: Final = 10_000_000
@@ -66,6 +71,8 @@ class Followed:
     known: list[Rows] = field(default_factory=list)
     """With such rules: the newest records as of the place where it began, for whoever takes the rules up."""
     cost: CostMeter = field(default_factory=CostMeter)
+    piece_rows: int = PIECE_ROWS
+    """How long the first piece of the next round is at most."""
     seq: int = 0
     """Records up to here have been evaluated."""
     _latest: Rows | None = None
@@ -159,6 +166,28 @@ class Followed:
             if taken >= AT_ONCE_MAX:
                 return
 
+    def pieces(self, stream: StreamState) -> Iterator[Rows]:
+        """As ``next_rows``, but the first piece is short and each that follows at most twice as long: where many alerts change at once, the
+        first of them are told before the last are evaluated."""
+        rows_max = self.piece_rows
+        for rows in self.next_rows(stream):
+            if len(rows) <= rows_max:
+                rows_max = max(rows_max, 2 * len(rows))
+                yield rows
+                continue
+            start = 0
+            while start < len(rows):
+                piece = Rows(rows.data.slice(start, rows_max), rows.seqs[start : start + rows_max])
+                start, rows_max = start + len(piece), max(rows_max, 2 * len(piece))
+                yield piece
+
+    def suit(self, rows: int, *, alerts: int) -> None:
+        """A piece of so many rows has changed so many alerts: as long as they are too many the first piece of a round is shorter."""
+        if alerts > ALERTS_AT_ONCE:
+            self.piece_rows = max(PIECE_ROWS_MIN, min(self.piece_rows, rows * ALERTS_AT_ONCE // alerts))
+        else:
+            self.piece_rows = min(PIECE_ROWS, 2 * self.piece_rows)
+
     def _missed(self, stream: StreamState) -> Iterator[Rows]:
         """The ring has let go what comes next: it is read from the store and the lake. What is lost there is passed over."""
         until = min(stream.last_seq, self.seq + AT_ONCE_MAX * ROUND_ROWS_MAX)
@@ -205,7 +234,7 @@ class Alerts:
 
     def settle(self, plan: StreamPlan) -> None:
         """Tells a plan of them: levels, who is silent, and when what is pending is due."""
-        levels = {name: {i.key: i.level for i in self.book.instances(name) if i.level} for name in plan.watches}
+        levels = {name: dict(_levels(self.book.instances(name))) for name in plan.watches}
         plan.settle(levels, {name: [i.key for i in self.book.instances(name) if self._is_silent(i)] for name in plan.rules})
         for name in plan.watches:
             for instance in self.book.instances(name):
@@ -216,6 +245,36 @@ class Alerts:
         if not self.rules[instance.rule].is_absent:
             return instance.phase is Phase.NODATA
         return instance.phase in (Phase.PENDING, Phase.FIRING) and instance.ending_us is None
+
+
+class Rules(Protocol):
+    """What the processor is told of the config: which rules there are, how streams are followed."""
+
+    @property
+    def channels(self) -> Iterable[str]:
+        """The names of the channels."""
+
+    def shape(self, state: State) -> tuple[tuple[str, int], ...]:
+        """The streams that rules are about, folded, with the versions of their columns: when it changes rules have to look again."""
+
+    def facts(self, state: State) -> Mapping[str, RuleFacts]:
+        """Every rule, with the columns of its keys as far as its stream is there."""
+
+    @property
+    def session_names(self) -> Mapping[str, Known]:
+        """Every workload of sessions, with the stream that it is about."""
+
+    def follow(self, stream: StreamState, state: State) -> Followed | None:
+        """How a stream is evaluated; None when no rule is about it."""
+
+
+def _levels(instances: Iterable[Instance]) -> Iterator[tuple[Key, int]]:
+    """Of those in ERROR nothing is known: whatever they are found to be, they are that anew."""
+    for instance in instances:
+        if instance.phase is Phase.ERROR:
+            yield instance.key, HOLD
+        elif instance.level:
+            yield instance.key, instance.level
 
 
 def take_up_joins(followed: Collection[Followed], alerts: Alerts) -> None:
