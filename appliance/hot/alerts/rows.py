@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from appliance.hot.alerts.matchers import matcher_text, parse_matcher
-from appliance.hot.alerts.values import Instance, Item, Kind, Phase, Silence, Tells, Transition
+from appliance.hot.alerts.values import Instance, Item, Phase, Silence, Tells, Transition
 from appliance.hot.stream.values import Key
 
 Row = tuple[Any, ...]
@@ -124,12 +124,6 @@ def event_row(transition: Transition, columns: Sequence[str]) -> Row:
         t.reason,
         t.fire,
     )
-
-
-def transition_of(row: Row) -> Transition:
-    """The opposite of ``event_row``."""
-    rule, key, _, kind, old, new, at_us, learned_us, seq, values, reason, fire = row
-    return Transition(rule, key_of(key), Kind(kind), Phase(old), Phase(new), at_us, learned_us, seq, from_json(values), reason, fire)
 
 
 def silence_row(silence: Silence) -> Row:
