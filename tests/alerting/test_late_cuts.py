@@ -10,8 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.alerting.rehearsal import Rehearsal
+from appliance.hot.stream.baselines import Baselines
+from appliance.hot.stream.plan import PlanOptions, make_plan
+from appliance.hot.stream.rules import parse_rule
 from appliance.hot.stream.stretches import rounds_of_keys, stretches
-from tests.alerting.hooks_rows import T0, S, rehearsed
+from appliance.workload_options import AlertOptions
+from tests.alerting.hooks_rows import NOW, SCHEMA, T0, S, rehearsed, rows
 
 RULES: dict[str, dict[str, Any]] = {
     "avg": {"when": "avg(t) > 75", "over_s": 10.0, "every_s": 1.0},
@@ -65,16 +69,16 @@ def test_however_records_in_any_order_are_cut_the_same_happens(
 
 
 @given(
-    rows=st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(0, 2), st.integers(1, 8)), min_size=1, max_size=40),
+    given_rows=st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(0, 2), st.integers(1, 8)), min_size=1, max_size=40),
 )
 @settings(max_examples=60, deadline=None)
-def test_within_a_stretch_no_record_in_order_overtakes_a_late_one_of_its_key(rows: list[tuple[int, bool, int, int]]) -> None:
-    ids, slow = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
-    before = np.cumsum([r[2] for r in rows])
-    passes = before + np.array([r[3] for r in rows])
+def test_within_a_stretch_no_record_in_order_overtakes_a_late_one_of_its_key(given_rows: list[tuple[int, bool, int, int]]) -> None:
+    ids, slow = np.array([r[0] for r in given_rows]), np.array([r[1] for r in given_rows])
+    before = np.cumsum([r[2] for r in given_rows])
+    passes = before + np.array([r[3] for r in given_rows])
     found = list(stretches(ids, slow, before, passes))
     assert [start for start, _ in found] == [0, *(end for _, end in found[:-1])]
-    assert found[-1][1] == len(rows)
+    assert found[-1][1] == len(given_rows)
     for start, end in found:
         for late in (i for i in range(start, end) if slow[i]):
             assert not [i for i in range(late, end) if ids[i] == ids[late] and not slow[i]]
@@ -82,6 +86,7 @@ def test_within_a_stretch_no_record_in_order_overtakes_a_late_one_of_its_key(row
             assert late == start or before[late] == before[late - 1]
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=30))
 def test_rounds_of_keys_have_each_key_once_and_keep_the_order_of_each(keys: list[int]) -> None:
     ids = np.array(keys)
@@ -104,3 +109,12 @@ def test_late_records_change_nothing_of_a_tumbling_window_that_has_not_ended() -
     records: Records = [(0.0, "a", 90.0), (10.0, "a", 90.0), (9.0, "a", 90.0), (10.5, "a", 90.0), (11.0, "a", 90.0), (20.0, "a", 90.0)]
     found = rehearsed({"when": "count(*) < 2", "over_s": 10.0, "window": "tumbling"}, records)
     assert found.episodes == []
+
+
+@pytest.mark.parametrize(("rule", "lost"), [("avg", 1), ("delta", 1), ("tumbling", 1), ("session", 2)])
+def test_records_that_come_when_their_windows_are_not_kept_any_more_are_counted(rule: str, lost: int) -> None:
+    parsed = parse_rule("rule", AlertOptions(stream="readings", **RULES[rule]))
+    plan = make_plan(SCHEMA, [parsed], PlanOptions(S, 100, None, Baselines(), lambda *_: ()))
+    whole = rows([(1_000.0, "a", 20.0), (0.0, "a", 20.0), (998.0, "a", 20.0), (1_001.0, "a", 20.0)])
+    assert plan.take(whole, now_us=NOW, now_ns=0) is not None
+    assert [w.too_late for keyed in plan.keyed.values() for w in keyed.windows] == [lost]
