@@ -308,7 +308,8 @@ class Service:
         """Reads the config again; what has changed, in a line. Raises ``ConfigRefused``: the old one stays in force whole."""
         found = self._reload() if self._reload is not None else self.config
         said = []
-        if self._alerting is not None and any(getattr(found, n) != getattr(self.config, n) for n in RELOADED):
+        is_other = any(getattr(found, n) != getattr(self.config, n) for n in RELOADED)
+        if self._alerting is not None and (is_other or self._alerting.has_failed):
             self._alerting.reload(self._alerting.check(found)).result(RELOAD_S)
             if self._loop is not None and self._asked is not None:
                 self._loop.call_soon_threadsafe(self._asked.configure, self._alerting.rulebook)

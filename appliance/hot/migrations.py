@@ -123,6 +123,12 @@ def alerts(db: Any) -> None:
     _run(db, _ALERTS)
 
 
+@hot_store()
+def time_of_keys(db: Any) -> None:
+    """How far the event time of an alert's key is behind that of its stream."""
+    _run(db, "ALTER TABLE alert ADD COLUMN behind_us INTEGER NOT NULL DEFAULT 0;\n")
+
+
 def _run(db: Any, statements: str) -> None:
     for statement in statements.split(";\n"):
         if statement.strip():

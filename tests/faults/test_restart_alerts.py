@@ -300,3 +300,62 @@ def test_what_has_left_a_window_while_nothing_came_does_not_fire_again(tmp_path:
         evaluated(service, 100)
         assert steps(service)[: len(before)] == before
         assert [s for s in steps(service)[len(before) :] if s == "firing"] == []
+
+
+SESSIONS = """
+[workload.visits]
+kind = "session"
+stream = "readings"
+by = ["device"]
+gap = "30s"
+fields = { peak = "max(temperature)" }
+"""
+
+
+def test_a_session_in_the_first_records_of_a_stream_is_kept_when_the_kill_comes_before_it_was_seen(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    with told(nursery, tmp_path, SESSIONS) as (service, _hook):
+        write_unevaluated(service, "readings,device=d1 temperature=90 0", "readings,device=d1 temperature=20 100")
+        service.start()
+        sql = "SELECT records FROM _sessions WHERE workload = 'visits' AND NOT is_open"
+        assert wait_for(lambda: service.query(sql), what="the session") == [{"records": 1}]
+
+
+def test_a_device_that_reconnects_first_makes_nothing_fire_before_others_have_sent_what_they_kept(nursery: Nursery, tmp_path: Path) -> None:
+    with told(nursery, tmp_path, WAITING.replace("40s", "1d")) as (service, hook):
+        write(service, "readings,device=d1 temperature=20 -1", "readings,device=d1 temperature=90 0", "readings,device=d2 temperature=90 0")
+        wait_phase(service, "pending")
+        restart(service, down_s=60)
+        evaluated(service, 600)
+        assert steps(service) == ["pending"]
+        write(
+            service, "readings,device=d1 temperature=20 10", "readings,device=d2 temperature=90 20", "readings,device=d2 temperature=90 31"
+        )
+        wait_for(lambda: ("firing" in steps(service, "d2")) and steps(service) == ["pending", "ok"], what="both")
+        assert items(hook) == []
+
+
+JOIN = """
+[workload.hot_while_closed]
+kind = "alert"
+stream = "boiler"
+join = "valve"
+within = "10s"
+by = ["device"]
+when = "boiler.temperature > 80 and valve.state = 'closed'"
+notify = ["ops"]
+"""
+
+
+def test_a_record_finds_the_partner_that_it_had_before_the_kill_also_when_that_stream_has_gone_on(nursery: Nursery, tmp_path: Path) -> None:
+    with told(nursery, tmp_path, JOIN) as (service, _hook):
+        before = [f"boiler,device={d} temperature={t} 0" for d, t in (("d1", 20), ("mark", 90))]
+        write(service, *before, 'valve,device=d1 state="closed" 0', 'valve,device=mark state="closed" 0')
+        wait_phase(service, "firing", device="mark")
+        write_unevaluated(
+            service, 'valve,device=d1 state="open" 30', "boiler,device=d1 temperature=90 2", "boiler,device=mark temperature=9 2"
+        )
+        service.start()
+        wait_for(lambda: steps(service, "mark") == ["firing", "ok"], what="the end of the mark")
+        assert steps(service) == ["firing"]
