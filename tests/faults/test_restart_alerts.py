@@ -312,18 +312,16 @@ fields = { peak = "max(temperature)" }
 """
 
 
-def test_a_session_in_the_first_records_of_a_stream_is_kept_when_the_kill_comes_before_it_was_seen(
-    nursery: Nursery, tmp_path: Path
-) -> None:
-    with told(nursery, tmp_path, SESSIONS) as (service, _hook):
+def test_a_session_in_the_first_records_of_a_stream_is_kept_when_the_kill_comes_before_it_was_seen(tmp_path: Path) -> None:
+    with told(tmp_path, SESSIONS) as (service, _hook):
         write_unevaluated(service, "readings,device=d1 temperature=90 0", "readings,device=d1 temperature=20 100")
         service.start()
         sql = "SELECT records FROM _sessions WHERE workload = 'visits' AND NOT is_open"
         assert wait_for(lambda: service.query(sql), what="the session") == [{"records": 1}]
 
 
-def test_a_device_that_reconnects_first_makes_nothing_fire_before_others_have_sent_what_they_kept(nursery: Nursery, tmp_path: Path) -> None:
-    with told(nursery, tmp_path, WAITING.replace("40s", "1d")) as (service, hook):
+def test_a_device_that_reconnects_first_makes_nothing_fire_before_others_have_sent_what_they_kept(tmp_path: Path) -> None:
+    with told(tmp_path, WAITING.replace("40s", "1d")) as (service, hook):
         write(service, "readings,device=d1 temperature=20 -1", "readings,device=d1 temperature=90 0", "readings,device=d2 temperature=90 0")
         wait_phase(service, "pending")
         restart(service, down_s=60)
@@ -348,8 +346,8 @@ notify = ["ops"]
 """
 
 
-def test_a_record_finds_the_partner_that_it_had_before_the_kill_also_when_that_stream_has_gone_on(nursery: Nursery, tmp_path: Path) -> None:
-    with told(nursery, tmp_path, JOIN) as (service, _hook):
+def test_a_record_finds_the_partner_that_it_had_before_the_kill_also_when_that_stream_has_gone_on(tmp_path: Path) -> None:
+    with told(tmp_path, JOIN) as (service, _hook):
         before = [f"boiler,device={d} temperature={t} 0" for d, t in (("d1", 20), ("mark", 90))]
         write(service, *before, 'valve,device=d1 state="closed" 0', 'valve,device=mark state="closed" 0')
         wait_phase(service, "firing", device="mark")

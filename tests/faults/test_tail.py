@@ -7,13 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.faults.nursery import ForkedService, Nursery
-from tests.running import ROOT, environment, wait_for
+from tests.running import ROOT, Running, environment, wait_for
 
 
 def test_tail_goes_on_behind_what_it_has_shown_when_the_service_is_there_again(tmp_path: Path) -> None:
-    nursery = Nursery()
-    service = ForkedService(nursery, tmp_path / "data", config="", sources="source = []\n")
+    service = Running(tmp_path / "data", sources="source = []\n")
     service.start()
     assert service.write("m x=1 1000") == 204
     shown, said = tmp_path / "shown", tmp_path / "said"
@@ -39,4 +37,3 @@ def test_tail_goes_on_behind_what_it_has_shown_when_the_service_is_there_again(t
         tail.kill()
         tail.wait(10)
         service.kill()
-        nursery.close()
