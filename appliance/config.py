@@ -243,6 +243,29 @@ def _check_together(config: Config, reading: Reading) -> None:
                 _check_named(config, reading, name, workload)
             case JobOptions() | ReportOptions() | TrainingOptions():
                 _check_batch(config, reading, name, workload)
+    _check_inhibition(config, reading)
+
+
+def _check_inhibition(config: Config, reading: Reading) -> None:
+    """No rule inhibits itself by way of others: all of them would fire, and nobody would be told of any."""
+    by = {name: w.inhibited_by for name, w in config.workloads.items() if isinstance(w, AlertOptions)}
+    done: set[str] = set()
+    for first in by:
+        path: list[str] = []
+        stack = [(first, 0)]
+        while stack:
+            name, depth = stack.pop()
+            del path[depth:]
+            if name in path:
+                cycle = [*path[path.index(name) :], name]
+                at = ("workload", cycle[0], "inhibited_by")
+                ring = " by ".join(shown(n) for n in cycle)
+                reason = f"{dotted(at)} makes a ring ({ring}): when all of them fire nobody is told of any; take one out"
+                raise ConfigRefused(reason, file=reading.place(at), key=dotted(at))
+            if name not in done:
+                path.append(name)
+                done.add(name)
+                stack += [(other, depth + 1) for other in by.get(name, ())]
 
 
 def _check_named(config: Config, reading: Reading, name: str, rule: AlertOptions) -> None:

@@ -330,7 +330,8 @@ class Service:
         """
         found = self._reload() if self._reload is not None else self.config
         said = []
-        if self._alerting is not None and any(getattr(found, n) != getattr(self.config, n) for n in RELOADED):
+        is_other = any(getattr(found, n) != getattr(self.config, n) for n in RELOADED)
+        if self._alerting is not None and (is_other or self._alerting.has_failed):
             check_reports(found)
             self._alerting.reload(self._alerting.check(found)).result(RELOAD_S)
             if self._loop is not None and self._asked is not None:

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from tests.nursery import COMMAND, SERVICE, Forked, nursery
+
 ROOT = Path(__file__).parents[1]
 DEADLINE_S = 60.0
 QUIET = """
@@ -53,12 +55,18 @@ def pause(seconds: float = 0.01) -> None:
 class Running:
     """A service on a folder. Not started by making it; may be started again after a kill."""
 
-    def __init__(self, folder: Path, *, config: str = "", sources: str = QUIET, module: tuple[str, ...] = ("appliance", "run")) -> None:
-        """``config`` is TOML without ``[http]`` listen and sources, which are added; ``module`` and its arguments are what is run."""
+    def __init__(
+        self, folder: Path, *, config: str = "", sources: str = QUIET, module: tuple[str, ...] = ("appliance", "run"), fresh: bool = False
+    ) -> None:
+        """``config`` is TOML without ``[http]`` listen and sources, which are added; ``module`` and its arguments are what is run.
+
+        ``fresh`` starts an interpreter of its own each time, for tests of what a start does; else a start is a fork (tests/nursery.py).
+        """
         self.folder = folder
         self.port = free_port()
         self.module = module
-        self.process: subprocess.Popen[bytes] | None = None
+        self.fresh = fresh
+        self.process: Forked | subprocess.Popen[bytes] | None = None
         self.config_file = folder.parent / f"{folder.name}.toml"
         http = "" if "[http]" in config else "[http]\n"
         text = (
@@ -71,9 +79,13 @@ class Running:
 
     def start(self, *extra: str, wait: bool = True) -> Running:
         """Starts the process; returns when it is ready, unless told not to wait."""
-        command = [sys.executable, "-m", *self.module, "--data-dir", str(self.folder), "--config", str(self.config_file), *extra]
+        arguments = [*self.module, "--data-dir", str(self.folder), "--config", str(self.config_file), *extra]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
+            if self.fresh:
+                command = [sys.executable, "-m", *arguments]
+                self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
+            else:
+                self.process = nursery(SERVICE).start(*arguments, stdout=log, stderr=log, env=environment())
         if wait:
             self.wait_ready()
         return self
@@ -135,23 +147,26 @@ class Running:
             self.process.send_signal(number)
         return self.process.wait(DEADLINE_S)
 
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a process."""
+        return self.process is not None and self.process.poll() is None
+
+    def has_died(self) -> bool:
+        """The other way round."""
+        return not self.is_up
+
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs ``appliance …`` on the folder."""
         return run_command(*arguments, "--data-dir", str(self.folder))
 
 
-def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs ``appliance …`` and returns what it said."""
-    return subprocess.run(
-        [sys.executable, "-m", "appliance", *arguments],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=environment(),
-        check=False,
-    )
+def run_command(*arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[str]:
+    """Runs ``appliance …`` with ``given`` on standard input, and returns what it said."""
+    pipe = subprocess.PIPE
+    process = nursery(COMMAND).start("appliance", *arguments, stdin=pipe, stdout=pipe, stderr=pipe, env=environment())
+    said, errors = process.communicate(given)
+    return subprocess.CompletedProcess(["appliance", *arguments], process.wait(), said.decode(), errors.decode())
 
 
 def environment() -> dict[str, str]:
@@ -160,9 +175,9 @@ def environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, config: str = "", sources: str = QUIET) -> Iterator[Running]:
-    """A service that is ready, and ended in order afterwards."""
-    service = Running(folder, config=config, sources=sources)
+def running(folder: Path, *, config: str = "", sources: str = QUIET, fresh: bool = False) -> Iterator[Running]:
+    """A service that is ready, and ended in order afterwards; the rest is as for ``Running``."""
+    service = Running(folder, config=config, sources=sources, fresh=fresh)
     try:
         yield service.start()
     finally:

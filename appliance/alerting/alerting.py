@@ -86,7 +86,8 @@ class Alerting:
         self._delivery = Delivery(call=partial(box.writer.call, at_once=True), reader=reader, clock=clock, step=step)
         self.outbox = Outbox(_channels(config, clock), wiring=self._delivery.wiring(), clock=clock, random=random.Random())  # noqa: S311 - jitter
         self._delivery.outbox = self.outbox
-        self._failed_us: int | None = None
+        self._failed_us: dict[str, int] = {}
+        """Since when which stream is not evaluated; "": none is."""
         self.sql_rules: Mapping[str, SqlRule] = {}
         """By name; whoever asks them sets it."""
         book, places, self._waiting = _load(reader, now_us=clock.now_us())
@@ -164,18 +165,20 @@ class Alerting:
         self.outbox.reload(channels)
         return self.processor.configure(self.rulebook)
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether a stream is not evaluated because of a failure: a reload takes it up again, also with the same config."""
+        return bool(self.processor.aside)
+
     def problems(self) -> tuple[Problem, ...]:
         """What keeps alerts from being evaluated, stored or handed over."""
-        failed = self.processor.failed
-        if failed is None:
-            self._failed_us = None
-            return ()
-        self._failed_us = self._failed_us or self._clock.now_us()
-        return (
-            Problem(
-                "CRIT", f"alerts are not evaluated: {failed}", self._failed_us, "rules, silences and messages wait until this is mended"
-            ),
-        )
+        failed = {stream: f"alerts on {stream} are not evaluated: {why}" for stream, why in self.processor.aside.items()}
+        if self.processor.failed is not None:
+            failed[""] = f"alerts are not evaluated: {self.processor.failed}"
+        self._failed_us = {name: self._failed_us.get(name) or self._clock.now_us() for name in failed}
+        hint = "rules, silences and messages wait until this is mended"
+        others = f"those of other streams go on; {hint}"
+        return tuple(Problem("CRIT", what, self._failed_us[name], others if name else hint) for name, what in failed.items())
 
     def _submit(self, submission: Submission) -> Future[Receipt]:
         """Closed sessions on their way to their stream; whoever follows is told."""

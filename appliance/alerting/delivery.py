@@ -76,9 +76,9 @@ class Delivery:
 
         self._settle(write)
 
-    def _dead(self, messages: tuple[Message, ...], reason: str) -> None:
+    def _dead(self, messages: tuple[Message, ...], reason: str, age_max_us: int | None) -> None:
         now_us = self._clock.now_us()
-        self._settle(lambda db: [store.dead(db, m, reason=reason, now_us=now_us) for m in messages])
+        self._settle(lambda db: [store.dead(db, m, reason=reason, now_us=now_us, age_max_us=age_max_us) for m in messages])
 
     def _settle(self, write: Callable[[sqlite3.Connection], list[int | None]]) -> None:
         """Writes, and puts what has joined meanwhile back into the outbox."""

@@ -11,6 +11,7 @@ from appliance.hot.alerts.rules import condition_of
 from appliance.hot.stream.followed import Followed
 from appliance.hot.stream.keyed import Keyed
 from appliance.hot.stream.processor import Processor
+from appliance.hot.stream.windowed import Windowed
 from appliance.observe.alerts import RuleRow
 from appliance.records import fold
 
@@ -46,28 +47,32 @@ def _sql_row(rulebook: Rulebook, rule: SqlRule, processor: Processor[Any], now_n
 def _row(rulebook: Rulebook, name: str, followed: Followed | None, processor: Processor[Any], now_ns: int) -> RuleRow:
     options = rulebook.parsed[name].options
     counts = processor.book.counts(name)
-    state, reason = _state(name, followed, processor)
+    state, reason = _state(name, fold(options.stream or ""), followed, processor)
     keyed = None if followed is None else followed.plan.keyed.get(followed.plan.rules.get(name, ()))
     watched = None if followed is None else followed.plan.watches.get(name)
+    windows = None if keyed is None else next((w for w in keyed.windows if any(of.rule.name == name for of in w.watches)), None)
     return RuleRow(
         name=name,
         stream=options.stream or "",
         condition=condition_of(options),
         severity=options.severity,
         state=state,
-        reason=reason or _not_looked_at(followed, keyed),
+        reason=reason or _not_looked_at(followed, keyed, windows),
         keys=0 if keyed is None else len(keyed.keys),
         keys_over=0 if keyed is None else keyed.keys.rows_over,
         firing=counts.firing,
         pending=counts.pending,
         cost_us_per_s=0.0 if followed is None else followed.cost.us_per_s(at_ns=now_ns) / max(1, len(followed.plan.rules)),
         late=0 if watched is None else watched[1].late,
+        too_late=0 if windows is None else windows.too_late,
     )
 
 
-def _state(name: str, followed: Followed | None, processor: Processor[Any]) -> tuple[str, str]:
+def _state(name: str, stream: str, followed: Followed | None, processor: Processor[Any]) -> tuple[str, str]:
     if processor.failed is not None:
         return "error", processor.failed
+    if stream in processor.aside:
+        return "error", processor.aside[stream]
     if followed is None:
         return "waiting", "the stream is not there yet"
     if name in followed.plan.refused:
@@ -75,9 +80,11 @@ def _state(name: str, followed: Followed | None, processor: Processor[Any]) -> t
     return "ok", ""
 
 
-def _not_looked_at(followed: Followed | None, keyed: Keyed | None) -> str:
+def _not_looked_at(followed: Followed | None, keyed: Keyed | None, windows: Windowed | None) -> str:
     """Records that the rule has passed over, and why."""
     words = []
+    if windows is not None and windows.too_late:
+        words.append(f"{windows.too_late:,} records came when the windows they belong to were not kept any more")
     if keyed is not None and keyed.keys.rows_over:
         limit = f"[alerts] keys_max is {keyed.keys.keys_max:,}"
         words.append(f"{keyed.keys.rows_over:,} records of further keys were not looked at: {limit}")

@@ -11,6 +11,7 @@ import pyarrow as pa
 from appliance.clock import US_PER_S
 from appliance.config import AlertOptions, Config, SessionOptions
 from appliance.errors import ConfigRefused
+from appliance.hot.alerts.plan import Known
 from appliance.hot.alerts.rules import RuleFacts, facts_of
 from appliance.hot.state import ALL_TAGS, State, StreamState
 from appliance.hot.stream.baselines import Baselines
@@ -56,6 +57,11 @@ class Rulebook:
         """What the lives of alerts need to know, with the key columns of the streams that are there."""
         return {name: self._facts(rule, state) for name, rule in self.parsed.items()}
 
+    @property
+    def session_names(self) -> Mapping[str, Known]:
+        """Every workload of sessions, with the stream that it is about."""
+        return {s.name: Known(f"sessions of {key}", s.options.by or ()) for key, of in self.sessions.items() for s in of}
+
     def _facts(self, rule: ParsedRule, state: State) -> RuleFacts:
         options = rule.options
         if options.stream is None:
@@ -95,7 +101,7 @@ class Rulebook:
         plan = make_plan(stream.schema, rules, options, sessions)
         for rule in rules:
             if rule.options.join is not None:
-                self._join(plan, stream, rule, state)
+                self._join(plan, rule, state)
         return Followed(
             plan=plan,
             name=fold(stream.name),
@@ -103,20 +109,22 @@ class Rulebook:
             past=around.past,
             latest=lambda: in_memory(around.latest(stream), stream.schema),
             grace_us=round(self.config.alerts.grace_s * US_PER_S),
+            joined_us=self._joined_us(stream),
         )
 
-    def _join(self, plan: StreamPlan, stream: StreamState, rule: ParsedRule, state: State) -> None:
-        """Adds a rule between two streams, with the newest records of both."""
+    def _joined_us(self, stream: StreamState) -> int | None:
+        """How far back records of a stream matter to rules between it and another; None: there are none."""
+        about = [r.options for r in self.parsed.values() if r.options.join is not None]
+        spans = [o.within_s or 0.0 for o in about if fold(stream.name) in {fold(o.stream or ""), fold(o.join or "")}]
+        return round(max(spans) * US_PER_S) if spans else None
+
+    def _join(self, plan: StreamPlan, rule: ParsedRule, state: State) -> None:
+        """Adds a rule between two streams."""
         other = state.get(rule.options.join or "")
         if other is None:
             plan.refused[rule.name] = f"the stream {rule.options.join!r} is not there yet"
             return
-        join = add_join(plan, rule, other.schema)
-        assert self.surroundings is not None
-        for each in (stream, other) if join is not None else ():
-            latest = self.surroundings.latest(each)
-            if join is not None and latest.num_rows:
-                join.know(fold(each.name), Rows(*in_memory(latest, each.schema)))
+        add_join(plan, rule, other.schema)
 
 
 def make_rulebook(config: Config, surroundings: Surroundings | None = None) -> Rulebook:

@@ -9,7 +9,7 @@ import http.client
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -89,14 +89,15 @@ def post_json(data_dir: Path, path: str, value: Any, *, refused: type[ApplianceE
     return json.loads(body)
 
 
-def get_lines(data_dir: Path, path: str, parameters: Mapping[str, str]) -> Iterator[bytes]:
-    """The lines of an answer without an end, as they come."""
+def get_lines(data_dir: Path, path: str, parameters: Mapping[str, str], on_answer: Callable[[], None] = lambda: None) -> Iterator[bytes]:
+    """The lines of an answer without an end, as they come; ``on_answer`` is told once it begins."""
     connection = connect(data_dir, timeout_s=None)
     try:
         connection.request("GET", path + "?" + urlencode(parameters))
         answer = connection.getresponse()
         if answer.status != 200:
             raise refusal(answer.status, answer.read(), answer.headers.get("Retry-After"))
+        on_answer()
         while line := answer.readline():
             yield line
     finally:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -13,7 +16,10 @@ from appliance.cli.common import data_dir_option, print_table, visible
 from appliance.cli.local import get_json, get_lines
 from appliance.cli.status import read_status
 from appliance.clock import SystemClock, iso
-from appliance.errors import NotRunning, UsageRefused
+from appliance.errors import NotRunning, RetryLater, UsageRefused
+
+RECONNECT_S: Final = 0.5
+"""How often ``tail`` looks whether the service is there again."""
 
 
 @click.command()
@@ -58,13 +64,45 @@ def streams(*, data_dir: Path, as_json: bool) -> None:
 def tail(stream: str, *, data_dir: Path) -> None:
     """Follow the records of STREAM as they come, one JSON object a line; ctrl+c ends it.
 
+    When the service restarts it goes on behind the last record that it showed.
+
     \b
     Example:
       appliance tail room
     """
-    for line in get_lines(data_dir, "/api/tail", {"stream": stream}):
+    for line in _followed(data_dir, stream):
         sys.stdout.write(line.decode("utf-8", "replace"))
         sys.stdout.flush()
+
+
+def _followed(data_dir: Path, stream: str) -> Iterator[bytes]:
+    """The lines of a stream, over restarts of the service; what the first answer refuses is raised."""
+    place: int | None = None
+    is_known = is_lost = False
+    pause = threading.Event()
+
+    def answered() -> None:
+        nonlocal is_known, is_lost
+        if is_lost:
+            where = "from now on" if place is None else f"behind record {place}"
+            click.echo(f"the service is there again; following {stream} {where}", err=True)
+        is_known, is_lost = True, False
+
+    while True:
+        parameters = {"stream": stream, **({} if place is None else {"after": str(place)})}
+        try:
+            for line in get_lines(data_dir, "/api/tail", parameters, answered):
+                if not line.endswith(b"\n"):
+                    break  # cut off with the service: the whole of it comes again
+                place = json.loads(line).get("_seq", place)
+                yield line
+        except (NotRunning, RetryLater, OSError, HTTPException):
+            if not is_known:
+                raise
+        if not is_lost:
+            click.echo("the service has gone; waiting until it is there again", err=True)
+            is_lost = True
+        pause.wait(RECONNECT_S)
 
 
 @click.command()

@@ -225,6 +225,12 @@ def alerts(db: Any) -> None:
 
 
 @hot_store()
+def time_of_keys(db: Any) -> None:
+    """How far the event time of an alert's key is behind that of its stream."""
+    _run(db, "ALTER TABLE alert ADD COLUMN behind_us INTEGER NOT NULL DEFAULT 0;\n")
+
+
+@hot_store()
 def jobs(db: Any) -> None:
     """Batch work: what there is, its runs, and the tables that it has made."""
     _run(db, _JOBS)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
+from appliance.clock import US_PER_S
 from appliance.hot.alerts.values import Message
 from appliance.notify.channel import Undelivered
 from appliance.notify.folding import combined, folded, is_over
@@ -109,6 +110,8 @@ class Dead:
 
     messages: tuple[Message, ...]
     reason: str
+    age_max_us: int | None = None
+    """What joined them less than this ago does not die with them; None: all of it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +295,8 @@ class Lane:
             old = tuple(one.message for one in group.waiting if one.since_ns <= born_ns)
             if old:
                 why = f"; the last attempt: {group.reason}" if group.reason else ""
-                return Dead(old, f"not handed over within {show_duration(options.age_max_s)} (age_max){why}")
+                reason = f"not handed over within {show_duration(options.age_max_s)} (age_max){why}"
+                return Dead(old, reason, int(options.age_max_s * US_PER_S))
         self._since_ns = min((one.since_ns for one in self._known.values()), default=_NEVER)
         return None
 

@@ -38,8 +38,8 @@ class Wiring:
     on waiting."""
     on_failed: Callable[[tuple[Message, ...], str, int], None]
     """(messages, reason, wall clock in µs of the next try)."""
-    on_dead: Callable[[tuple[Message, ...], str], None]
-    """(messages, reason): they are tried no more."""
+    on_dead: Callable[[tuple[Message, ...], str, int | None], None]
+    """(messages, reason, µs): they are tried no more; what joined them less than the last ago goes on waiting (None: nothing does)."""
     more: Callable[[str, int, int], Sequence[Message]]
     """(channel, after_id, limit): the waiting messages with greater ids, ascending, at most ``limit``; fewer: there are no more."""
 
@@ -235,7 +235,7 @@ class Worker:
     def _bury(self, dead: Dead) -> None:
         with self._changed:
             self._dead += len(dead.messages)
-        self._tell(lambda: self._wiring.on_dead(dead.messages, dead.reason))
+        self._tell(lambda: self._wiring.on_dead(dead.messages, dead.reason, dead.age_max_us))
 
     def _tell(self, call: Callable[[], None]) -> None:
         """Until it is written down. When the outbox ends before that, the message goes once more after the next start."""

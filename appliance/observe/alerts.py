@@ -63,6 +63,8 @@ class RuleRow(msgspec.Struct, frozen=True, kw_only=True):
     """Time spent on evaluating it, over the last minute; what rules share is divided among them."""
     late: int = 0
     """Late records that would have changed something."""
+    too_late: int = 0
+    """Records that came when the windows they belong to were not kept any more; they count nowhere."""
 
 
 class TransitionRow(msgspec.Struct, frozen=True, kw_only=True):

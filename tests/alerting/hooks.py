@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ nodata = "40s"
 notify = ["ops"]
 """
 T0 = 1_760_000_000
+STRETCH_S = 1_000
 
 
 class Hook:
@@ -80,16 +82,21 @@ def told(folder: Path, rules: str = RULE) -> Iterator[tuple[Running, Hook]]:
         hook.close()
 
 
-def write(running: Running, *lines: str) -> None:
-    """Line protocol, times in seconds after ``T0``."""
-    body = "\n".join(_dated(line) for line in lines)
+def write(running: Running, *lines: str, after: float = 0) -> None:
+    """Line protocol, times in seconds after ``T0`` and ``after``."""
+    body = "\n".join(_dated(line, after) for line in lines)
     status, said = running.request("POST", "/write?db=x&precision=ms", body=body.encode())
     assert status == 204, said
 
 
-def _dated(line: str) -> str:
+def _dated(line: str, after: float) -> str:
     head, _, second = line.rpartition(" ")
-    return f"{head} {int((T0 + float(second)) * 1000)}"
+    return f"{head} {int((T0 + after + float(second)) * 1000)}"
+
+
+def stretches() -> Iterator[int]:
+    """Beginnings, to be said as ``after``: each test on a shared service has a stretch of event time that is later than all before."""
+    return itertools.count(0, STRETCH_S)
 
 
 def alerts(running: Running) -> list[dict[str, Any]]:
@@ -111,9 +118,10 @@ def wait_phase(running: Running, phase: str, *, device: str = "d1", rule: str | 
     return found
 
 
-def firing(running: Running, rule: str) -> list[dict[str, Any]]:
-    """What fires of a rule."""
-    return [a for a in alerts(running) if a["rule"] == rule and a["phase"] == "firing"]
+def firing(running: Running, rule: str, device: str | None = None) -> list[dict[str, Any]]:
+    """What fires of a rule; of one device if it is said."""
+    mine = (a for a in alerts(running) if a["rule"] == rule and a["phase"] == "firing")
+    return [a for a in mine if device in {None, a["key"].get("device")}]
 
 
 def picture(running: Running) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from tests.running import QUIET, Running, wait_for
 
 
 @contextmanager
-def with_clock(folder: Path, rules: str, clock: FakeClock, hook: Hook) -> Iterator[Running]:
-    """A service with these rules whose channel ``ops`` is the hook, until the end of the block; may be begun again on the same folder."""
-    running = Running(folder / "data", config=f'{rules}\n[notify.ops]\nurl = "json://127.0.0.1:{hook.port}/hook"\n', sources=QUIET)
+def with_clock(folder: Path, rules: str, clock: FakeClock, hook: Hook, more: str = "") -> Iterator[Running]:
+    """A service with these rules whose channel ``ops`` is the hook, until the end of the block; may be begun again on the same folder.
+    ``more`` are further options of the channel."""
+    running = Running(folder / "data", config=f'{rules}\n[notify.ops]\nurl = "json://127.0.0.1:{hook.port}/hook"\n{more}', sources=QUIET)
     service = Service(load_config(data_dir=running.folder, file=running.config_file), clock=clock)
     with ThreadPoolExecutor(1) as pool:
         ended = pool.submit(lambda: asyncio.run(service.run()))

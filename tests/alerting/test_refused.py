@@ -56,7 +56,9 @@ def test_what_some_columns_make_right_is_taken(when: str, more: dict[str, Any]) 
     assert parse_rule("x", AlertOptions(stream="readings", when=when, **more)).when is not None
 
 
+_RULE = '[workload.{}]\nkind = "alert"\nstream = "readings"\nwhen = "x > 1"\ninhibited_by = ["{}"]\n'
 REFUSED = {
+    "ring": ("".join(_RULE.format(a, b) for a, b in ("ab", "bc", "ca")), '"a" by "b" by "c" by "a"'),
     "when": ('[workload.hot]\nkind = "alert"\nstream = "readings"\nwhen = "temperature > > 80"\n', "column 15"),
     "types": ('[workload.hot]\nkind = "alert"\nstream = "readings"\nwhen = "rate(temperature) > \'x\'"\n', "column 21"),
     "field": ('[workload.stay]\nkind = "session"\nstream = "r"\ngap = "10s"\nfields = { peak = "max(" }\n', "column 5"),

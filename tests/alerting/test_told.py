@@ -73,8 +73,8 @@ def test_what_was_committed_and_not_evaluated_before_a_kill_is_evaluated_after_i
 def test_a_config_that_comes_after_the_start_is_found_by_a_reload(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
-    environment = {"APPLIANCE__HTTP__LISTEN": "", "PATH": "/usr/bin:/bin"}
-    command = [sys.executable, "-m", "appliance"]
+    environment = {"APPLIANCE__HTTP__LISTEN": "", "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    command = [str(Path(sys.executable).with_name("appliance"))]
     service = subprocess.Popen([*command, "run", "--data-dir", str(folder)], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: _ran(command, "status", folder, environment)[0] == 0, what="the service")

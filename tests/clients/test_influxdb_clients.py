@@ -27,7 +27,7 @@ TOKEN = "correct-horse"
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("clients") / "data") as started:
+    with running(tmp_path_factory.mktemp("clients") / "data", fresh=True) as started:
         yield started
 
 

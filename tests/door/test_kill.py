@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,23 +13,26 @@ from appliance.box import Box
 from tests.door import child
 from tests.door.batches import ring_rows, rows_of
 from tests.door.picture import picture, valued
+from tests.nursery import SERVICE, Forked, nursery
 
-ROOT = Path(__file__).parents[2]
 SEED = random.SystemRandom().randrange(1_000_000)
 
 
 @contextmanager
-def running(folder: Path, what: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.door.child", str(folder), what], cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
-    )
+def running(folder: Path, what: str) -> Iterator[Forked]:
+    process = nursery(SERVICE).start("tests.door.child", str(folder), what, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
     try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "open\n"
+        assert said_by(process) == "open\n"
         yield process
     finally:
         process.kill()
-        process.communicate(timeout=60)
+        process.communicate()
+
+
+def said_by(process: Forked) -> str:
+    """The next line; empty when there is none any more."""
+    assert process.stdout is not None
+    return process.stdout.readline().decode()
 
 
 def acknowledged(lines: list[str]) -> dict[str, int]:
@@ -61,11 +63,10 @@ def test_a_killed_process_loses_nothing_that_it_acknowledged(tmp_path: Path) -> 
     folder = tmp_path / "box"
     for _ in range(3):
         with running(folder, "load") as process:
-            assert process.stdout is not None
-            lines = [process.stdout.readline() for _ in range(rng.randrange(5, 90))]
+            lines = [said_by(process) for _ in range(rng.randrange(5, 90))]
             process.send_signal(signal.SIGKILL)
-            rest, _ = process.communicate(timeout=60)
-            lines += [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
+            rest, _ = process.communicate()
+            lines += [line for line in rest.decode().splitlines(keepends=True) if line.endswith("\n")]
         box = child.make_box(folder)
         assert not box.was_clean
         found = picture(box, keep_ring=False)
@@ -79,8 +80,7 @@ def test_a_killed_process_loses_nothing_that_it_acknowledged(tmp_path: Path) -> 
         for name in ("hot.sqlite", "hot.sqlite-wal"):
             assert not (folder / name).is_symlink()
     with running(tmp_path / "fresh", "load") as process:
-        assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(60)]
+        lines = [said_by(process) for _ in range(60)]
     box = child.make_box(tmp_path / "fresh")
     check_rows(box, acknowledged(lines))
     box.close()
@@ -89,18 +89,16 @@ def test_a_killed_process_loses_nothing_that_it_acknowledged(tmp_path: Path) -> 
 def test_a_limit_on_file_sizes_is_a_full_disk(tmp_path: Path) -> None:
     folder = tmp_path / "box"
     with running(folder, "full") as process:
-        assert process.stdout is not None
         assert process.stdin is not None
         lines: list[str] = []
-        while not (line := process.stdout.readline()).startswith("refused"):
+        while not (line := said_by(process)).startswith("refused"):
             assert line, "the process has ended"
             lines.append(line)
         assert "can't be written now" in line
-        assert process.stdout.readline() == "same\n"
-        process.stdin.write("make room\n")
-        process.stdin.flush()
-        lines += [process.stdout.readline() for _ in range(5)]
-        assert process.stdout.readline() == "closed\n"
+        assert said_by(process) == "same\n"
+        process.stdin.write(b"make room\n")
+        lines += [said_by(process) for _ in range(5)]
+        assert said_by(process) == "closed\n"
     box = child.make_box(folder)
     assert box.was_clean
     told = acknowledged(lines)

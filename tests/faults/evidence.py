@@ -14,9 +14,8 @@ from datetime import datetime
 from typing import Any
 
 from tests.alerting.hooks import Hook
-from tests.faults.nursery import ForkedService
 from tests.faults.truth import ENDLESS, T0, Fire, Session, Truth
-from tests.running import pause, wait_for
+from tests.running import Running, pause, wait_for
 
 STEPS_AT_ONCE = 4
 TAIL = 200
@@ -25,7 +24,7 @@ TAIL = 200
 class Sender:
     """Posts a truth second by second; what was not acknowledged is sent again in the next life."""
 
-    def __init__(self, truth: Truth, service: ForkedService, rng: random.Random) -> None:
+    def __init__(self, truth: Truth, service: Running, rng: random.Random) -> None:
         self.truth = truth
         self._service = service
         self._rng = rng
@@ -63,7 +62,7 @@ class Sender:
 class Killer:
     """SIGKILL after some time, wherever the process is then."""
 
-    def __init__(self, service: ForkedService, delay_s: float) -> None:
+    def __init__(self, service: Running, delay_s: float) -> None:
         assert service.process is not None
         self._timer = threading.Timer(delay_s, service.process.kill)
         self._timer.start()
@@ -129,7 +128,7 @@ class Evidence:
         return Counter((rule, key, at) for rule, key, _, _, new, at in self.history if new == "firing")
 
 
-def gather(service: ForkedService, sender: Sender, hook: Hook, kills: int = 0) -> Evidence:
+def gather(service: Running, sender: Sender, hook: Hook, kills: int = 0) -> Evidence:
     """Ends it all in order: everything comes to its end, is told, and is read from what was stored."""
     sender.send_end()
     expected = {(rule, key, first) for rule, key, first, _ in sender.truth.fires()}
@@ -158,7 +157,7 @@ def gather(service: ForkedService, sender: Sender, hook: Hook, kills: int = 0) -
     return Evidence(sender.truth, list(hook.messages), list(hook.keys), history, stored, endless, kills)
 
 
-def _read(service: ForkedService, sql: str) -> list[Any]:
+def _read(service: Running, sql: str) -> list[Any]:
     with contextlib.closing(sqlite3.connect(f"file:{service.folder}/hot.sqlite?mode=ro", uri=True)) as db:
         return db.execute(sql).fetchall()
 

@@ -55,7 +55,10 @@ class Load:
             self._post()
 
     def _post(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)) as connection:
+            self._post_on(connection)
+
+    def _post_on(self, connection: http.client.HTTPConnection) -> None:
         ledger = self._ledger
         again = sorted(ledger.sent - ledger.acknowledged)
         while not self._stopped.is_set():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -55,10 +54,6 @@ def numbers_there(service: Running) -> Counter[int]:
     return Counter({int(r["n"]): int(r["c"]) for r in rows})
 
 
-def has_ended(process: subprocess.Popen[bytes]) -> bool:
-    return process.poll() is not None
-
-
 def service_on(folder: Path) -> Running:
     return Running(folder, config=CONFIG, module=("tests.faults.program",))
 
@@ -87,9 +82,7 @@ def test_what_was_acknowledged_survives_a_kill_at_each_step(tmp_path: Path, step
     for turn in range(KILLS_A_STEP):
         service.start("--kill-at", f"{step}:{turn + 2}")
         load = Load(service.port, ledger).start()
-        process = service.process
-        assert process is not None
-        wait_for(partial(has_ended, process), what=f"the kill at {step}; {service.said()}")
+        wait_for(service.has_died, what=f"the kill at {step}; {service.said()}")
         load.stop()
     service.start()
     assert differences(numbers_there(service), ledger) == []

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import select
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 
 from appliance.hot.reader import HotReader
 from tests.faults.cut_program import ROWS
 from tests.faults.disk import Disk, why_not
-from tests.running import ROOT, environment, pause
+from tests.nursery import SERVICE, Forked, nursery
+from tests.running import environment, pause
 
 CUTS = 100
+"""Past the first wrap of the WAL."""
 CUTS_UNTIL_FOUND = 60
-SHORT_S = 0.8
-LONG_S = 2.5
+SHORT, LONG = 40, 150
+"""Commits until a cut, at most; the WAL wraps every ten or so."""
+COMMIT_S, START_S = 0.02, 0.4
 UNSURE = 1_000
 
 pytestmark = [pytest.mark.skipif(why_not() is not None, reason=why_not() or ""), pytest.mark.timeout(900)]
@@ -43,20 +48,22 @@ class Box:
         self.extra = extra
         self.runs: list[range] = []
         self.next_number = 0
+        self._read: dict[bytes, NDArray[np.int64]] = {}
 
     def run_until_cut(self, rng: random.Random) -> None:
         """Starts it, lets it work for a while (or not even until it has recovered), cuts, and brings the power back."""
         first = self.next_number
-        command = [sys.executable, "-m", "tests.faults.cut_program", str(self.disk.root / "data"), str(first), *self.extra]
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
-        )
+        arguments = ["tests.faults.cut_program", str(self.disk.root / "data"), str(first), *self.extra]
+        process = nursery(SERVICE).start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
         assert process.stdout is not None
         said = b""
-        if rng.random() < 0.8:  # else the cut falls into start and recovery
-            while b"ready" not in said:
+        if rng.random() < 0.8:
+            commits = rng.randrange(SHORT if rng.random() < 0.7 else LONG)
+            while said.count(b"\n") <= commits:  # the first line says that it is ready
                 said += self._next(process)
-        pause(rng.uniform(0.0, SHORT_S if rng.random() < 0.7 else LONG_S))
+            pause(rng.uniform(0.0, COMMIT_S))
+        else:
+            pause(rng.uniform(0.0, START_S))  # into start and recovery
         while select.select([process.stdout], [], [], 0)[0]:
             said += self._next(process)
         self.disk.cut()
@@ -69,12 +76,17 @@ class Box:
         self.next_number += UNSURE  # what was under way is never sent again, so no number may be there twice
         self.disk.remount()
 
-    def _next(self, process: subprocess.Popen[bytes]) -> bytes:
+    def _next(self, process: Forked) -> bytes:
         assert process.stdout is not None
         got = os.read(process.stdout.fileno(), 65536)
         if not got:
             raise AssertionError(f"did not start or go on by itself: {process.communicate()[1].decode()}")
         return got
+
+    def has_wrapped(self) -> bool:
+        """Whether the WAL has begun anew at least once: its header counts (https://www.sqlite.org/fileformat2.html#walformat)."""
+        wal = self.disk.root / "data" / "hot.sqlite-wal"
+        return wal.exists() and int.from_bytes(wal.read_bytes()[12:16], "big") > 0
 
     def wrong(self) -> list[str]:
         """Acknowledged numbers that are missing, and numbers that are there twice; nothing is opened for writing."""
@@ -93,7 +105,7 @@ class Box:
         absent = [s.path for s in (*state.segments, *state.lost) if not (folder / s.path).exists()]
         if absent:
             return [f"{absent[0]} is registered and missing"]
-        parts += [pq.read_table(folder / s.path, columns=["n"], partitioning=None).column("n").to_numpy() for s in state.segments]
+        parts += [self._numbers_in((folder / s.path).read_bytes()) for s in state.segments]
         there, counts = np.unique(np.concatenate(parts), return_counts=True) if parts else (np.empty(0, np.int64), np.empty(0, np.int64))
         acknowledged = np.concatenate([np.arange(r.start, r.stop) for r in self.runs]) if self.runs else np.empty(0, np.int64)
         lost = np.setdiff1d(acknowledged, there)
@@ -101,14 +113,24 @@ class Box:
         twice = there[counts > 1]
         return found + ([f"{len(twice)} records are there twice, e.g. {twice[0]}"] if len(twice) else [])
 
+    def _numbers_in(self, segment: bytes) -> NDArray[np.int64]:
+        """Those of a segment; the same bytes are decoded once."""
+        key = hashlib.blake2b(segment).digest()
+        if key not in self._read:
+            self._read[key] = pq.ParquetFile(pa.BufferReader(segment)).read(["n"], use_threads=False).column("n").to_numpy()
+        return self._read[key]
+
 
 def test_what_was_acknowledged_survives_power_cuts(disk: Disk) -> None:
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     rng, box = random.Random(seed), Box(disk)
-    for cut in range(CUTS):
+    cuts = wrapped = 0
+    while wrapped < CUTS:
         box.run_until_cut(rng)
-        assert box.wrong() == [], f"after cut {cut + 1}; seed {seed}"
+        cuts += 1
+        wrapped += box.has_wrapped()
+        assert box.wrong() == [], f"after cut {cuts}; seed {seed}"
     assert sum(map(len, box.runs)) > CUTS * ROWS
 
 

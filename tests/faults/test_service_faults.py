@@ -32,8 +32,8 @@ def count_of(service: Running) -> int:
 
 
 def test_a_second_service_on_the_same_folder_ends_with_one_line(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as service:
-        second = Running(tmp_path / "data", sources="source = []\n")
+    with running(tmp_path / "data", fresh=True) as service:
+        second = Running(tmp_path / "data", sources="source = []\n", fresh=True)
         second.start(wait=False)
         assert second.process is not None
         assert second.process.wait(30) == 1
@@ -46,7 +46,7 @@ def test_a_second_service_on_the_same_folder_ends_with_one_line(tmp_path: Path) 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_end_under_load_drains_and_loses_nothing(tmp_path: Path, number: signal.Signals) -> None:
-    service, ledger = Running(tmp_path / "data", config=ROLLING).start(), Ledger()
+    service, ledger = Running(tmp_path / "data", config=ROLLING, fresh=True).start(), Ledger()
     load = Load(service.port, ledger).start()
     wait_for(lambda: load.has(400), what="a load")
     assert service.stop(number) == 0

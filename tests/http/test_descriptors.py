@@ -24,7 +24,7 @@ tcp = "127.0.0.1:0"
 
 
 def test_a_crowd_on_few_descriptors_stops_neither_the_store_nor_those_connected(tmp_path: Path) -> None:
-    service = Running(tmp_path / "data", sources=LINES, module=("tests.http.few_descriptors", "80", "run")).start()
+    service = Running(tmp_path / "data", sources=LINES, module=("tests.http.few_descriptors", "80", "run"), fresh=True).start()
     try:
         lines_at = next(s for s in service.status()["sources"] if s["kind"] == "line_protocol")["detail"].split(":")[1]
         with _connected(service.port) as first, ExitStack() as crowd:

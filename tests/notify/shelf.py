@@ -44,7 +44,7 @@ class Shelf:
     def _on_failed(self, messages: tuple[Message, ...], reason: str, next_us: int) -> None:
         self.failures.append((tuple(message.id or 0 for message in messages), reason, next_us))
 
-    def _on_dead(self, messages: tuple[Message, ...], reason: str) -> None:
+    def _on_dead(self, messages: tuple[Message, ...], reason: str, _age_max_us: int | None) -> None:
         self.dead += [(one, reason) for one in self._taken(messages)]
 
     def _taken(self, messages: tuple[Message, ...]) -> list[int]:

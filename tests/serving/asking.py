@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
 from appliance.serving.engine import Engine
 from appliance.serving.explain import Explain
 from appliance.serving.question import Question
 from appliance.serving.snapshot import SnapshotProvider
+from tests.duck import plain_duckdb
 
 NOW_US = 1_767_355_200_000_000
 """2026-01-02 12:00: what ``now()`` gives in these tests."""
@@ -28,14 +28,14 @@ def ask(
 
 def flat(table: pa.Table, sql: str, **more: pa.Table) -> pa.Table:
     """What plain DuckDB answers over one table ``readings``."""
-    with duckdb.connect() as plain:
+    with plain_duckdb() as plain:
         plain.execute("SET TimeZone = 'UTC'")
         plain.register("readings", table)
         for name, extra in more.items():
             plain.register(name, extra)
         for name in ("now", "get_current_timestamp"):
-            plain.execute(f"CREATE MACRO {name}() AS make_timestamp({NOW_US})")
-        plain.execute(f"CREATE MACRO today() AS CAST(make_timestamp({NOW_US}) AS DATE)")
+            plain.execute(f"CREATE TEMP MACRO {name}() AS make_timestamp({NOW_US})")
+        plain.execute(f"CREATE TEMP MACRO today() AS CAST(make_timestamp({NOW_US}) AS DATE)")
         return plain.sql(sql).to_arrow_table()
 
 

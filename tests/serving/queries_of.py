@@ -15,6 +15,7 @@ from appliance.hot.state import State
 from appliance.options import QueryOptions
 from appliance.serving.queries import Queries
 from appliance.serving.question import Question
+from tests.running import pause
 from tests.serving.world import World
 
 ENDLESS = "SELECT count(*) FROM range(10000000) a(i), range(10000000) b(j) WHERE hash(i + j) % 7 = 0"
@@ -49,8 +50,8 @@ async def until(condition: Callable[[], Any], what: str) -> None:
     """Waits for a condition, with a deadline."""
     try:
         async with asyncio.timeout(DEADLINE_S):
-            while not condition():  # noqa: ASYNC110 - what is waited for happens in another process
-                await asyncio.sleep(0.01)
+            while not condition():
+                await asyncio.to_thread(pause)
     except TimeoutError:
         raise AssertionError(f"waited in vain for {what}") from None
 

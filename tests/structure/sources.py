@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,14 +22,25 @@ class Source:
     def text(self) -> str:
         return (ROOT / self.path).read_text("utf-8")
 
-    @cached_property
+    @property
     def tree(self) -> ast.Module:
+        """Parsed each time: the trees of all files together take hundreds of megabytes."""
         return ast.parse(self.text, self.path)
+
+    @cached_property
+    def uses(self) -> tuple[tuple[str, int], ...]:
+        """``uses`` of its tree."""
+        return tuple(uses(self.tree))
 
 
 def sources(*folders: str) -> list[Source]:
     """Every Python file under ``folders``, in the order of their names."""
-    return [Source(str(path.relative_to(ROOT))) for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [_source(str(path.relative_to(ROOT))) for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+@cache
+def _source(path: str) -> Source:
+    return Source(path)
 
 
 def functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:

@@ -84,12 +84,13 @@ class Draft:
                 instance = Instance(signal.rule, signal.key, labels=labels_of(rule, signal.key))
             self._take(instance, life.step(instance, signal, rule, now_us=self._now_us))
 
-    def advance(self, clock: str, watermark_us: int) -> None:
-        """Runs the timers of the rules with this clock that are due at the watermark."""
+    def advance(self, clock: str, watermark_us: int, *, waiting_since_us: int | None = None) -> None:
+        """Runs the timers of the rules with this clock that are due at the watermark; with ``waiting_since_us`` (wall clock) not those of
+        alerts that nothing has happened to since: what their devices have kept meanwhile may still come."""
         touched = [ident for ident in self._changed if ident[0] in self._rules and self._rules[ident[0]].clock == clock]
         for ident in dict.fromkeys((*self._book.due_by(clock, watermark_us), *touched)):
             instance = self.get(ident)
-            if instance is not None:
+            if instance is not None and (waiting_since_us is None or instance.learned_us >= waiting_since_us):
                 self._take(instance, life.due(instance, self._facts(instance), watermark_us=watermark_us, now_us=self._now_us))
 
     def acknowledge(self, rule: str, key: Key | None, *, author: str, comment: str = "", until_us: int | None = None) -> list[Instance]:
@@ -136,11 +137,14 @@ class Draft:
         self._wakes_held = True
         return self._silences[silence_id]
 
-    def configure(self, rules: Mapping[str, RuleFacts], channels: Iterable[str] | None) -> None:
+    def configure(
+        self, rules: Mapping[str, RuleFacts], channels: Iterable[str] | None, sessions: Mapping[str, Known] | None = None
+    ) -> None:
         """The config is another one (or the process has started). Best in a draft of its own, before anything else of a new process.
 
         Alerts of rules that are gone end; those of a rule with another condition stay as they are, which their reason says. ``channels``
-        are the names that the config has; nothing is told to any other.
+        are the names that the config has; nothing is told to any other. ``sessions`` are remembered beside the rules, so that a start knows
+        that they were there before it.
         """
         assert not self._changed, "the config comes first"
         for instance in list(self._book.instances()):
@@ -150,7 +154,7 @@ class Draft:
                 self._retire(instance, REMOVED if rule is None else OTHER_KEYS, is_kept=rule is None)
             else:
                 self._adapt(instance, rule, is_other=known is not None and known.condition != rule.condition)
-        now = {name: Known(rule.condition, rule.by) for name, rule in rules.items()}
+        now = {**(sessions or {}), **{name: Known(rule.condition, rule.by) for name, rule in rules.items()}}
         self._known = {name: known for name, known in now.items() if self._book.known.get(name) != known}
         for name, known in self._book.known.items():
             if name not in now:  # of a rule that comes back all is looked at anew; until then the columns of its alerts are known
@@ -158,6 +162,16 @@ class Draft:
                 self._known[name] = Known("", known.by) if has_alerts else None
         self._rules, self._is_configured, self._looks_at_all = dict(rules), True, True
         self._channels = None if channels is None else frozenset(channels)
+
+    def set_aside(self, rules: Iterable[str], reason: str, *, at_us: int) -> None:
+        """These rules can't be evaluated any more: what was drafted of them is dropped, and what they said of alerts is in ERROR."""
+        names = set(rules)
+        for of in (self._changed, self._of):
+            for ident in [i for i in of if i[0] in names]:
+                del of[ident]
+        self._transitions = [t for t in self._transitions if t.rule not in names]
+        found = [i for name in names for i in self._book.instances(name) if i.phase is not Phase.OK]
+        self.apply(Signal(i.rule, i.key, What.ERROR, at_us, at_us, reason=reason) for i in found)
 
     def forget(self) -> None:
         """Drops alerts that have been ok for long; for once a day."""

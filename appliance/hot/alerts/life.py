@@ -22,13 +22,15 @@ _NOT_ACKED: Mapping[str, Any] = {"acked_by": None, "acked_until_us": None, "ack_
 
 
 def step(instance: Instance, signal: Signal, rule: RuleFacts, *, now_us: int) -> Step:
-    """The alert after a signal, and what has happened on the way. Timers that are due at the signal's watermark run first; of what only
-    time has done, those that are due by its own time, however far event time has come meanwhile.
+    """The alert after a signal, and what has happened on the way. Timers that are due at the signal's watermark run first, but none that
+    is due after its own time: what a device sends late, or by a clock that is behind, comes before what it does not say.
 
     The very same instance comes back when nothing has changed. ``now_us`` is the wall clock and goes into ``learned_us`` alone.
     """
     life = _Life(instance, rule, now_us)
-    life.run_timers(signal.watermark_us if signal.seq is not None else min(signal.watermark_us, signal.at_us))
+    life.run_timers(min(signal.watermark_us, signal.at_us))
+    if signal.seq is not None and signal.what is not What.LATE:
+        life.fall_behind(max(0, signal.watermark_us - signal.at_us))
     _APPLY[signal.what](life, signal, _finite(signal.values))
     return life.instance, tuple(life.transitions)
 
@@ -36,16 +38,22 @@ def step(instance: Instance, signal: Signal, rule: RuleFacts, *, now_us: int) ->
 def due(instance: Instance, rule: RuleFacts, *, watermark_us: int, now_us: int) -> Step:
     """Runs what is due without a signal: by event time what ``next_due`` tells, by the wall clock the end of an acknowledgement."""
     life = _Life(instance, rule, now_us)
-    life.run_timers(watermark_us)
+    life.run_timers(watermark_us - instance.behind_us)
     if life.instance.acked_until_us is not None and life.instance.acked_until_us <= now_us:
         life.unacknowledge(life.instance.acked_until_us, "the acknowledgement has run out")
     return life.instance, tuple(life.transitions)
 
 
 def next_due(instance: Instance, rule: RuleFacts) -> int | None:
-    """Event time of the alert's next timer; None when it waits for nothing but signals."""
+    """Event time of the stream at which the alert's next timer is due; None when it waits for nothing but signals. A key whose records are
+    behind those of others has a time of its own, which goes on as fast."""
     timer = _next_timer(instance, rule)
-    return None if timer is None else timer[0]
+    return None if timer is None else timer[0] + instance.behind_us
+
+
+def deadline(instance: Instance, rule: RuleFacts) -> int | None:
+    """Event time of the key at which a pending alert is due to fire; None: it is not pending."""
+    return instance.since_us + rule.for_us if instance.phase is Phase.PENDING else None
 
 
 def acknowledge(instance: Instance, rule: RuleFacts, *, author: str, comment: str, until_us: int | None, now_us: int) -> Step:
@@ -119,6 +127,11 @@ class _Life:
         )
         if not more.get("flapping", before.flapping) or phase in _ASIDE or before.phase in _ASIDE:
             self.note(Kind.CHANGE, at_us, values=values, reason=reason, seq=seq, old=before.phase)
+
+    def fall_behind(self, behind_us: int) -> None:
+        """The key's own time is so far behind that of its stream."""
+        if behind_us != self.instance.behind_us:
+            self.instance = self.instance.but(behind_us=behind_us)
 
     def set_level(self, level: int, at_us: int) -> None:
         if level != self.instance.level:

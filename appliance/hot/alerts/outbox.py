@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from appliance.hot.alerts.dispatch import Parcel
 from appliance.hot.alerts.placing import Fire, Open, Placement, fire_of, place
-from appliance.hot.alerts.reads import Reads, has_tables
+from appliance.hot.alerts.reads import Reads
 from appliance.hot.alerts.rows import ITEM_COLUMNS, item_of, item_row, key_text, marks
 from appliance.hot.alerts.values import LISTED_MAX, Ident, Item, Message, Tells
 
@@ -24,11 +24,6 @@ DEAD_KEPT: Final = 10_000
 ERROR_CHARS_MAX: Final = 500
 TITLE_CHARS_MAX: Final = 200
 _MESSAGE: Final = "id, channel, group_name, due_us, created_us, attempts"
-_FIRST: Final = (
-    "m.state = 'waiting' AND m.channel = ? AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.state = 'waiting' AND o.channel = m.channel"
-    " AND o.group_name = m.group_name AND o.id < m.id)"
-)
-"""The message of each group of a channel whose turn it is."""
 _LOOKS_BACK: Final = (Tells.RESOLVED, Tells.REPEAT)
 """Items for which it matters whether their fire still waits to be told."""
 
@@ -40,38 +35,6 @@ def put(connection: sqlite3.Connection, parcels: Sequence[Parcel], *, now_us: in
         by_group[(parcel.channel, parcel.group)].append(parcel)
     waiting = {group: _open(connection, group, of) for group, of in by_group.items()}
     return [_store(connection, placement, now_us) for placement in place(parcels, waiting)]
-
-
-def load_waiting_messages(reads: Reads) -> list[Message]:
-    """Messages that were not handed over, in the order of their ids."""
-    if not has_tables(reads):
-        return []
-    rows = list(reads.execute(f"SELECT {_MESSAGE} FROM outbox WHERE state = 'waiting' ORDER BY id"))
-    return [_message(reads, row) for row in rows]
-
-
-def load_due_messages(reads: Reads, channel: str, *, now_us: int, limit: int = 100) -> list[Message]:
-    """What a channel is to hand over now, in the order of their ids: of each group the oldest alone, so that a group stays in order.
-
-    A message that was made later than ``now_us`` is due too: the wall clock was set back, and nobody waits for it to come again.
-    """
-    if not has_tables(reads):
-        return []
-    rows = list(
-        reads.execute(
-            f"SELECT {_MESSAGE} FROM outbox m WHERE {_FIRST} AND (due_us <= ? OR created_us > ?) ORDER BY id LIMIT ?",
-            (channel, now_us, now_us, limit),
-        )
-    )
-    return [_message(reads, row) for row in rows]
-
-
-def next_due_us(reads: Reads, channel: str) -> int | None:
-    """Wall clock at which a channel next has something to hand over; None: nothing waits. May be in the past: then it is due."""
-    if not has_tables(reads):
-        return None
-    found = reads.execute(f"SELECT min(due_us) FROM outbox m WHERE {_FIRST}", (channel,))
-    return next((None if row[0] is None else int(row[0]) for row in found), None)
 
 
 def load_message(reads: Reads, message_id: int) -> Message | None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from appliance.hot.alerts.matchers import matcher_text, parse_matcher
-from appliance.hot.alerts.values import Instance, Item, Kind, Phase, Silence, Tells, Transition
+from appliance.hot.alerts.values import Instance, Item, Phase, Silence, Tells, Transition
 from appliance.hot.stream.values import Key
 
 Row = tuple[Any, ...]
@@ -16,7 +16,7 @@ Row = tuple[Any, ...]
 ALERT_COLUMNS: Final = (
     "rule, key, columns, phase, was, since_us, level, level_us, ending_us, fired_us, resolved_us, fire, seq, term_values, reason,"
     " acked_by, acked_until_us, ack_comment, flapping, flap_fires, fires_us, told, told_fire, told_to, told_us, told_since_us,"
-    " escalated, labels, learned_us"
+    " escalated, labels, learned_us, behind_us"
 )
 EVENT_COLUMNS: Final = "rule, key, columns, kind, old, new, at_us, learned_us, seq, term_values, reason, fire"
 SILENCE_COLUMNS: Final = "id, matchers, since_us, until_us, author, comment, ended_us"
@@ -81,6 +81,7 @@ def alert_row(instance: Instance, columns: Sequence[str]) -> Row:
         int(i.escalated),
         as_json(i.labels),
         i.learned_us,
+        i.behind_us,
     )
 
 
@@ -123,12 +124,6 @@ def event_row(transition: Transition, columns: Sequence[str]) -> Row:
         t.reason,
         t.fire,
     )
-
-
-def transition_of(row: Row) -> Transition:
-    """The opposite of ``event_row``."""
-    rule, key, _, kind, old, new, at_us, learned_us, seq, values, reason, fire = row
-    return Transition(rule, key_of(key), Kind(kind), Phase(old), Phase(new), at_us, learned_us, seq, from_json(values), reason, fire)
 
 
 def silence_row(silence: Silence) -> Row:

@@ -92,6 +92,8 @@ class Instance:
     """Wall clock of the first message about the fire that was told; escalation counts from here."""
     learned_us: int = 0
     """Wall clock of the newest transition."""
+    behind_us: int = 0
+    """How far the event time of the key was behind that of its stream with its newest signal: its timers run as much later."""
 
     @property
     def is_firing(self) -> bool:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from appliance.hot.alerts.draft import Draft
-from appliance.hot.alerts.life import next_due
-from appliance.hot.alerts.values import Phase
+from appliance.hot.alerts.life import deadline
 from appliance.hot.stream.plan import StreamPlan
 from appliance.hot.stream.values import Signal
 
 
-def apply(draft: Draft, plan: StreamPlan, clock: str, signals: Iterable[Signal]) -> None:
-    """Signals in the order of happening, then what later records of their own and the watermark make due of pending alerts."""
+def apply(draft: Draft, plan: StreamPlan, clock: str, signals: Iterable[Signal], *, waiting_since_us: int | None = None) -> None:
+    """Signals in the order of happening, then what later records of their own and the watermark make due of pending alerts.
+
+    ``waiting_since_us``: as of ``Draft.advance``.
+    """
     draft.apply(signals)
     _set_deadlines(draft, plan)
     due = plan.due()
     if due:
         draft.apply(due)
-    draft.advance(clock, plan.clock.watermark_us)
+    draft.advance(clock, plan.clock.watermark_us, waiting_since_us=waiting_since_us)
     _set_deadlines(draft, plan)
 
 
@@ -26,5 +28,4 @@ def _set_deadlines(draft: Draft, plan: StreamPlan) -> None:
     """Tells the plan which alerts are pending, and until when."""
     for instance in draft.touched():
         if instance.rule in plan.watches:
-            due_us = next_due(instance, draft.rules[instance.rule]) if instance.phase is Phase.PENDING else None
-            plan.set_deadline(instance.rule, instance.key, due_us)
+            plan.set_deadline(instance.rule, instance.key, deadline(instance, draft.rules[instance.rule]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -10,20 +10,26 @@ import numpy as np
 import pyarrow as pa
 
 from appliance.hot.alerts.book import AlertBook
-from appliance.hot.alerts.life import next_due
-from appliance.hot.alerts.plan import Place
+from appliance.hot.alerts.life import deadline
+from appliance.hot.alerts.plan import Known, Place
 from appliance.hot.alerts.rules import RuleFacts
 from appliance.hot.alerts.values import Instance, Phase
 from appliance.hot.series import U64, fit, series_hashes
-from appliance.hot.state import StreamState
+from appliance.hot.state import State, StreamState
 from appliance.hot.stream.event_clock import NEVER, near
+from appliance.hot.stream.joins import fed
 from appliance.hot.stream.plan import ROUND_ROWS_MAX, StreamPlan
-from appliance.hot.stream.values import I64, Key, Rows, Signal
+from appliance.hot.stream.values import HOLD, I64, Key, Rows, Signal
 from appliance.observe.cost import CostMeter
 from appliance.records import Submission, TimeRange
 
 LIVE_ROWS_MAX: Final = 4_096
 """Records of the ring that are evaluated at once: more would hold up the alerts of the first of them."""
+PIECE_ROWS: Final = 512
+"""Records in the first piece of a round: as many as come within a commit at 20,000 a second."""
+PIECE_ROWS_MIN: Final = 16
+ALERTS_AT_ONCE: Final = 1_000
+"""Alerts that change with one piece: what is evaluated and stored in about a tenth of a second."""
 AT_ONCE_MAX: Final = 32
 """Pieces of the ring that one round takes: the next round comes at once."""
 LOOK_BACK_US: Final = 10_000_000
@@ -60,11 +66,22 @@ class Followed:
     latest: Callable[[], tuple[pa.RecordBatch, I64]]
     """The last record of each series and its sequence."""
     grace_us: int
+    joined_us: int | None = None
+    """How far back its records matter to rules between it and another stream; None: there are none."""
+    known: list[Rows] = field(default_factory=list)
+    """With such rules: the newest records as of the place where it began, for whoever takes the rules up."""
     cost: CostMeter = field(default_factory=CostMeter)
+    piece_rows: int = PIECE_ROWS
+    """How long the first piece of the next round is at most."""
     seq: int = 0
     """Records up to here have been evaluated."""
     _latest: Rows | None = None
     """The last records as of the place where it began, without series that have sent since."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """The rules and sessions about the stream, also those that can't be computed."""
+        return {*self.plan.rules, *self.plan.refused, *(s.name for s in self.plan.sessions)}
 
     def begin(
         self,
@@ -108,16 +125,21 @@ class Followed:
         is far in the future, the record before is looked for in the past, in ever longer stretches."""
         known = (latest.seqs <= self.seq) & (latest.ts <= newest_us)
         self._latest = Rows(latest.data.filter(pa.array(known)), latest.seqs[known])
-        if len(self._latest):
-            self.plan.know(self._latest.data, self._latest.seqs)
+        self._note(self._latest)
         missing = np.unique(_series(latest.data.filter(pa.array(~known)), self.plan.schema.tags))
-        until, span, low = newest_us + 1, LOOK_BACK_US, newest_us - self.plan.memory_us()
+        until, span, low = newest_us + 1, LOOK_BACK_US, newest_us - max(self.plan.memory_us(), self.joined_us or 0)
         while len(missing) and until > low:
             since = max(until - span, low)
             for rows in self.past(self.name, up_to_seq=self.seq, span=TimeRange(since, until)):
-                self.plan.know(rows.data, rows.seqs)
+                self._note(rows)
                 missing = np.setdiff1d(missing, _series(rows.data, self.plan.schema.tags))
             until, span = since, span * 4
+
+    def _note(self, rows: Rows) -> None:
+        if len(rows):
+            self.plan.know(rows.data, rows.seqs)
+            if self.joined_us is not None:
+                self.known.append(rows)
 
     def current(self, names: Collection[str]) -> list[Signal]:
         """What these rules say of how things stand."""
@@ -143,6 +165,28 @@ class Followed:
                 taken += 1
             if taken >= AT_ONCE_MAX:
                 return
+
+    def pieces(self, stream: StreamState) -> Iterator[Rows]:
+        """As ``next_rows``, but the first piece is short and each that follows at most twice as long: where many alerts change at once, the
+        first of them are told before the last are evaluated."""
+        rows_max = self.piece_rows
+        for rows in self.next_rows(stream):
+            if len(rows) <= rows_max:
+                rows_max = max(rows_max, 2 * len(rows))
+                yield rows
+                continue
+            start = 0
+            while start < len(rows):
+                piece = Rows(rows.data.slice(start, rows_max), rows.seqs[start : start + rows_max])
+                start, rows_max = start + len(piece), max(rows_max, 2 * len(piece))
+                yield piece
+
+    def suit(self, rows: int, *, alerts: int) -> None:
+        """A piece of so many rows has changed so many alerts: as long as they are too many the first piece of a round is shorter."""
+        if alerts > ALERTS_AT_ONCE:
+            self.piece_rows = max(PIECE_ROWS_MIN, min(self.piece_rows, rows * ALERTS_AT_ONCE // alerts))
+        else:
+            self.piece_rows = min(PIECE_ROWS, 2 * self.piece_rows)
 
     def _missed(self, stream: StreamState) -> Iterator[Rows]:
         """The ring has let go what comes next: it is read from the store and the lake. What is lost there is passed over."""
@@ -190,17 +234,59 @@ class Alerts:
 
     def settle(self, plan: StreamPlan) -> None:
         """Tells a plan of them: levels, who is silent, and when what is pending is due."""
-        levels = {name: {i.key: i.level for i in self.book.instances(name) if i.level} for name in plan.watches}
+        levels = {name: dict(_levels(self.book.instances(name))) for name in plan.watches}
         plan.settle(levels, {name: [i.key for i in self.book.instances(name) if self._is_silent(i)] for name in plan.rules})
         for name in plan.watches:
             for instance in self.book.instances(name):
                 if instance.phase is Phase.PENDING:
-                    plan.set_deadline(name, instance.key, next_due(instance, self.rules[name]))
+                    plan.set_deadline(name, instance.key, deadline(instance, self.rules[name]))
 
     def _is_silent(self, instance: Instance) -> bool:
         if not self.rules[instance.rule].is_absent:
             return instance.phase is Phase.NODATA
         return instance.phase in (Phase.PENDING, Phase.FIRING) and instance.ending_us is None
+
+
+class Rules(Protocol):
+    """What the processor is told of the config: which rules there are, how streams are followed."""
+
+    @property
+    def channels(self) -> Iterable[str]:
+        """The names of the channels."""
+
+    def shape(self, state: State) -> tuple[tuple[str, int], ...]:
+        """The streams that rules are about, folded, with the versions of their columns: when it changes rules have to look again."""
+
+    def facts(self, state: State) -> Mapping[str, RuleFacts]:
+        """Every rule, with the columns of its keys as far as its stream is there."""
+
+    @property
+    def session_names(self) -> Mapping[str, Known]:
+        """Every workload of sessions, with the stream that it is about."""
+
+    def follow(self, stream: StreamState, state: State) -> Followed | None:
+        """How a stream is evaluated; None when no rule is about it."""
+
+
+def _levels(instances: Iterable[Instance]) -> Iterator[tuple[Key, int]]:
+    """Of those in ERROR nothing is known: whatever they are found to be, they are that anew."""
+    for instance in instances:
+        if instance.phase is Phase.ERROR:
+            yield instance.key, HOLD
+        elif instance.level:
+            yield instance.key, instance.level
+
+
+def take_up_joins(followed: Collection[Followed], alerts: Alerts) -> None:
+    """Tells rules between streams the newest records of both as of the places where these began, and then the alerts that are stored."""
+    for each in followed:
+        for join in (j for other in followed for j in fed(other.plan.joins, each.name)):
+            for rows in each.known:
+                join.know(each.name, rows)
+        each.known = []
+    for each in followed:
+        if each.plan.joins:
+            alerts.settle(each.plan)
 
 
 def _newest(latest: Rows, now_us: int) -> int:

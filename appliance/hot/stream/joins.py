@@ -66,14 +66,15 @@ class Join:
     right: Side
     expected: dict[Key, dict[str, int]] = field(default_factory=dict)
     """Levels of alerts that are stored of keys that have not come yet."""
+    _seen: int = 0
 
     def grow(self) -> None:
         """Makes room for all keys that there are."""
-        had = len(self.watch.levels.last)
         self.watch.levels.grow(len(self.keys))
-        for number in range(len(self.keys)) if self.expected and len(self.watch.levels.last) != had else ():
+        for number in range(self._seen, len(self.keys)) if self.expected else ():
             for level in self.expected.pop(self.keys.key(number), {}).values():
                 self.watch.levels.last[number] = level
+        self._seen = len(self.keys)
 
     def add(self, stream: str, rows: Rows) -> None:
         """Records of one of the two streams; those of others are passed over."""
@@ -82,7 +83,7 @@ class Join:
                 side.add(rows, self.keys.by)
 
     def know(self, stream: str, rows: Rows) -> None:
-        """The newest records of a stream, before the first round."""
+        """Records of a stream that were evaluated before; the newest of each key counts."""
         self.add(stream, rows)
         side = self.left if self.left.stream == stream else self.right
         side.take(self.keys)

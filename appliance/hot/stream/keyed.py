@@ -142,11 +142,11 @@ class Keyed:
                 late |= repeats[where] & (stamps < before)
             yield from self._records(sorted_rows, where, late, rows, stamps, times, back)
         if self.windows:
-            behind = np.empty(len(ids), np.bool_)
-            behind[sorted_rows.order] = stamps < before
+            behind, newest = np.empty(len(ids), np.bool_), np.empty(len(ids), np.int64)
+            behind[sorted_rows.order], newest[sorted_rows.order] = stamps < before, before
             placed = np.arange(len(ids)) if kept is None else kept
             for window in self.windows:
-                yield from window.take(rows, ids, placed, times, Order(behind, back), repeats)
+                yield from window.take(rows, ids, placed, times, Order(behind, newest, back), repeats)
 
     def advance(self, times: Times, *, silence_counts: bool) -> Iterator[Found]:
         """What time alone does, the records of the round (if any) being in."""

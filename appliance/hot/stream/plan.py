@@ -29,7 +29,8 @@ from appliance.hot.stream.session_watch import ParsedSession, SessionWatch, make
 from appliance.hot.stream.terms import RecordTerms
 from appliance.hot.stream.values import I64, TRUE, Key, Mask, Rows, Signal, What
 from appliance.hot.stream.watch import Found, Times, Watch, term_places
-from appliance.hot.stream.windowed import Past, window_groups
+from appliance.hot.stream.window_groups import window_groups
+from appliance.hot.stream.windowed import Past
 from appliance.records import Schema, fold
 from appliance.workload_options import AlertOptions
 
@@ -149,12 +150,9 @@ class StreamPlan:
 
     def take(self, rows: Rows, *, now_us: int, now_ns: int) -> list[Signal]:
         """The signals of the next records, in the order of happening."""
+        whole, rows = rows, self.timely(rows, now_us=now_us, now_ns=now_ns)
+        self.ahead += len(whole) - len(rows)
         ts = rows.ts
-        timely = near(ts, now_us=self.clock.wall_us(now_us, now_ns))
-        if timely is not None:
-            self.ahead += len(ts) - int(timely.sum())
-            rows = Rows(rows.data.filter(pa.array(timely)), rows.seqs[timely])
-            ts = ts[timely]
         if not len(ts):
             return []
         self._has_taken = True
@@ -173,6 +171,11 @@ class StreamPlan:
                 session.take(rows, times.before, repeats)
             session.advance(times.end_us)
         return ordered(found)
+
+    def timely(self, rows: Rows, *, now_us: int, now_ns: int) -> Rows:
+        """Without records from the future."""
+        mask = near(rows.ts, now_us=self.clock.wall_us(now_us, now_ns))
+        return rows if mask is None else Rows(rows.data.filter(pa.array(mask)), rows.seqs[mask])
 
     def idle(self, *, now_ns: int) -> list[Signal]:
         """What time alone does while nothing arrives. After a start it stands still until a record comes, or silence counts."""
@@ -211,7 +214,7 @@ class StreamPlan:
         """
         assert self.options.identity is not None
         ts = rows.ts
-        at = np.flatnonzero(repeats & (ts >= self.clock.newest_us - SENT_AGAIN_US))
+        at = np.flatnonzero(repeats & (ts >= times.before + self.options.lateness_us - SENT_AGAIN_US))
         if not len(at):
             return rows, times, repeats
         past = self.options.past(int(ts[at].min()), int(ts[at].max()) + 1, int(rows.seqs[-1]))

@@ -10,21 +10,22 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from appliance.clock import US_PER_DAY, US_PER_S, Clock
 from appliance.errors import ApplianceError, RetryLater
 from appliance.hot.alerts.book import AlertBook
 from appliance.hot.alerts.draft import Draft
 from appliance.hot.alerts.plan import Place, Plan
-from appliance.hot.alerts.rules import RuleFacts
 from appliance.hot.state import State, StreamState
 from appliance.hot.stream.applying import apply
+from appliance.hot.stream.closed_sessions import ClosedSessions
 from appliance.hot.stream.event_clock import NEVER
-from appliance.hot.stream.followed import Alerts, Bodies, Followed
+from appliance.hot.stream.followed import Alerts, Bodies, Followed, Rules, take_up_joins
 from appliance.hot.stream.joins import fed
 from appliance.hot.stream.values import Key, Rows
 from appliance.observe.latency import LatencyWindow
@@ -47,23 +48,6 @@ SessionBody = tuple[str, Key, str]
 """Workload, key, and the state of its sessions."""
 S = TypeVar("S")
 """What the writer says of a plan that it has stored."""
-
-
-class Rules(Protocol):
-    """What the processor is told of the config: which rules there are, how streams are followed."""
-
-    @property
-    def channels(self) -> Iterable[str]:
-        """The names of the channels."""
-
-    def shape(self, state: State) -> tuple[tuple[str, int], ...]:
-        """The streams that rules are about, folded, with the versions of their columns: when it changes rules have to look again."""
-
-    def facts(self, state: State) -> Mapping[str, RuleFacts]:
-        """Every rule, with the columns of its keys as far as its stream is there."""
-
-    def follow(self, stream: StreamState, state: State) -> Followed | None:
-        """How a stream is evaluated; None when no rule is about it."""
 
 
 @dataclass(slots=True)
@@ -106,11 +90,9 @@ class Processor(Generic[S]):
         self._clock = clock
         self._state = state
         self._write = write
-        self._submit = submit
         self._bodies = {name: dict(of) for name, of in bodies.items()}
         self._unsaved: list[SessionBody] = []
-        self._closing: list[tuple[Submission, Future[Receipt]]] = []
-        """Closed sessions that the door has not acknowledged yet: no place is stored before it has."""
+        self._closed = ClosedSessions(submit)
         self._on_done = on_done
         self._step = step
         self._rules: Rules | None = None
@@ -124,7 +106,7 @@ class Processor(Generic[S]):
         self._has_ended = False
         self._forgot_us = clock.now_us()
         self._saved_ns = 0
-        self._started_ns = clock.monotonic_ns()
+        self._started_ns, self._started_us = clock.monotonic_ns(), clock.now_us()
         self._thread = threading.Thread(target=self._run, name="processor", daemon=True)
         self.evaluated = LatencyWindow()
         """From the commit of records until they were evaluated, by round."""
@@ -132,6 +114,8 @@ class Processor(Generic[S]):
         """From the commit of records until their alerts were stored, by round with alerts."""
         self._since_ns: dict[str, int] = {}
         """When the oldest records were committed that have not been evaluated yet, by folded name of the stream."""
+        self.aside: dict[str, str] = {}
+        """Streams that can't be evaluated, by folded name, and why."""
         self.failed: str | None = None
         """Why rounds can't be stored at the moment."""
         self.rounds = 0
@@ -212,35 +196,53 @@ class Processor(Generic[S]):
         if not commands and self._rules is not None and self._rules.shape(state) != self._shape:
             self._configure(draft, state)
         elif not commands:
-            for key, followed in self._followed.items():
-                stream, before = state.streams.get(key), followed.seq
-                if stream is not None:
-                    self._catch_up(draft, followed, stream)
-                if followed.seq == before:
-                    self._idle(draft, followed)
+            for key, followed in tuple(self._followed.items()):
+                with self._guarded(draft, followed):
+                    self._follow(draft, followed, state.streams.get(key))
             self._join(draft)
-            self._hand_in()
+            self._closed.hand_in(s for f in self._followed.values() for s in f.take_submissions())
             self.rounds += 1
         self._finish(draft, commands)
         if commands or any(f.seq < state.streams[key].last_seq for key, f in self._followed.items() if key in state.streams):
             self._wake.set()
 
-    def _catch_up(self, draft: Draft, followed: Followed, stream: StreamState) -> None:
-        for rows in followed.next_rows(stream):
+    def _follow(self, draft: Draft, followed: Followed, stream: StreamState | None) -> None:
+        """What has come of a stream, in pieces until there is enough to be told; nothing: what time alone does."""
+        before = followed.seq
+        for rows in followed.pieces(stream) if stream is not None else ():
+            touched = len(draft.touched())
             self._take(draft, followed, rows)
+            followed.suit(len(rows), alerts=len(draft.touched()) - touched)
             if len(draft.touched()) >= TOUCHED_MAX:
-                return
+                break
+        if followed.seq == before:
+            self._idle(draft, followed)
+
+    @contextmanager
+    def _guarded(self, draft: Draft, followed: Followed) -> Iterator[None]:
+        """A stream whose evaluation fails is set aside until the next config, and the others go on."""
+        try:
+            yield
+        except Exception as e:
+            log.exception("the stream %s can't be evaluated; its rules wait until the next reload", followed.name)
+            reason = f"its evaluation has failed ({type(e).__name__}: {e}); see the log, mend it and reload"
+            self.aside[followed.name] = reason
+            self._followed.pop(followed.name, None)
+            self._since_ns.pop(followed.name, None)
+            known_us = followed.plan.clock.watermark_us
+            draft.set_aside(followed.plan.rules, reason, at_us=known_us if known_us != NEVER else draft.now_us)
 
     def _draft(self) -> Draft:
         return Draft(self.book, now_us=self._clock.now_us())
 
     def _join(self, draft: Draft) -> None:
         """Rules between two streams, once both have been taken."""
-        for followed in self._followed.values():
-            for join in followed.plan.joins:
-                signals = join.round(followed.plan.clock.watermark_us)
-                if signals:
-                    apply(draft, followed.plan, followed.name, signals)
+        for followed in tuple(self._followed.values()):
+            with self._guarded(draft, followed):
+                for join in followed.plan.joins:
+                    signals = join.round(followed.plan.clock.watermark_us)
+                    if signals:
+                        apply(draft, followed.plan, followed.name, signals)
 
     def _configure(self, draft: Draft, state: State, rules: Rules | None = None) -> None:
         """Tells the draft of the rules (None: those of before) as they are for the streams that there are, and takes those streams up from
@@ -250,25 +252,30 @@ class Processor(Generic[S]):
         facts = self._rules.facts(state)
         known = self.book.known
         self._fresh |= {n for n, f in facts.items() if n not in known or (known[n].condition, known[n].by) != (f.condition, f.by)}
-        draft.configure(facts, self._rules.channels)
+        sessions = self._rules.session_names
+        draft.configure(facts, self._rules.channels, sessions)
         now_us, now_ns = self._clock.now_us(), self._clock.monotonic_ns()
         before = {f.stream_id: f.place(now_us=now_us) for f in self._followed.values()}
         self._take_sessions()
-        self._followed = {}
+        self._followed, self.aside = {}, {}
         had, self._shape = self._shape, self._rules.shape(state)
+        alerts = Alerts(self.book, facts)
         for key, stream in state.streams.items():
             made = self._rules.follow(stream, state)
             if made is None:
                 continue
             place = before.get(stream.id) or self.places.get(stream.id)
-            is_known = not known.keys().isdisjoint((*made.plan.rules, *made.plan.refused))
+            is_known = any(n in known and sessions.get(n, known[n]) == known[n] for n in made.names)
             is_new = place is None and (is_known or (had is not None and rules is None and key not in {name for name, _ in had}))
             if is_new:  # the rules were there before the stream: every record of it counts
                 place = Place(stream.id, 0, NEVER, NEVER, now_us)
                 self._fresh -= set(made.plan.rules)
             times = {"started_ns": self._started_ns, "now_us": now_us, "now_ns": now_ns}
-            made.begin(stream, Alerts(self.book, facts), place, self._bodies, **times)
             self._followed[key] = made
+            with self._guarded(draft, made):
+                made.begin(stream, alerts, place, self._bodies, **times)
+        take_up_joins(self._followed.values(), alerts)
+        for made in self._followed.values():
             fresh = self._fresh & set(made.plan.rules)
             if fresh:
                 self._fresh -= fresh
@@ -276,17 +283,22 @@ class Processor(Generic[S]):
 
     def _take(self, draft: Draft, followed: Followed, rows: Rows) -> None:
         start_ns = self._clock.monotonic_ns()
-        apply(draft, followed.plan, followed.name, followed.take(rows, now_us=self._clock.now_us(), now_ns=start_ns))
+        signals = followed.take(rows, now_us=self._clock.now_us(), now_ns=start_ns)
+        apply(draft, followed.plan, followed.name, signals, waiting_since_us=self._waiting_since(followed))
         for other in self._followed.values():
             for join in fed(other.plan.joins, followed.name):
-                join.add(followed.name, rows)
+                join.add(followed.name, followed.plan.timely(rows, now_us=self._clock.now_us(), now_ns=start_ns))
         end_ns = self._clock.monotonic_ns()
         followed.cost.add(end_ns - start_ns, at_ns=end_ns)
 
     def _idle(self, draft: Draft, followed: Followed) -> None:
         signals = followed.idle(now_ns=self._clock.monotonic_ns())
         if signals or followed.has_timer(self.book):
-            apply(draft, followed.plan, followed.name, signals)
+            apply(draft, followed.plan, followed.name, signals, waiting_since_us=self._waiting_since(followed))
+
+    def _waiting_since(self, followed: Followed) -> int | None:
+        """While the grace after the start lasts, the wall clock at the start."""
+        return self._started_us if self._clock.monotonic_ns() < followed.plan.silence_from_ns else None
 
     def _run_commands(self, draft: Draft) -> list[tuple[_Command, Any]]:
         done: list[tuple[_Command, Any]] = []
@@ -313,7 +325,7 @@ class Processor(Generic[S]):
             self._answer(commands)
             return
         self._take_sessions()
-        stored = self._store(plan) if self._settle_sessions() else None
+        stored = self._store(plan) if self._closed.settle(self._retry) else None
         if stored is None:
             self._give_up(commands)
             return
@@ -335,25 +347,11 @@ class Processor(Generic[S]):
             for workload, key, body in found:
                 self._bodies.setdefault(workload, {})[key] = body
 
-    def _hand_in(self) -> None:
-        """Closed sessions go to the door."""
-        for followed in self._followed.values():
-            self._closing += [(s, self._submit(s)) for s in followed.take_submissions()]
-
-    def _settle_sessions(self) -> bool:
-        """Waits until the door has all closed sessions, however long the disk is full; False when the process ends before."""
-        while self._closing:
-            submission, future = self._closing[0]
-            try:
-                future.result()
-            except RetryLater:
-                if self._stopping:
-                    return False
-                self._wake.wait(RETRY_S)
-                self._closing[0] = (submission, self._submit(submission))
-            else:
-                self._closing.pop(0)
-        return True
+    def _retry(self) -> bool:
+        """Waits for a while; False when the process ends instead."""
+        if not self._stopping:
+            self._wake.wait(RETRY_S)
+        return not self._stopping
 
     def _take_since(self) -> int | None:
         """When the oldest of the records of this round was committed."""
@@ -373,9 +371,8 @@ class Processor(Generic[S]):
                 if self.failed is None:
                     log.warning("alerts can't be stored at the moment: %s", e)
                 self.failed = str(e)
-                if self._stopping:
+                if not self._retry():
                     return None
-                self._wake.wait(RETRY_S)
             else:
                 self.failed = None
                 return stored

@@ -6,12 +6,13 @@ repeat of a record makes its panes anew from the records themselves.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from appliance.hot.stream.baselines import Baselines
 from appliance.hot.stream.expression import Aggregate as AggregateTerm
@@ -19,17 +20,17 @@ from appliance.hot.stream.expression import Baseline as BaselineTerm
 from appliance.hot.stream.expression import Statistic, Term
 from appliance.hot.stream.inputs import Inputs
 from appliance.hot.stream.keys import KeySpace
-from appliance.hot.stream.quiet import Extremes, may_hold
+from appliance.hot.stream.quiet import Extremes
 from appliance.hot.stream.repeats import joined, untwinned
+from appliance.hot.stream.stretches import rounds_of_keys, stretches
 from appliance.hot.stream.values import FALSE, HOLD, I64, TRUE, Mask, Points, Rows, Signal, Vector, What
 from appliance.hot.stream.watch import AFTER, BEFORE, Back, Found, Times, Watch
-from appliance.hot.stream.windows.aggregates import Aggregate, Function
 from appliance.hot.stream.windows.sessions import SessionPanes
 from appliance.hot.stream.windows.table import Mode, PaneTable
 
 VALUES_MAX: Final = 10_000
 """Values of one key and window that quantiles and distinct counts look at; above it the alert is in ERROR."""
-_FUNCTION: Final = {s: Function(s.value) for s in Statistic if s is not Statistic.MEDIAN}
+Places = npt.NDArray[np.intp]
 
 
 class Past(Protocol):
@@ -59,38 +60,109 @@ class Windowed:
     counts_rows: bool
     """Whether a record without any value matters, because rows are counted."""
     overfull: set[int] = field(default_factory=set)
+    too_late: int = 0
+    """Records that came when the windows they belong to were not kept any more."""
     _caches: dict[str, dict[int, tuple[int, I64]]] = field(default_factory=dict)
+    _told: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    """Rule and key -> from when to when the windows end that a late record was told of last."""
 
-    def load(self, rows: Rows, ids: I64, where: npt.NDArray[np.intp], times: Times, repeats: Mask | None) -> None:
+    def load(self, rows: Rows, ids: I64, where: Places, times: Times, repeats: Mask | None) -> None:
         """Records that were evaluated before. ``ids`` are those of the rows ``where``; ``repeats`` correct others, which they replace."""
         vectors = [v.take(where) for v in self.inputs.of(rows)]
         self.table.load(ids, rows.ts[where], rows.seqs[where], vectors, times.before[where], watermark_us=times.end_us)
         if repeats is not None and isinstance(self.table, PaneTable) and repeats[where].any():
             panes = rows.ts[where][repeats[where]] // self.table.pane_us
-            self._replace(np.unique(ids[repeats[where]]), int(panes.min()), int(panes.max()), int(rows.seqs[-1]))
+            keys = np.unique(ids[repeats[where]])
+            self._replace(keys, int(panes.min()), int(panes.max()), np.full(len(keys), int(rows.seqs[-1])))
 
-    def take(self, rows: Rows, ids: I64, where: npt.NDArray[np.intp], times: Times, order: Order, repeats: Mask | None) -> Iterator[Found]:
+    def take(self, rows: Rows, ids: I64, where: Places, times: Times, order: Order, repeats: Mask | None) -> Iterator[Found]:
         """The signals of a round. ``ids`` are those of the rows ``where``; ``order`` says which of them are late, in the same order."""
         vectors = self.inputs.of(rows)
         again = self._matter(vectors, repeats)
         slow = order.behind if again is None else order.behind | again[where]
         if slow.any():
-            fast = np.flatnonzero(~slow)
-            ids, where_slow, ids_slow, where = ids[fast], where[slow], ids[slow], where[fast]
-        else:
-            where_slow, ids_slow = where[:0], ids[:0]
-        ts = rows.ts
-        if len(where):
-            points = self.table.take(
-                ids, ts[where], rows.seqs[where], [v.take(where) for v in vectors], times.before[where], watermark_us=times.end_us
-            )
-            row = np.append(where, len(rows))[points.row]
-            yield from self._signals(Points(points.key, row, points.at_us, points.seq, points.vectors), times, order.back)
-        else:
-            yield from self.advance(times.end_us)
-        if len(where_slow):
-            yield from self._amend(rows, vectors, ids_slow, where_slow, again, times)
+            yield from self._take_late(rows, vectors, ids, where, times, order, slow, again)
+        elif len(where):
+            taken = Taken(rows, vectors, ids, where, rows.ts[where], times, order.back)
+            yield from self._forward(taken, np.arange(len(where)), len(rows), times.end_us)
+        yield from self.advance(times.end_us)
         yield from self._check_overfull(times.end_us)
+
+    def _forward(self, taken: Taken, some: Places, next_row: int, watermark_us: int) -> Iterator[Found]:
+        """Rows in the order of their key; what time does after the last of them comes before ``next_row``."""
+        where = taken.where[some]
+        vectors = [v.take(where) for v in taken.vectors]
+        before = taken.times.before[where]
+        points = self.table.take(taken.ids[some], taken.ts[some], taken.rows.seqs[where], vectors, before, watermark_us=watermark_us)
+        row = np.append(where, next_row)[points.row]
+        placed = Points(points.key, row, points.at_us, points.seq, points.vectors)
+        for watch in self.watches if taken.has_late else ():
+            yield from _held_until(watch, placed, taken.times, self.keys)
+        yield from self._signals(placed, taken.times, taken.back)
+
+    def _take_late(
+        self, rows: Rows, vectors: list[Vector], ids: I64, where: Places, times: Times, order: Order, slow: Mask, again: Mask | None
+    ) -> Iterator[Found]:
+        """A round some rows of which are late or repeats: as if its rows had come one by one."""
+        if isinstance(self.table, SessionPanes):  # a session stays as it was
+            self.too_late += int(slow.sum())
+            kept = np.flatnonzero(~slow)
+            if len(kept):
+                yield from self._forward(
+                    Taken(rows, vectors, ids[kept], where[kept], rows.ts[where[kept]], times, order.back),
+                    np.arange(len(kept)),
+                    len(rows),
+                    times.end_us,
+                )
+            return
+        ts, repeated = rows.ts[where], np.zeros(len(where), np.bool_) if again is None else again[where]
+        ts, slow = self._within_pane(ts, order.newest, slow, repeated)
+        lost = slow & ~repeated & self.table.is_past(ts, order.newest, times.before[where])
+        self.too_late += int(lost.sum())
+        kept = np.flatnonzero(~lost)
+        if not len(kept):
+            return
+        taken = Taken(rows, vectors, ids[kept], where[kept], ts[kept], times, order.back, has_late=True)
+        slow, repeated = slow[kept], repeated[kept]
+        before = times.before[taken.where]
+        passes_us = self._passes_us(taken, repeated) if slow.any() else before
+        for start, end in stretches(taken.ids, slow, before, passes_us):
+            here = np.arange(start, end)
+            fast, late = here[~slow[start:end]], here[slow[start:end]]
+            if not len(fast) or fast[0] != start:
+                yield from self._leave(taken, start)
+            if len(fast):
+                next_row = int(taken.where[end]) if end < len(kept) else len(rows)
+                yield from self._forward(taken, fast, next_row, int(before[end - 1]))
+            for some in rounds_of_keys(taken.ids[late]) if len(late) else ():
+                yield from self._amend(taken, late[some], bool(repeated[late[some]].any()))
+
+    def _within_pane(self, ts: I64, newest_us: I64, slow: Mask, repeated: Mask) -> tuple[I64, Mask]:
+        """Where no aggregate asks for the order within a pane a row of the pane that its key is in is as good as the newest there."""
+        assert isinstance(self.table, PaneTable)
+        pane_us = self.table.pane_us
+        if self.table.is_ordered:
+            return ts, slow
+        same = slow & ~repeated & (ts // pane_us == newest_us // pane_us)
+        return np.where(same, newest_us, ts), slow & ~same
+
+    def _passes_us(self, taken: Taken, repeated: Mask) -> I64:
+        """The watermark at which a pane next leaves a window of the key, as of each row."""
+        assert isinstance(self.table, PaneTable)
+        before = taken.times.before[taken.where]
+        lag = self.table.lags_of(taken.ids, taken.ts, before, ~repeated)
+        pane_us = self.table.pane_us
+        own = ((before - lag) // pane_us + 1) * pane_us + lag
+        return np.minimum(own, (before // pane_us + 1) * pane_us) if self.table.mode is Mode.TUMBLING else own
+
+    def _leave(self, taken: Taken, place: int) -> Iterator[Found]:
+        """What time does before a row."""
+        row = int(taken.where[place])
+        points = self.table.advance(int(taken.times.before[row]))
+        placed = Points(points.key, np.full(len(points), row, np.int64), points.at_us, points.seq, points.vectors)
+        for watch in self.watches:
+            yield from _held_until(watch, placed, taken.times, self.keys)
+        yield from self._signals(placed, taken.times, {})
 
     def advance(self, watermark_us: int) -> Iterator[Found]:
         """What time alone does."""
@@ -147,66 +219,101 @@ class Windowed:
         found: Mask = repeats & some
         return found if found.any() else None
 
-    def _amend(
-        self, rows: Rows, vectors: Sequence[Vector], ids: I64, where: npt.NDArray[np.intp], again: Mask | None, times: Times
-    ) -> Iterator[Found]:
-        """Late records and repeats go into the panes they belong to; what that makes of the past is told apart from what is now."""
-        ts = rows.ts[where]
-        touched = np.unique(ids)
-        if isinstance(self.table, SessionPanes):
-            return  # a session that has ended stays as it was
+    def _amend(self, taken: Taken, some: Places, is_repeat: bool) -> Iterator[Found]:
+        """Late records and repeats, of each key one, go into the panes they belong to; what that makes of the past is told apart from
+        what is now."""
+        assert isinstance(self.table, PaneTable)
+        some = some[np.argsort(taken.ids[some])]
+        ids, where, ts = taken.ids[some], taken.where[some], taken.rows.ts[taken.where[some]]
+        seqs, before_us = taken.rows.seqs[where], taken.times.before[where]
         pane_us, panes = self.table.pane_us, self.table.panes
         low, high = int(ts.min()) // pane_us, int(ts.max()) // pane_us
-        before = self.table.history(touched, low, high + panes - 1)
-        if again is not None and again[where].any():
-            self._replace(touched, low, high, int(rows.seqs[-1]))
+        before = self.table.history(ids, low, high + panes - 1)
+        if is_repeat:
+            self._replace(ids, low, high, seqs)
         else:
-            order = np.argsort(rows.seqs[where], kind="stable")
-            at = where[order]
-            self.table.load(
-                ids[order], rows.ts[at], rows.seqs[at], [v.take(at) for v in vectors], times.before[at], watermark_us=times.end_us
-            )
-        after = self.table.history(touched, low, high + panes - 1)
-        now = self.table.current(touched)
+            by_seq = np.argsort(seqs)
+            at = where[by_seq]
+            vectors = [v.take(at) for v in taken.vectors]
+            self.table.load(ids[by_seq], ts[by_seq], seqs[by_seq], vectors, before_us[by_seq], watermark_us=self.table.watermark_us)
+        after, now = self.table.history(ids, low, high + panes - 1), self.table.current(ids)
+        newest_us, lag_us = self.table.stands(ids)
+        own_us = before_us - lag_us
+        present = Points(now.key, where.astype(np.int64), np.maximum(newest_us, own_us), seqs, now.vectors)
         for watch in self.watches:
-            found = self.vectors_of(now, watch.rule.terms)
-            holds = now.key[watch.evaluate(found, len(now)) == TRUE]
-            yield from self._told_late(watch, before, after, set(holds.tolist()), times, int(rows.seqs[where[-1]]))
-            seqs = np.full(len(now), int(rows.seqs[where[-1]]))
-            row = np.full(len(now), len(rows))
-            yield from watch.take(Points(now.key, row, now.at_us, seqs, now.vectors), found, times, self.keys.key, {})
+            found = self.vectors_of(present, watch.rule.terms)
+            is_now = watch.evaluate(found, len(present)) == TRUE if self.table.mode is Mode.SLIDING else np.zeros(len(present), np.bool_)
+            current_us = dict(zip(ids[is_now].tolist(), own_us[is_now].tolist(), strict=True))
+            records = {int(k): (int(r), int(s)) for k, r, s in zip(ids, where, seqs, strict=True)}
+            yield from self._told_late(watch, before, after, current_us, records, taken.times)
+            if self.table.mode is Mode.SLIDING:
+                yield from _held_until(watch, present, taken.times, self.keys)
+                yield from watch.take(present, found, taken.times, self.keys.key, {})
 
-    def _replace(self, touched: I64, low: int, high: int, up_to_seq: int) -> None:
-        """Makes panes anew from the records, as far back as they are kept."""
+    def _replace(self, touched: I64, low: int, high: int, up_to_seq: I64) -> None:
+        """Makes panes anew from the records, as far back as they are kept; of each key (rising) those up to a sequence."""
         assert isinstance(self.table, PaneTable)
         low = max(low, self.table.oldest(touched))
         if low > high:
             return
-        for rows in _whole(self.past(low * self.table.pane_us, (high + 1) * self.table.pane_us, up_to_seq), self.tags):
-            ids = self.keys.ids(rows.data)
-            mine = np.flatnonzero(np.isin(ids, touched))
-            vectors = [v.take(mine) for v in self.inputs.of(rows)]
-            self.table.replace(touched, low, high, ids[mine], rows.ts[mine], rows.seqs[mine], vectors)
+        pane_us = self.table.pane_us
+        parts = self.past(low * pane_us, (high + 1) * pane_us, int(up_to_seq.max()))
+        if not parts:
+            return
+        whole = joined(parts)
+        ids = self.keys.ids(whole.data)
+        at = np.minimum(np.searchsorted(touched, ids), len(touched) - 1)
+        mine = np.flatnonzero((touched[at] == ids) & (whole.seqs <= up_to_seq[at]))
+        rows = Rows(whole.data.take(pa.array(mine)), whole.seqs[mine])
+        if self.tags is not None:
+            rows = untwinned(rows, self.tags)
+        self.table.replace(touched, low, high, self.keys.ids(rows.data), rows.ts, rows.seqs, self.inputs.of(rows))
 
-    def _told_late(self, watch: Watch, before: Points, after: Points, holds: set[int], times: Times, seq: int) -> Iterator[Found]:
-        """Windows of the past whose condition holds now and did not before: the first of each key. Of keys for which it ``holds`` at
-        present only those are past that the watermark has left behind: what came within the lateness is not late."""
+    def _told_late(
+        self,
+        watch: Watch,
+        before: Points,
+        after: Points,
+        current_us: Mapping[int, int],
+        records: Mapping[int, tuple[int, int]],
+        times: Times,
+    ) -> Iterator[Found]:
+        """Windows of the past whose condition holds now and did not before: the first of each key, unless it goes on with one told before.
+
+        Of keys for which it holds at present (``current_us``: with how far event time has come for them) only those windows are past
+        that this has left behind: what came within the lateness is not late. ``records`` has row and sequence of each key's record.
+        """
         new = self.vectors_of(after, watch.rule.terms)
         true = watch.evaluate(new, len(after)) == TRUE
         if not true.any():
             return
         had = watch.evaluate(self.vectors_of(before, watch.rule.terms), len(before)) == TRUE
         held = set(zip(before.key[had].tolist(), before.at_us[had].tolist(), strict=True))
-        told: set[int] = set()
+        found: dict[int, list[int]] = {}
         for place in np.flatnonzero(true).tolist():
             key, at_us = int(after.key[place]), int(after.at_us[place])
-            if key in told or (key, at_us) in held or watch.levels.last[key] == TRUE or (key in holds and at_us > times.end_us):
+            if (key, at_us) in held or watch.levels.last[key] == TRUE or (key in current_us and at_us > current_us[key]):
                 continue
-            told.add(key)
+            found.setdefault(key, []).append(place)
+        for key, places in found.items():
+            at_us, until_us = int(after.at_us[places[0]]), int(after.at_us[places[-1]])
+            if not self._is_news(watch.rule.name, key, at_us, until_us):
+                continue
             watch.late += 1
-            values = watch.values(new, place)
-            signal = Signal(watch.rule.name, self.keys.key(key), What.LATE, at_us, times.end_us, seq, TRUE, values)
-            yield Found(len(times.before), BEFORE, at_us, signal)
+            row, seq = records[key]
+            values = watch.values(new, places[0])
+            signal = Signal(watch.rule.name, self.keys.key(key), What.LATE, at_us, times.at(row), seq, TRUE, values)
+            yield Found(row, BEFORE, at_us, signal)
+
+    def _is_news(self, rule: str, key: int, at_us: int, until_us: int) -> bool:
+        """Whether windows of the past are told: not where they go on with those that were, in either direction."""
+        assert isinstance(self.table, PaneTable)
+        told = self._told.get((rule, key))
+        if told is None or at_us > told[1] + self.table.pane_us or until_us < told[0] - self.table.pane_us:
+            self._told[rule, key] = (at_us, until_us)
+            return True
+        self._told[rule, key] = (min(at_us, told[0]), max(until_us, told[1]))
+        return False
 
     def _check_overfull(self, watermark_us: int) -> Iterator[Found]:
         """Keys with more values than are looked at: nothing can be said of them until there are fewer."""
@@ -224,11 +331,32 @@ class Windowed:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """The rows of a round that the windows take, as they came; all arrays but ``vectors`` have one entry for each."""
+
+    rows: Rows
+    """All of the round."""
+    vectors: list[Vector]
+    """Of all of the round."""
+    ids: I64
+    where: Places
+    """Which rows they are."""
+    ts: I64
+    """As which time each counts."""
+    times: Times
+    back: Back
+    has_late: bool = False
+    """Whether they are taken in more than one stretch."""
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """How the rows of a round stand to the newest of their key, one entry a row with a key."""
 
     behind: Mask
     """Older than it."""
+    newest: I64
+    """Its time; ``NEVER`` where there was none."""
     back: Back
     """The rows with which keys come back after a silence."""
 
@@ -236,83 +364,15 @@ class Order:
 _RETAINED: Final = frozenset({Statistic.QUANTILE, Statistic.MEDIAN, Statistic.DISTINCT})
 
 
-def window_groups(
-    watches: Sequence[Watch],
-    keys: KeySpace,
-    by: tuple[str, ...],
-    *,
-    stream: str,
-    baselines: Baselines,
-    past: Past,
-    lateness_us: int,
-    tags: tuple[str, ...] | None,
-) -> list[Windowed]:
-    """One for each kind of window: rules that have it share all the work but their comparison."""
-    groups: dict[tuple[object, ...], list[Watch]] = {}
-    for watch in watches:
-        options = watch.rule.parsed.options
-        groups.setdefault((options.window, options.over_s, options.pane_us, options.gap_s), []).append(watch)
-    return [_windowed(of, keys, by, stream, baselines, past, lateness_us, tags) for of in groups.values()]
-
-
-def _windowed(
-    watches: list[Watch],
-    keys: KeySpace,
-    by: tuple[str, ...],
-    stream: str,
-    baselines: Baselines,
-    past: Past,
-    lateness_us: int,
-    tags: tuple[str, ...] | None,
-) -> Windowed:
-    inputs = Inputs()
-    wanted: list[Aggregate] = []
-    places: dict[AggregateTerm, int] = {}
-    for watch in watches:
-        for term in watch.rule.terms:
-            if isinstance(term, AggregateTerm) and term not in places:
-                places[term] = len(wanted)
-                wanted.append(_aggregate(term, inputs))
-    of_terms: dict[Term, int] = {t: place for t, place in places.items()}  # noqa: C416 - a mapping is of its own kind of keys
-    for watch in watches:
-        assert watch.rule.parsed.when is not None
-        watch.may_hold = may_hold(watch.rule.parsed.when, of_terms)
-    options = watches[0].rule.parsed.options
-    table: PaneTable | SessionPanes
-    if options.gap_s is not None:
-        table = SessionPanes(gap_us=round(options.gap_s * 1e6), aggregates=wanted, lateness_us=lateness_us, values_max=VALUES_MAX)
-        reach_us = 24 * 3_600_000_000
-    else:
-        assert options.over_s is not None
-        assert options.pane_us is not None
-        over_us = round(options.over_s * 1e6)
-        mode = Mode.TUMBLING if options.window == "tumbling" else Mode.SLIDING
-        late_panes = -(-max(lateness_us, over_us) // options.pane_us)
-        table = PaneTable(
-            pane_us=options.pane_us,
-            panes=over_us // options.pane_us,
-            aggregates=wanted,
-            mode=mode,
-            lateness_panes=late_panes,
-            lateness_us=lateness_us,
-            values_max=VALUES_MAX,
-        )
-        reach_us = over_us + late_panes * options.pane_us
-    counts_rows = any(a.function is Function.COUNT_ALL for a in wanted)
-    return Windowed(table, keys, by, stream, inputs, places, watches, baselines, past, reach_us, tags, counts_rows)
-
-
-def _aggregate(term: AggregateTerm, inputs: Inputs) -> Aggregate:
-    if term.argument is None:
-        return Aggregate(Function.COUNT_ALL)
-    argument = inputs.add(term.argument)
-    if term.statistic is Statistic.MEDIAN:
-        return Aggregate(Function.QUANTILE, argument, 0.5)
-    return Aggregate(_FUNCTION[term.statistic], argument, term.parameter)
-
-
-def _whole(parts: Sequence[Rows], tags: tuple[str, ...] | None) -> Iterator[Rows]:
-    """The rows of a stretch of time as one, each record once."""
-    if parts:
-        whole = joined(parts)
-        yield whole if tags is None else untwinned(whole, tags)
+def _held_until(watch: Watch, points: Points, times: Times, keys: KeySpace) -> Iterator[Found]:
+    """Of a rule with ``for`` the last time at which its condition held, of keys of these points at which it did in an earlier stretch of
+    the round: what is pending may have become due by then, which the points do not tell any more."""
+    levels = watch.levels
+    if not (levels.waits and len(points)):
+        return
+    first = np.flatnonzero(np.append(True, points.key[1:] != points.key[:-1]))
+    for place in first[levels.last[points.key[first]] == TRUE].tolist():
+        key, row = int(points.key[place]), int(points.row[place])
+        at_us = int(levels.true_us[key])
+        signal = Signal(watch.rule.name, keys.key(key), What.DUE, at_us, times.at(row), None, TRUE)
+        yield Found(row, BEFORE, min(at_us, int(points.at_us[place])), signal)

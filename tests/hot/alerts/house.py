@@ -14,6 +14,7 @@ from appliance.hot.alerts.tables import Written, commit_alerts, load_instances, 
 from appliance.hot.alerts.values import Instance, Item, Message
 from appliance.hot.store import HotStore
 from appliance.hot.stream.values import Key, Signal
+from tests.hot.alerts import waiting
 from tests.hot.alerts.cases import D1, at
 
 CLOCK = "readings"
@@ -97,13 +98,11 @@ class House:
         return found
 
     def waiting(self) -> list[Message]:
-        return outbox.load_waiting_messages(self.store.connection)
+        return waiting.waiting(self.store.connection)
 
     def due(self, now: float) -> list[Message]:
         """What could be handed over now, whatever the channel; of each group the oldest."""
-        channels = dict.fromkeys(message.channel for message in self.waiting())
-        found = [m for c in channels for m in outbox.load_due_messages(self.store.connection, c, now_us=at(now))]
-        return sorted(found, key=lambda message: message.id or 0)
+        return waiting.due(self.store.connection, now_us=at(now))
 
     def deliver(self, now: float) -> list[str]:
         """Hands over all that is due and says what everybody has got: ``ops: firing hot d1``."""

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.hot.alerts.life import due, is_forgettable, next_due, step
-from appliance.hot.alerts.rows import alert_row, event_row, instance_of, transition_of
+from appliance.hot.alerts.rows import alert_row, event_row, from_json, instance_of, key_of
 from appliance.hot.alerts.rules import RuleFacts
 from appliance.hot.alerts.values import Instance, Kind, Phase, Transition
 from appliance.hot.stream.values import FALSE, HOLD, TRUE, Signal, What
@@ -113,7 +113,9 @@ def test_a_life_is_whole(facts: RuleFacts, steps: Steps) -> None:
         assert t.fire >= fire
         flapping = t.kind is Kind.FLAPPING or (flapping and t.kind is not Kind.CALM)
         phase, fire = t.new, t.fire
-        assert transition_of(event_row(t, ["device"])) == t
+        rule, key, _, kind, old, new, *times, values, reason, fire = event_row(t, ["device"])
+        assert (rule, key_of(key), kind, old, new, times) == (t.rule, t.key, t.kind, t.old, t.new, [t.at_us, t.learned_us, t.seq])
+        assert (from_json(values), reason, fire) == (t.values, t.reason, t.fire)
     assert now.phase is phase or flapping
     assert (now.fired_us is not None) is now.is_firing
     assert len(now.fires_us) <= facts.flap_max + 1

@@ -11,7 +11,6 @@ import pytest
 from sqlite_utils import Database
 
 from appliance.hot.alerts import looks
-from appliance.hot.alerts.outbox import load_waiting_messages
 from appliance.hot.alerts.plan import Known, Place, Plan
 from appliance.hot.alerts.tables import (
     commit_alerts,
@@ -154,7 +153,7 @@ def test_a_folder_of_format_1_that_nobody_serves_has_no_alerts(tmp_path: Path) -
     reader = HotReader(tmp_path)
     assert reader.load_state().streams
     assert [f(reader) for f in (looks.alerts, looks.history, looks.silences, looks.outbox)] == [[]] * 4
-    assert (load_instances(reader), load_silences(reader, now_us=0), load_waiting_messages(reader)) == ([], [], [])
+    assert (load_instances(reader), load_silences(reader, now_us=0)) == ([], [])
     assert (load_known(reader), load_places(reader), load_silence_id(reader)) == ({}, {}, 0)
     reader.close()
 

@@ -36,6 +36,11 @@ class Layout:
         return tuple(a for a in self.arguments.values() if a.has_values)
 
     @cached_property
+    def is_ordered(self) -> bool:
+        """Whether it matters which of the records of a pane is the first by time, or the last."""
+        return any(a.has_first or a.has_last for a in self.arguments.values())
+
+    @cached_property
     def columns(self) -> Columns:
         """Of a state."""
         columns: Columns = {ROWS: (np.int64, 0)}

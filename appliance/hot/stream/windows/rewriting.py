@@ -53,11 +53,13 @@ def load(
     assert bool(np.all(seqs[1:] > seqs[:-1])), "rows are loaded in the order of their sequences"
     if len(ids):
         store.reserve(int(ids.max()) + 1)
-        order = np.lexsort((seqs, ts, ids))
+        # where the order within a pane doesn't matter each row of the newest one counts as its newest
+        by, have = (ts, store.newest) if store.layout.is_ordered else (ts // frame.pane_us, store.pane)
+        order = np.lexsort((seqs, by, ids))
         last = order[np.append(ids[order][1:] != ids[order][:-1], True)]
-        newer = last[ts[last] >= store.newest[ids[last]]]
-        store.newest[ids[newer]] = ts[newer]
-        store.lag[ids[newer]] = store.lags(ts[newer], watermark[newer])
+        newer = last[by[last] >= have[ids[last]]]
+        np.maximum.at(store.newest, ids, ts)
+        store.lag[ids[newer]] = store.lags(store.newest[ids[newer]], watermark[newer])
     store.watermark_us = max(store.watermark_us, watermark_us)
     keys = np.unique(ids)
     _merge(store, frame, keys, _contents(store, keys), ids, ts, vectors)

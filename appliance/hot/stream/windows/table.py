@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from appliance.hot.stream.values import I64, Points, Vector
+from appliance.hot.stream.values import I64, Mask, Points, Vector
 from appliance.hot.stream.windows import closing, rewriting
 from appliance.hot.stream.windows.aggregates import FAR, NEVER, Aggregate
 from appliance.hot.stream.windows.fold import newest_windows
@@ -126,6 +126,39 @@ class PaneTable:
         """
         with np.errstate(over="ignore", invalid="ignore"):
             rewriting.replace(self._store, self._frame, affected, pane_from, pane_to, ids, ts, seqs, vectors)
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether an aggregate asks for the order of records within a pane."""
+        return self._store.layout.is_ordered
+
+    def is_past(self, ts: I64, newest_us: I64, watermark: I64) -> Mask:
+        """Whether the pane of a row at ``ts`` isn't kept any more, when the newest of its key is at ``newest_us``."""
+        oldest = newest_us // self.pane_us - self.kept_panes + 1
+        if self.mode is Mode.TUMBLING:
+            oldest = np.minimum(oldest, watermark // self.pane_us)
+        return np.asarray(ts // self.pane_us < oldest, dtype=np.bool_)
+
+    def stands(self, ids: I64) -> tuple[I64, I64]:
+        """Of some keys the newest event time, and how far their own watermark is behind that of all."""
+        if len(ids):
+            self._store.reserve(int(ids.max()) + 1)
+        return self._store.newest[ids], self._store.lag[ids]
+
+    def lags_of(self, ids: I64, ts: I64, watermark: I64, counts: Mask) -> I64:
+        """As the second of ``stands`` it would be just after each of some rows; those that do not count set none."""
+        rows = Round.of(ids)
+        newest_us, lag_us = self.stands(rows.keys)
+        times, place = ts[rows.order], np.arange(len(ids))
+        highest = times.copy()
+        highest[rows.key_starts] = np.maximum(highest[rows.key_starts], newest_us)
+        rows.accumulate(np.maximum, highest)
+        sets = np.maximum.accumulate(np.where(counts[rows.order] & (times >= highest), place, -1))
+        starts = np.repeat(rows.key_starts, rows.key_ends - rows.key_starts + 1)
+        own = self._store.lags(times, watermark[rows.order])
+        found = np.empty(len(ids), np.int64)
+        found[rows.order] = np.where(sets >= starts, own[sets], np.repeat(lag_us, rows.key_ends - rows.key_starts + 1))
+        return found
 
     def oldest(self, ids: I64) -> int:
         """The oldest pane that is kept of any of these keys (at least one); ``NEVER`` where one of them has none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,6 +12,7 @@ from appliance.hot.stream.sessions.tracker import SessionTracker
 from appliance.hot.stream.sessions.values import SessionAggregate
 from appliance.hot.stream.values import Scalar
 from appliance.hot.stream.windows.aggregates import Function
+from tests.duck import plain_duckdb
 from tests.hot.stream.sessions.model import Record, Row
 from tests.hot.stream.sessions.rounds import FLOAT, INT, TEXT, feed, streams
 
@@ -48,7 +48,7 @@ def by_duckdb(records: list[Record]) -> dict[tuple[int, int], Row]:
     floats = [v if v is not None and np.isfinite(float(v)) else None for v in floats]
     arrays = [pa.array(c, pa.int64()) for c in columns]
     arrays += [pa.array(floats, pa.float64()), pa.array(ints, pa.int64()), pa.array(texts, pa.string())]
-    with duckdb.connect(config={"threads": 1}) as connection:
+    with plain_duckdb() as connection:
         connection.register("records", pa.Table.from_arrays(arrays, names=["key", "ts", "seq", "f", "i", "t"]))
         return {(row[0], row[1]): row[2:] for row in connection.execute(SQL).fetchall()}
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
@@ -17,6 +16,7 @@ from appliance.hot.stream.values import Points
 from appliance.hot.stream.windows.aggregates import Aggregate, Function
 from appliance.hot.stream.windows.sessions import SessionPanes
 from appliance.hot.stream.windows.table import PaneTable
+from tests.duck import plain_duckdb
 from tests.hot.stream.windows.reference import Point, Record, vector_of, watermarks
 
 X, N, S = 0, 1, 2
@@ -126,7 +126,7 @@ def of_sql(points: Sequence[Point]) -> list[tuple[Any, ...]]:
     )
     names = "".join(f", {_sql(aggregate)}" for aggregate in EVERY)
     every = f"(SELECT unnest(range({len(points)})) AS point) p"
-    with duckdb.connect() as connection:
+    with plain_duckdb() as connection:
         connection.register("r", given)
         found = connection.execute(f"SELECT p.point{names} FROM {every} LEFT JOIN r USING (point) GROUP BY ALL ORDER BY 1").fetchall()
     return [row[1:] for row in found]

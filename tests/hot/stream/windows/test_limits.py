@@ -5,7 +5,6 @@ import statistics
 from collections.abc import Sequence
 from fractions import Fraction
 
-import duckdb
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +14,7 @@ from appliance.hot.stream.values import Points, Vector
 from appliance.hot.stream.windows.aggregates import NEVER, Aggregate, Function
 from appliance.hot.stream.windows.table import Mode, PaneTable
 from appliance.records import Kind
+from tests.duck import plain_duckdb
 from tests.hot.stream.windows.cases import EVERY, X, taken
 from tests.hot.stream.windows.reference import Record, seen, vector_of
 from tests.hot.stream.windows.test_table import all_seen, new_table
@@ -49,7 +49,7 @@ def test_a_deviation_around_a_large_offset_is_right(offset: float, noise: list[f
     exact = math.sqrt(statistics.variance([Fraction(v) for v in values]))
     assert isinstance(found, float)
     assert math.isclose(found, exact, rel_tol=1e-9, abs_tol=1e-12 * (1 + abs(offset)) if exact < 1e-6 else 0.0)
-    with duckdb.connect() as connection:
+    with plain_duckdb() as connection:
         theirs = connection.execute("SELECT stddev(v) FROM (SELECT unnest($1::DOUBLE[]) AS v)", [values]).fetchone()
     assert theirs is not None
     assert math.isclose(found, theirs[0], rel_tol=1e-6, abs_tol=1e-3 if abs(offset) > 1e10 else 1e-6)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from appliance.hot.stream.values import I64, Points, Vector
 from appliance.hot.stream.windows.aggregates import Aggregate, Function
 from appliance.hot.stream.windows.table import Mode, PaneTable
+from tests.duck import plain_duckdb
 from tests.hot.stream.windows.reference import seen
 
 PANE_US, PANES, LATENESS_US = 10, 60, 15
@@ -90,7 +90,7 @@ def test_windows_are_those_of_duckdb(size: int) -> None:
     given = pa.table(
         {"seq": np.arange(4_000), "key": stream.ids, "ts": stream.ts, "v": pa.array([stream.values.at(i) for i in range(4_000)])}
     )
-    with duckdb.connect() as connection:
+    with plain_duckdb() as connection:
         connection.register("r", given)
         expected = connection.execute(
             f"SELECT p.seq, count(r.seq), count(r.v), sum(r.v), min(r.v), max(r.v),"
