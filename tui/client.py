@@ -23,6 +23,7 @@ import msgspec
 from appliance.errors import ApplianceError, NotRunning, QueryCancelled, QueryRefused
 from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, TransitionRow, WindowChart
 from appliance.observe.author import author
+from appliance.observe.jobs import JobsPicture, RunRow
 from appliance.observe.reports import ReportsPicture
 from appliance.observe.status import Status
 
@@ -144,6 +145,21 @@ class Client(Protocol):
     def issue_report(self, name: str, *, day: str | None, parameters: Mapping[str, str]) -> str:
         """Makes a report now and issues it where anything differs; takes its time. What came of it, in a line."""
 
+    def jobs(self) -> JobsPicture:
+        """What batch work there is, and what waits or is under way; what is stored, where no service runs."""
+
+    def job_history(self, *, limit: int, name: str | None = None) -> Sequence[RunRow]:
+        """The newest runs first, of one piece of work or of all."""
+
+    def views(self) -> Sequence[Mapping[str, Any]]:
+        """How fresh the views are, one object each; none where the service knows of none."""
+
+    def run_job(self, name: str) -> RunRow:
+        """Queues a run; durable when it returns."""
+
+    def cancel_run(self, run_id: int) -> RunRow:
+        """Ends a run, or takes it out of the queue."""
+
     def close(self) -> None:
         """Lets go of what it holds; asked again, it takes it anew."""
 
@@ -215,6 +231,23 @@ class SocketClient:
         body = {"name": name, "day": day, "parameters": dict(parameters)}
         said = _decode(self._post("/api/reports/issue", body, timeout_s=_REPORT_TIMEOUT_S), dict[str, Any])
         return str(said["said"])
+
+    def jobs(self) -> JobsPicture:
+        return _decode(self._get("/api/jobs"), JobsPicture)
+
+    def job_history(self, *, limit: int, name: str | None = None) -> Sequence[RunRow]:
+        asked = {"limit": limit, **({"name": name} if name is not None else {})}
+        return _decode(self._get("/api/jobs/history", asked), list[RunRow])
+
+    def views(self) -> Sequence[Mapping[str, Any]]:
+        body = self._get("/api/views", none_at_404=True)
+        return _decode(body, list[dict[str, Any]]) if body else []
+
+    def run_job(self, name: str) -> RunRow:
+        return _decode(self._post("/api/jobs/run", {"name": name}, timeout_s=_ACTION_TIMEOUT_S), RunRow)
+
+    def cancel_run(self, run_id: int) -> RunRow:
+        return _decode(self._post("/api/jobs/cancel", {"id": run_id}, timeout_s=_ACTION_TIMEOUT_S), RunRow)
 
     def close(self) -> None:
         with self._lock:
