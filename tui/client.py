@@ -26,6 +26,7 @@ from appliance.observe.author import author
 from appliance.observe.jobs import JobsPicture, RunRow
 from appliance.observe.reports import ReportsPicture
 from appliance.observe.status import Status
+from appliance.observe.views import ViewRow
 
 _T = TypeVar("_T")
 _PATH_BYTES_MAX = 107
@@ -151,8 +152,8 @@ class Client(Protocol):
     def job_history(self, *, limit: int, name: str | None = None) -> Sequence[RunRow]:
         """The newest runs first, of one piece of work or of all."""
 
-    def views(self) -> Sequence[Mapping[str, Any]]:
-        """How fresh the views are, one object each; none where the service knows of none."""
+    def views(self) -> Sequence[ViewRow]:
+        """How fresh the views are; none where no service runs."""
 
     def run_job(self, name: str) -> RunRow:
         """Queues a run; durable when it returns."""
@@ -239,9 +240,8 @@ class SocketClient:
         asked = {"limit": limit, **({"name": name} if name is not None else {})}
         return _decode(self._get("/api/jobs/history", asked), list[RunRow])
 
-    def views(self) -> Sequence[Mapping[str, Any]]:
-        body = self._get("/api/views", none_at_404=True)
-        return _decode(body, list[dict[str, Any]]) if body else []
+    def views(self) -> Sequence[ViewRow]:
+        return _decode(self._get("/api/views"), list[ViewRow])
 
     def run_job(self, name: str) -> RunRow:
         return _decode(self._post("/api/jobs/run", {"name": name}, timeout_s=_ACTION_TIMEOUT_S), RunRow)

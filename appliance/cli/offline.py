@@ -19,6 +19,7 @@ from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, Transi
 from appliance.observe.jobs import JobsPicture, RunRow
 from appliance.observe.reports import ReportsPicture
 from appliance.observe.status import Status
+from appliance.observe.views import ViewRow
 from appliance.serving import panels
 from appliance.serving.alert_folder import folder_history, folder_picture
 from appliance.serving.folder import folder_status, latest_rows, open_folder
@@ -97,7 +98,7 @@ class OfflineClient:
     def job_history(self, *, limit: int, name: str | None = None) -> Sequence[RunRow]:
         return folder_runs(self._folder, limit=limit, name=name)
 
-    def views(self) -> Sequence[Mapping[str, Any]]:
+    def views(self) -> Sequence[ViewRow]:
         return ()
 
     def run_job(self, name: str) -> RunRow:  # noqa: ARG002 - as above

@@ -22,6 +22,7 @@ from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, Transi
 from appliance.observe.jobs import JobsPicture, RunRow
 from appliance.observe.reports import ReportsPicture
 from appliance.observe.status import LakeStatus, LatencyStatus, Problem, SourceStatus, Status, StoreStatus, StreamStatus
+from appliance.observe.views import ViewRow
 from tests.tui.alert_box import AlertBox
 from tests.tui.job_box import JobBox
 from tests.tui.report_box import ReportBox
@@ -221,7 +222,7 @@ class FakeClient:
         self._answering(f"job history {name}")
         return self.job_box.history(limit=limit, name=name)
 
-    def views(self) -> Sequence[Mapping[str, Any]]:
+    def views(self) -> Sequence[ViewRow]:
         return self.job_box.views()
 
     def run_job(self, name: str) -> RunRow:

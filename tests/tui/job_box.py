@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
 from appliance.clock import US_PER_S as S
 from appliance.clock import Clock
 from appliance.observe.jobs import JobRow, JobsPicture, RunRow
+from appliance.observe.views import ViewRow
 
 
 @dataclass
@@ -93,28 +93,15 @@ class JobBox:
         rows = [*self.picture().queue, *over]
         return [r for r in rows if name is None or r.name == name][:limit]
 
-    def views(self) -> Sequence[Mapping[str, Any]]:
+    def views(self) -> Sequence[ViewRow]:
         now = self.clock.now_us()
-        return [
-            {
-                "name": "hourly",
-                "fresh_until_us": now - 600 * S,
-                "dirty_buckets": 3,
-                "last_refresh_us": now - 260 * S,
-                "cost_s": 0.31,
-                "size_bytes": 2 << 20,
-                "why": "",
-            },
-            {
-                "name": "daily",
-                "fresh_until_us": None,
-                "dirty_buckets": 0,
-                "last_refresh_us": None,
-                "cost_s": None,
-                "size_bytes": 0,
-                "why": "its source press is gone",
-            },
-        ]
+        plain = ViewRow(
+            name="hourly", state="ok", reason=None, source="press", stream="press", bucket_s=3600.0, version=1, building=None,
+            fresh_until_us=now - 600 * S, dirty_buckets=3, refreshed_us=now - 260 * S, cost_s=0.31, files=4, rows=800, bytes=2 << 20,
+            begin_us=None, sealed_us=None, late_sealed=0, sql="SELECT 1",
+        )  # fmt: skip
+        gone = {"name": "daily", "state": "unusable", "reason": "its source press is gone", "fresh_until_us": None, "bytes": 0}
+        return [plain, msgspec.structs.replace(plain, **gone)]
 
     def run(self, name: str) -> RunRow:
         self.done.append(f"run {name}")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from rich.style import Style
 
+from appliance.clock import US_PER_S
 from appliance.observe.jobs import JobRow, RunRow
+from appliance.observe.views import ViewRow
 from tui import figures
 from tui.look import Line, Look
-from tui.widgets.jobs import run_name, state_span, took_us, why_not, words_of
+from tui.widgets.jobs import run_name, state_span, took_us, view_state, words_of
 from tui.widgets.panels import wrapped
 
 _LABEL = 13
 _LINES_MAX = 6
 
 
-def facts(row: RunRow | JobRow | Mapping[str, Any] | None, look: Look, width: int) -> list[Line]:
+def facts(row: RunRow | JobRow | ViewRow | None, look: Look, width: int) -> list[Line]:
     """The lines for one row of any of the tables; the weightiest first."""
     if isinstance(row, RunRow):
         return _run(row, look, width)
@@ -53,18 +52,19 @@ def _job(row: JobRow, look: Look, width: int) -> list[Line]:
     return lines + _fact("priority", row.priority, look, width, look.paint.dim)
 
 
-def _view(row: Mapping[str, Any], look: Look, width: int) -> list[Line]:
-    lines = _fact("", why_not(row), look, width, look.paint.crit)
-    for name, value in row.items():
-        told = (
-            figures.moment(value, now_us=look.now_us)
-            if name.endswith("_us") and isinstance(value, int)
-            else ""
-            if value is None
-            else str(value)
-        )
-        lines += _fact(name.removesuffix("_us").replace("_", " "), told, look, width)
-    return lines
+def _view(row: ViewRow, look: Look, width: int) -> list[Line]:
+    def moment(us: int | None) -> str:
+        return "" if us is None else figures.moment(us, now_us=look.now_us)
+
+    lines: list[Line] = [(view_state(row, look), (f"  {look.safe(row.name)}", look.paint.bold))]
+    lines += _fact("of", row.source, look, width)
+    lines += _fact("bucket", "" if row.bucket_s is None else figures.span(round(row.bucket_s * US_PER_S)), look, width)
+    lines += _fact("fresh until", moment(row.fresh_until_us), look, width)
+    lines += _fact("dirty", f"{row.dirty_buckets:,} buckets, answered from the records" if row.dirty_buckets else "", look, width)
+    lines += _fact("refreshed", moment(row.refreshed_us), look, width)
+    lines += _fact("holds", f"{row.rows:,} rows in {row.files} files, {figures.size(row.bytes)}", look, width)
+    lines += _fact("sealed until", moment(row.sealed_us), look, width)
+    return lines + _fact("", row.sql, look, width, look.paint.dim)
 
 
 def _fact(name: str, told: str, look: Look, width: int, style: Style | None = None) -> list[Line]:

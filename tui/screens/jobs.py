@@ -12,7 +12,8 @@ from textual.message import Message
 from textual.widget import Widget
 
 from appliance.errors import ApplianceError
-from appliance.observe.jobs import JobRow, JobsPicture, RunRow
+from appliance.observe.jobs import JobsPicture, RunRow
+from appliance.observe.views import ViewRow
 from tui import figures
 from tui.actions import JOB_VIEWS, JOBS, OPEN, ROWS, TABLE, Group, bindings
 from tui.client import Client
@@ -48,7 +49,7 @@ class JobsAnswer:
     asked: Asked
     picture: JobsPicture
     history: Sequence[RunRow] | None
-    views: Sequence[Mapping[str, Any]] | None
+    views: Sequence[ViewRow] | None
 
 
 def ask_jobs(client: Client, asked: Asked) -> JobsAnswer:
@@ -81,7 +82,7 @@ class JobsScreen(RowKeys, LiveScreen):
         """The view from which the history of one work was opened."""
         self._picture: JobsPicture | None = None
         self._history: Sequence[RunRow] = ()
-        self._views: Sequence[Mapping[str, Any]] = ()
+        self._views: Sequence[ViewRow] = ()
         self._asked: tuple[Asked | None, int] = (None, 0)
         self._why: str | None = None
 
@@ -179,7 +180,7 @@ class JobsScreen(RowKeys, LiveScreen):
         row = self.table.cursor_row
         if self._view != "history" and row is not None:
             self._came_from, self._history = self._view, ()
-            self._name = row.name if isinstance(row, RunRow | JobRow) else view_name(row)
+            self._name = row.name
             self._show_view("history")
 
     def view_table(self) -> ViewTable | None:
@@ -206,7 +207,7 @@ class JobsScreen(RowKeys, LiveScreen):
 
     def action_run_job(self) -> None:
         row = self.table.cursor_row
-        name = view_name(row) if isinstance(row, Mapping) else None if row is None else row.name
+        name = None if row is None else row.name
         if name is None or name.startswith("_") or (isinstance(row, RunRow) and row.reason == "housekeeping"):
             self.ui.say("Choose a job or a view to run.", severity="warning")
         elif self._may_act():
@@ -284,5 +285,5 @@ def _tables() -> Iterable[FastTable[Any]]:
 
 def _plain(row: Any) -> dict[str, Any]:
     """A row as values for a file: what is nested becomes words."""
-    pairs = row.items() if isinstance(row, Mapping) else ((name, getattr(row, name)) for name in row.__struct_fields__)
+    pairs = ((name, getattr(row, name)) for name in row.__struct_fields__)
     return {name: " ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, Mapping) else value for name, value in pairs}

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 from appliance.observe.jobs import JobRow, RunRow
+from appliance.observe.views import ViewRow
 from tui import figures
 from tui.look import Look, Span
 from tui.widgets.table import TableColumn
 
 T = TypeVar("T")
-View = Mapping[str, Any]
-"""One view, as the service shows it."""
 US_PER_S = 1_000_000
 _STATES = {"failed": "CRIT", "running": "OK", "waiting": "", "cancelled": "WARN", "done": "OK"}
 """State -> its glyph, the weightiest first."""
@@ -145,57 +144,40 @@ JOB_COLUMNS: tuple[TableColumn[JobRow], ...] = (
 )
 
 
-def view_name(view: View) -> str:
+def view_name(view: ViewRow) -> str:
     """Its name."""
-    return str(view.get("name", ""))
+    return view.name
 
 
-def _moment(key: str) -> Callable[[View, int, Look], Span]:
-    def cell(view: View, _width: int, look: Look) -> Span:
-        found = _given(view, key)
-        if isinstance(found, int):
-            return figures.moment(found, now_us=look.now_us), look.paint.text
-        return look.safe(str(found or "")), look.paint.text
-
-    return cell
+def view_state(view: ViewRow, look: Look) -> Span:
+    """Glyph and word, with the reason where there is one."""
+    grave = {"ok": "OK", "unusable": "CRIT"}.get(view.state, "WARN" if view.reason else "")
+    told = f"{view.state}: {view.reason}" if view.reason else view.state
+    return f"{look.symbols.state(grave)} {look.safe(told)}", look.paint.state(grave) if grave else look.paint.text
 
 
-def _given(view: View, key: str) -> Any:
-    """A value, whether its name says its unit or not."""
-    return next((view[name] for name in (key, f"{key}_us", f"{key}_bytes", f"{key}_s") if view.get(name) is not None), None)
+def _fresh(view: ViewRow, _width: int, look: Look) -> Span:
+    return ("" if view.fresh_until_us is None else figures.moment(view.fresh_until_us, now_us=look.now_us)), look.paint.text
 
 
-def _dirty(view: View, _width: int, look: Look) -> Span:
-    found = _given(view, "dirty_buckets") or 0
-    return (figures.count(int(found)), look.paint.warn) if found else ("0", look.paint.faint)
+def _refreshed(view: ViewRow, _width: int, look: Look) -> Span:
+    return ("" if view.refreshed_us is None else figures.age(look.now_us - view.refreshed_us)), look.paint.dim
 
 
-def _bytes(view: View, _width: int, look: Look) -> Span:
-    found = _given(view, "size")
-    return (figures.size(found) if isinstance(found, int) else ""), look.paint.dim
+def _dirty(view: ViewRow, _width: int, look: Look) -> Span:
+    return (figures.count(view.dirty_buckets), look.paint.warn) if view.dirty_buckets else ("0", look.paint.faint)
 
 
-def _cost(view: View, _width: int, look: Look) -> Span:
-    found = _given(view, "cost")
-    return (f"{found:.2f} s" if isinstance(found, int | float) else look.safe(str(found or ""))), look.paint.dim
+def _cost(view: ViewRow, _width: int, look: Look) -> Span:
+    return ("" if view.cost_s is None else f"{view.cost_s:.2f} s"), look.paint.dim
 
 
-def why_not(view: View) -> str:
-    """Why it can't be used; empty when it can."""
-    return str(next((view[key] for key in ("why", "reason", "error", "problem") if view.get(key)), ""))
-
-
-def _usable(view: View, _width: int, look: Look) -> Span:
-    why = why_not(view)
-    return (f"{look.symbols.state('CRIT')} {look.safe(why)}", look.paint.crit) if why else (f"{look.symbols.state('OK')} ok", look.paint.ok)
-
-
-VIEW_COLUMNS: tuple[TableColumn[View], ...] = (
+VIEW_COLUMNS: tuple[TableColumn[ViewRow], ...] = (
     _words("name", "name", 14, view_name, grow=10),
-    TableColumn("fresh", "fresh until", 11, _moment("fresh_until"), lambda v: str(_given(v, "fresh_until") or "")),
-    TableColumn("dirty", "dirty", 6, _dirty, lambda v: -int(_given(v, "dirty_buckets") or 0)),
-    TableColumn("refresh", "refreshed", 9, _moment("last_refresh"), lambda v: str(_given(v, "last_refresh") or "")),
-    TableColumn("cost", "cost", 8, _cost, lambda v: str(_given(v, "cost") or ""), drop=3),
-    TableColumn("size", "size", 9, _bytes, lambda v: -int(_given(v, "size") or 0), drop=2),
-    TableColumn("usable", "usable", 14, _usable, why_not, right=False, grow=40),
+    TableColumn("fresh", "fresh until", 11, _fresh, lambda v: -(v.fresh_until_us or 0)),
+    TableColumn("dirty", "dirty", 6, _dirty, lambda v: -v.dirty_buckets),
+    TableColumn("refresh", "refreshed", 9, _refreshed, lambda v: -(v.refreshed_us or 0)),
+    TableColumn("cost", "cost", 8, _cost, lambda v: -(v.cost_s or 0), drop=3),
+    TableColumn("size", "size", 9, lambda v, _w, look: (figures.size(v.bytes), look.paint.dim), lambda v: -v.bytes, drop=2),
+    TableColumn("state", "state", 14, lambda v, _w, look: view_state(v, look), lambda v: v.state, right=False, grow=40),
 )
