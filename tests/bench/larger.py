@@ -67,9 +67,8 @@ def rows() -> Iterator[Row]:
             )
             segments.append(write_segment(folder, table, number=day))
         register(folder, segments)
-        note(
-            f"{HOSTS * DAYS * STEPS_A_DAY:,} records, {sum(s.bytes for s in segments) >> 20} MiB in the lake, memory limit {MEMORY >> 20} MiB"
-        )
+        size = sum(s.bytes for s in segments) >> 20
+        note(f"{HOSTS * DAYS * STEPS_A_DAY:,} records, {size} MiB in the lake, memory limit {MEMORY >> 20} MiB")
         yield from asyncio.run(_measure(folder))
 
 
@@ -101,6 +100,7 @@ async def _measure(folder: Path) -> list[Row]:
         watch.cancel()
         runner.close()
         figure = f"{took:.1f} s, {runner.usage.cpu_s:.1f} s of CPU, {peak.bytes >> 20} MiB held: {told}"
+        note(f"{what}: {figure}")
         found.append(Row(f"larger than memory: {what}", figure, "completes within the limit", holds))
     await processes.close()
     return found
