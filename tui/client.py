@@ -7,8 +7,6 @@ worker thread; they may come from several threads at once. What goes wrong is ra
 from __future__ import annotations
 
 import http.client
-import os
-import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,10 +25,9 @@ from appliance.observe.jobs import JobsPicture, RunRow
 from appliance.observe.reports import ReportsPicture
 from appliance.observe.status import Status
 from appliance.observe.views import ViewRow
+from tui.connection import UnixConnection
 
 _T = TypeVar("_T")
-_PATH_BYTES_MAX = 107
-"""What fits into ``sockaddr_un``."""
 _ERROR_CHARS_MAX = 4000
 _ACTION_TIMEOUT_S = 30.0
 """What a person does is durable when it returns; a busy disk may take its time."""
@@ -179,7 +176,7 @@ class SocketClient:
         self._path = path
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
-        self._kept: _UnixConnection | None = None
+        self._kept: UnixConnection | None = None
 
     @property
     def where(self) -> str:
@@ -257,7 +254,7 @@ class SocketClient:
 
     def query(self, sql: str, *, rows_max: int, stop: Stop) -> Answer:
         name = uuid.uuid4().hex
-        connection = _UnixConnection(self._path, timeout_s=None)
+        connection = UnixConnection(self._path, timeout_s=None)
         stop.when_stopped(lambda: self._end_query(name, connection))
         try:
             return _ask_query(connection, sql, name=name, rows_max=rows_max)
@@ -270,9 +267,9 @@ class SocketClient:
         finally:
             connection.close()
 
-    def _end_query(self, name: str, connection: _UnixConnection) -> None:
+    def _end_query(self, name: str, connection: UnixConnection) -> None:
         """Asks the service to end it and hangs up, which says the same to a service that does not know the id."""
-        ending = _UnixConnection(self._path, timeout_s=1.0)
+        ending = UnixConnection(self._path, timeout_s=1.0)
         try:
             ending.request("DELETE", f"/api/queries/{name}")
             ending.getresponse().read()
@@ -299,7 +296,7 @@ class SocketClient:
 
     def _post(self, path: str, body: Mapping[str, object], *, timeout_s: float) -> bytes:
         """On a connection of its own, as it must not be sent twice."""
-        connection = _UnixConnection(self._path, timeout_s=timeout_s)
+        connection = UnixConnection(self._path, timeout_s=timeout_s)
         sent = msgspec.json.encode(body)
         try:
             with self._unreachable_is_not_running():
@@ -315,7 +312,7 @@ class SocketClient:
     def _exchange(self, target: str) -> tuple[int, bytes]:
         """One question over the kept connection; a connection that the service closed while idle is replaced once."""
         fresh = self._kept is None
-        connection = self._kept or _UnixConnection(self._path, timeout_s=self._timeout_s)
+        connection = self._kept or UnixConnection(self._path, timeout_s=self._timeout_s)
         self._kept = None
         try:
             connection.request("GET", target)
@@ -347,37 +344,7 @@ class SocketClient:
         return NotRunning(f"the service at {self._path} hung up: {str(error) or type(error).__name__}")
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket, also one whose path is too long for its address."""
-
-    def __init__(self, path: Path, *, timeout_s: float | None) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connects to the path; a long one is reached through the descriptor of its folder."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        if len(os.fsencode(self._path)) <= _PATH_BYTES_MAX:
-            self.sock.connect(str(self._path))
-            return
-        folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY)
-        try:
-            self.sock.connect(f"/proc/self/fd/{folder}/{self._path.name}")
-        finally:
-            os.close(folder)
-
-    def hang_up(self) -> None:
-        """Ends a read that another thread waits in."""
-        sock = self.sock
-        if sock is not None:
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # closed meanwhile: what was wanted
-
-
-def _ask_query(connection: _UnixConnection, sql: str, *, name: str, rows_max: int) -> Answer:
+def _ask_query(connection: UnixConnection, sql: str, *, name: str, rows_max: int) -> Answer:
     """Posts the query and reads its Arrow stream no further than needed."""
     import pyarrow as pa  # heavy, and only this screen needs it
 

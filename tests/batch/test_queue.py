@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from appliance.batch_options import BatchOptions, Priority
 from appliance.batching.days import Days
@@ -73,7 +74,7 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(folder: Path, *works: Work, clock: FakeClock | None = None, **options: int) -> AsyncIterator[Bench]:
+async def bench(folder: Path, *works: Work, clock: FakeClock | None = None, **options: Any) -> AsyncIterator[Bench]:
     clock = clock or FakeClock()
     box = Box(Config(data_dir=folder), clock=clock)
     box.start()
