@@ -140,6 +140,20 @@ REPORTS = Group(
     "The chosen report",
     (Action("issue", ("i",), "i", "issue", "make it anew now; issued as a revision where anything differs", foot=3),),
 )
+JOB_VIEWS = Group(
+    "The views",
+    (
+        Action("view_left", ("h", "left"), "← h", "view", "the view before: queue, jobs, history, views", foot=2, palette=False),
+        Action("view_right", ("l", "right"), "→ l", "view", "the next view", foot=2, palette=False),
+    ),
+)
+JOBS = Group(
+    "The chosen job",
+    (
+        Action("run_job", ("R",), "R", "run", "queue a run of it now; it goes before what is due by itself", foot=3),
+        Action("cancel_run", ("C",), "C", "cancel", "end the chosen run, or take it out of the queue", foot=3),
+    ),
+)
 SQL = Group(
     "In the SQL field",
     (

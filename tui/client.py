@@ -7,8 +7,6 @@ worker thread; they may come from several threads at once. What goes wrong is ra
 from __future__ import annotations
 
 import http.client
-import os
-import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,12 +21,13 @@ import msgspec
 from appliance.errors import ApplianceError, NotRunning, QueryCancelled, QueryRefused
 from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, TransitionRow, WindowChart
 from appliance.observe.author import author
+from appliance.observe.jobs import JobsPicture, RunRow
 from appliance.observe.reports import ReportsPicture
 from appliance.observe.status import Status
+from appliance.observe.views import ViewRow
+from tui.connection import UnixConnection
 
 _T = TypeVar("_T")
-_PATH_BYTES_MAX = 107
-"""What fits into ``sockaddr_un``."""
 _ERROR_CHARS_MAX = 4000
 _ACTION_TIMEOUT_S = 30.0
 """What a person does is durable when it returns; a busy disk may take its time."""
@@ -144,6 +143,21 @@ class Client(Protocol):
     def issue_report(self, name: str, *, day: str | None, parameters: Mapping[str, str]) -> str:
         """Makes a report now and issues it where anything differs; takes its time. What came of it, in a line."""
 
+    def jobs(self) -> JobsPicture:
+        """What batch work there is, and what waits or is under way; what is stored, where no service runs."""
+
+    def job_history(self, *, limit: int, name: str | None = None) -> Sequence[RunRow]:
+        """The newest runs first, of one piece of work or of all."""
+
+    def views(self) -> Sequence[ViewRow]:
+        """How fresh the views are; none where no service runs."""
+
+    def run_job(self, name: str) -> RunRow:
+        """Queues a run; durable when it returns."""
+
+    def cancel_run(self, run_id: int) -> RunRow:
+        """Ends a run, or takes it out of the queue."""
+
     def close(self) -> None:
         """Lets go of what it holds; asked again, it takes it anew."""
 
@@ -162,7 +176,7 @@ class SocketClient:
         self._path = path
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
-        self._kept: _UnixConnection | None = None
+        self._kept: UnixConnection | None = None
 
     @property
     def where(self) -> str:
@@ -216,6 +230,22 @@ class SocketClient:
         said = _decode(self._post("/api/reports/issue", body, timeout_s=_REPORT_TIMEOUT_S), dict[str, Any])
         return str(said["said"])
 
+    def jobs(self) -> JobsPicture:
+        return _decode(self._get("/api/jobs"), JobsPicture)
+
+    def job_history(self, *, limit: int, name: str | None = None) -> Sequence[RunRow]:
+        asked = {"limit": limit, **({"name": name} if name is not None else {})}
+        return _decode(self._get("/api/jobs/history", asked), list[RunRow])
+
+    def views(self) -> Sequence[ViewRow]:
+        return _decode(self._get("/api/views"), list[ViewRow])
+
+    def run_job(self, name: str) -> RunRow:
+        return _decode(self._post("/api/jobs/run", {"name": name}, timeout_s=_ACTION_TIMEOUT_S), RunRow)
+
+    def cancel_run(self, run_id: int) -> RunRow:
+        return _decode(self._post("/api/jobs/cancel", {"id": run_id}, timeout_s=_ACTION_TIMEOUT_S), RunRow)
+
     def close(self) -> None:
         with self._lock:
             if self._kept is not None:
@@ -224,7 +254,7 @@ class SocketClient:
 
     def query(self, sql: str, *, rows_max: int, stop: Stop) -> Answer:
         name = uuid.uuid4().hex
-        connection = _UnixConnection(self._path, timeout_s=None)
+        connection = UnixConnection(self._path, timeout_s=None)
         stop.when_stopped(lambda: self._end_query(name, connection))
         try:
             return _ask_query(connection, sql, name=name, rows_max=rows_max)
@@ -237,9 +267,9 @@ class SocketClient:
         finally:
             connection.close()
 
-    def _end_query(self, name: str, connection: _UnixConnection) -> None:
+    def _end_query(self, name: str, connection: UnixConnection) -> None:
         """Asks the service to end it and hangs up, which says the same to a service that does not know the id."""
-        ending = _UnixConnection(self._path, timeout_s=1.0)
+        ending = UnixConnection(self._path, timeout_s=1.0)
         try:
             ending.request("DELETE", f"/api/queries/{name}")
             ending.getresponse().read()
@@ -266,7 +296,7 @@ class SocketClient:
 
     def _post(self, path: str, body: Mapping[str, object], *, timeout_s: float) -> bytes:
         """On a connection of its own, as it must not be sent twice."""
-        connection = _UnixConnection(self._path, timeout_s=timeout_s)
+        connection = UnixConnection(self._path, timeout_s=timeout_s)
         sent = msgspec.json.encode(body)
         try:
             with self._unreachable_is_not_running():
@@ -282,7 +312,7 @@ class SocketClient:
     def _exchange(self, target: str) -> tuple[int, bytes]:
         """One question over the kept connection; a connection that the service closed while idle is replaced once."""
         fresh = self._kept is None
-        connection = self._kept or _UnixConnection(self._path, timeout_s=self._timeout_s)
+        connection = self._kept or UnixConnection(self._path, timeout_s=self._timeout_s)
         self._kept = None
         try:
             connection.request("GET", target)
@@ -314,37 +344,7 @@ class SocketClient:
         return NotRunning(f"the service at {self._path} hung up: {str(error) or type(error).__name__}")
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket, also one whose path is too long for its address."""
-
-    def __init__(self, path: Path, *, timeout_s: float | None) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connects to the path; a long one is reached through the descriptor of its folder."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        if len(os.fsencode(self._path)) <= _PATH_BYTES_MAX:
-            self.sock.connect(str(self._path))
-            return
-        folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY)
-        try:
-            self.sock.connect(f"/proc/self/fd/{folder}/{self._path.name}")
-        finally:
-            os.close(folder)
-
-    def hang_up(self) -> None:
-        """Ends a read that another thread waits in."""
-        sock = self.sock
-        if sock is not None:
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # closed meanwhile: what was wanted
-
-
-def _ask_query(connection: _UnixConnection, sql: str, *, name: str, rows_max: int) -> Answer:
+def _ask_query(connection: UnixConnection, sql: str, *, name: str, rows_max: int) -> Answer:
     """Posts the query and reads its Arrow stream no further than needed."""
     import pyarrow as pa  # heavy, and only this screen needs it
 

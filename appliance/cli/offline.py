@@ -16,11 +16,14 @@ import msgspec
 from appliance.clock import Clock, SystemClock
 from appliance.errors import ApplianceError, NotRunning, QueryCancelled, QueryRefused
 from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, TransitionRow, WindowChart
+from appliance.observe.jobs import JobsPicture, RunRow
 from appliance.observe.reports import ReportsPicture
 from appliance.observe.status import Status
+from appliance.observe.views import ViewRow
 from appliance.serving import panels
 from appliance.serving.alert_folder import folder_history, folder_picture
 from appliance.serving.folder import folder_status, latest_rows, open_folder
+from appliance.serving.job_folder import folder_jobs, folder_runs
 from appliance.serving.report_folder import folder_report, folder_reports
 from tui.client import Answer, ColumnInfo, Key, Series, Stop
 
@@ -87,6 +90,21 @@ class OfflineClient:
         return folder_report(self._folder, path)
 
     def issue_report(self, name: str, *, day: str | None, parameters: Mapping[str, str]) -> str:  # noqa: ARG002 - as above
+        return self._refuse()
+
+    def jobs(self) -> JobsPicture:
+        return folder_jobs(self._folder)
+
+    def job_history(self, *, limit: int, name: str | None = None) -> Sequence[RunRow]:
+        return folder_runs(self._folder, limit=limit, name=name)
+
+    def views(self) -> Sequence[ViewRow]:
+        return ()
+
+    def run_job(self, name: str) -> RunRow:  # noqa: ARG002 - as above
+        return self._refuse()
+
+    def cancel_run(self, run_id: int) -> RunRow:  # noqa: ARG002 - as above
         return self._refuse()
 
     def _refuse(self) -> NoReturn:

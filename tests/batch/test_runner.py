@@ -159,6 +159,6 @@ async def test_all_that_a_program_has_started_ends_with_it(world: World, tmp_pat
 
 def _lives(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

@@ -19,6 +19,7 @@ BENCHES = {
     "scans": "query_scans:rows",
     "narrow": "query_narrow:rows",
     "lake": "lake_bytes:rows",
+    "larger-than-memory": "larger:rows",
     "audit": "audit:rows",
     "report": "reports:rows",
     "full": "service:full_ingest",

@@ -20,6 +20,7 @@ from typing import Any, cast
 from appliance.box import Box
 from appliance.clock import Clock, SystemClock
 from appliance.config import Config, HotOptions, HttpOptions
+from appliance.observe.jobs import JobDesk
 from appliance.observe.status import LakeStatus, LatencyStatus, SourceStatus, Status, StoreStatus, StreamStatus
 from appliance.records import Format, Receipt, Submission
 from appliance.serving import panels
@@ -259,6 +260,7 @@ class Serving:
             jobs=cast("Any", None),  # nothing here asks for it
             reports=ReportsInMemory(),
             alerts=self.alerts,
+            jobs=cast("JobDesk", None),  # what is asked of it is tested in a whole service
             alert_events_after=self.alerts.after,
             hub=self.hub,
             activate_model=lambda name, version, author: f"{name} {version} {author}",

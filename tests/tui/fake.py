@@ -19,9 +19,12 @@ import pyarrow as pa
 from appliance.clock import Clock, iso
 from appliance.errors import NotRunning, QueryCancelled, QueryRefused
 from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, TransitionRow, WindowChart
+from appliance.observe.jobs import JobsPicture, RunRow
 from appliance.observe.reports import ReportsPicture
 from appliance.observe.status import LakeStatus, LatencyStatus, Problem, SourceStatus, Status, StoreStatus, StreamStatus
+from appliance.observe.views import ViewRow
 from tests.tui.alert_box import AlertBox
+from tests.tui.job_box import JobBox
 from tests.tui.report_box import ReportBox
 from tui.client import Answer, ColumnInfo, Key, Series, Stop
 
@@ -80,11 +83,13 @@ class FakeClient:
     state: str = "running"
     alert_box: AlertBox = field(init=False)
     report_box: ReportBox = field(init=False)
+    job_box: JobBox = field(init=False)
 
     def __post_init__(self) -> None:
         self.hold.set()
         self.alert_box = AlertBox(self.clock)
         self.report_box = ReportBox(self.clock)
+        self.job_box = JobBox(self.clock)
 
     def status(self) -> Status:
         self._answering("status")
@@ -208,6 +213,23 @@ class FakeClient:
 
     def issue_report(self, name: str, *, day: str | None, parameters: Mapping[str, str]) -> str:
         return self.report_box.issue(name, day, parameters)
+
+    def jobs(self) -> JobsPicture:
+        self._answering("jobs")
+        return self.job_box.picture()
+
+    def job_history(self, *, limit: int, name: str | None = None) -> Sequence[RunRow]:
+        self._answering(f"job history {name}")
+        return self.job_box.history(limit=limit, name=name)
+
+    def views(self) -> Sequence[ViewRow]:
+        return self.job_box.views()
+
+    def run_job(self, name: str) -> RunRow:
+        return self.job_box.run(name)
+
+    def cancel_run(self, run_id: int) -> RunRow:
+        return self.job_box.cancel(run_id)
 
     def close(self) -> None:
         """Holds nothing."""

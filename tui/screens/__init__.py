@@ -36,6 +36,7 @@ SCREENS: tuple[ScreenEntry, ...] = (
         "1", "overview", "Overview", "every stream and every part that records pass through", "tui.screens.overview:OverviewScreen"
     ),
     ScreenEntry("2", "alerts", "Alerts", "what fires, rules, history, silences and the outbox", "tui.screens.alerts:AlertsScreen"),
+    ScreenEntry("3", "jobs", "Jobs", "what runs in batch, its history and cost, and how fresh views are", "tui.screens.jobs:JobsScreen"),
     ScreenEntry(
         "4", "reports", "Reports", "what was issued, its revisions, what differs; read one, issue one", "tui.screens.reports:ReportsScreen"
     ),

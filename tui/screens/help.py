@@ -41,6 +41,8 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("inhibited", "it fires, and a graver alert of the same key is told instead"),
     ("flapping", "it comes and goes too often to be told each time"),
     ("late", "a late record showed that it would have fired, learned afterwards"),
+    ("rests", "a job that keeps failing is tried less and less often, at most an hour apart"),
+    ("fresh until", "up to there a view is kept ready; what is newer is answered from the records"),
     ("refused", "records that could not be taken, kept with the reason: appliance deadletter"),
 )
 
