@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults.nursery import ForkedService, Nursery
-from tests.running import wait_for
+from tests.running import Running, wait_for
 
 pytestmark = pytest.mark.xdist_group("batch-kill")
 COMMAND = """
@@ -39,19 +37,12 @@ table = "counts"
 LINES = "\n".join(f"readings,device=d{n % 3} value={n} {1_760_000_000_000_000 + n}" for n in range(90))
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    found = Nursery()
-    yield found
-    found.close()
-
-
-def history(service: ForkedService) -> list[dict[str, Any]]:
+def history(service: Running) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(service.request("GET", "/api/jobs/history?name=work")[1])
     return found
 
 
-def killed_and_over(service: ForkedService, step: str) -> list[dict[str, Any]]:
+def killed_and_over(service: Running, step: str) -> list[dict[str, Any]]:
     """Starts it to be killed at a step, starts it again, and waits for the end of what was under way: the history then."""
     service.start("--kill-at", step, wait=False)
     wait_for(service.has_died, what=f"the kill at {step}")
@@ -61,8 +52,8 @@ def killed_and_over(service: ForkedService, step: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("step", ["queued.writing", "queued", "started.writing", "started", "ran", "ended.writing", "ended"])
-def test_a_run_has_one_row_and_one_outcome(nursery: Nursery, tmp_path: Path, step: str) -> None:
-    service = ForkedService(nursery, tmp_path / "data", config=COMMAND, sources="source = []\n")
+def test_a_run_has_one_row_and_one_outcome(tmp_path: Path, step: str) -> None:
+    service = Running(tmp_path / "data", config=COMMAND, sources="source = []\n", module=("tests.faults.program",))
     try:
         [run] = killed_and_over(service, f"jobs.{step}")
         assert (run["state"], run["words"], run["reason"]) == ("done", "done", "every")
@@ -85,8 +76,8 @@ def test_a_run_has_one_row_and_one_outcome(nursery: Nursery, tmp_path: Path, ste
         (TABLE, "table.registered"),
     ],
 )
-def test_a_result_is_there_once(nursery: Nursery, tmp_path: Path, config: str, step: str) -> None:
-    service = ForkedService(nursery, tmp_path / "data", config="", sources="source = []\n")
+def test_a_result_is_there_once(tmp_path: Path, config: str, step: str) -> None:
+    service = Running(tmp_path / "data", config="", sources="source = []\n", module=("tests.faults.program",))
     try:
         service.start()
         assert service.write(LINES) == 204

@@ -11,8 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.faults.nursery import ForkedService, Nursery
-from tests.running import run_command, wait_for
+from tests.running import Running, run_command, wait_for
 
 pytestmark = pytest.mark.xdist_group("batch-service")
 CONFIG = """
@@ -51,15 +50,8 @@ retries = 0
 
 
 @pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    found = Nursery()
-    yield found
-    found.close()
-
-
-@pytest.fixture(scope="module")
-def service(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedService]:
-    found = ForkedService(nursery, tmp_path_factory.mktemp("jobs") / "data", config=CONFIG, sources="source = []\n")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    found = Running(tmp_path_factory.mktemp("jobs") / "data", config=CONFIG, sources="source = []\n", module=("tests.faults.program",))
     try:
         found.start()
         lines = "\n".join(f"readings,device=d{n % 3} value={n} {1_760_000_000_000_000 + n}" for n in range(90))
@@ -71,19 +63,19 @@ def service(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Itera
             found.kill()
 
 
-def get(service: ForkedService, path: str) -> Any:
+def get(service: Running, path: str) -> Any:
     status, body = service.request("GET", path)
     assert status == 200, body
     return json.loads(body)
 
 
-def post(service: ForkedService, path: str, **body: Any) -> Any:
+def post(service: Running, path: str, **body: Any) -> Any:
     status, said = service.request("POST", path, body=json.dumps(body).encode())
     assert status == 200, said
     return json.loads(said)
 
 
-def over(service: ForkedService, run_id: int) -> dict[str, Any]:
+def over(service: Running, run_id: int) -> dict[str, Any]:
     def found() -> dict[str, Any] | None:
         row: dict[str, Any] = get(service, f"/api/jobs/runs/{run_id}")
         return row if row["state"] not in ("waiting", "running") else None
@@ -92,13 +84,13 @@ def over(service: ForkedService, run_id: int) -> dict[str, Any]:
     return row
 
 
-def done(service: ForkedService, name: str, **parameters: str) -> dict[str, Any]:
+def done(service: Running, name: str, **parameters: str) -> dict[str, Any]:
     row = over(service, post(service, "/api/jobs/run", name=name, parameters=parameters)["id"])
     assert row["state"] == "done", row
     return row
 
 
-def test_a_table_is_known_by_name_and_replaced_whole_and_what_follows_it_runs(service: ForkedService) -> None:
+def test_a_table_is_known_by_name_and_replaced_whole_and_what_follows_it_runs(service: Running) -> None:
     first = done(service, "means")
     assert (first["rows"], first["words"]) == (3, "3 rows into the table Means")
     assert first["cpu_s"] > 0
@@ -114,16 +106,16 @@ def test_a_table_is_known_by_name_and_replaced_whole_and_what_follows_it_runs(se
     assert sorted(int(f.stem) for f in (service.folder / "views").rglob("*.parquet")) == [second["id"], third["id"]]
 
 
-def test_a_stream_gets_the_records_of_each_run_once(service: ForkedService) -> None:
+def test_a_stream_gets_the_records_of_each_run_once(service: Running) -> None:
     assert done(service, "derived")["words"] == "90 records into the stream doubled"
     assert service.query("SELECT count(*) AS n, sum(twice) AS s FROM doubled") == [{"n": 90, "s": 8010.0}]
 
 
-def test_a_command_runs_without_a_shell_of_ours_and_its_last_line_is_kept(service: ForkedService) -> None:
+def test_a_command_runs_without_a_shell_of_ours_and_its_last_line_is_kept(service: Running) -> None:
     assert done(service, "tool")["words"] == "done: all that is well"
 
 
-def test_what_fails_says_why_is_a_problem_and_the_box_lives_on(service: ForkedService) -> None:
+def test_what_fails_says_why_is_a_problem_and_the_box_lives_on(service: Running) -> None:
     row = over(service, post(service, "/api/jobs/run", name="wrong")["id"])
     assert row["state"] == "failed"
     assert "syntax error" in row["error"]
@@ -138,7 +130,7 @@ def test_what_fails_says_why_is_a_problem_and_the_box_lives_on(service: ForkedSe
     assert (status, "there is no batch work 'nothing'" in said.decode()) == (400, True)
 
 
-def test_a_query_in_the_background_keeps_its_result(service: ForkedService, tmp_path: Path) -> None:
+def test_a_query_in_the_background_keeps_its_result(service: Running, tmp_path: Path) -> None:
     output = tmp_path / "few.parquet"
     sql = "SELECT device, count(*) AS n FROM readings GROUP BY ALL ORDER BY device"
     said = command(service, "query", sql, "--background", "-o", str(output), "--until", "2025-10-09 10:53:20.000030")
@@ -150,7 +142,7 @@ def test_a_query_in_the_background_keeps_its_result(service: ForkedService, tmp_
     assert (refused.returncode, "no stream or table" in refused.stderr) == (1, True), refused
 
 
-def test_an_endless_query_is_cancelled(service: ForkedService) -> None:
+def test_an_endless_query_is_cancelled(service: Running) -> None:
     endless = "SELECT count(*) FROM range(10000000) a(i), range(10000000) b(j) WHERE hash(i + j) % 7 = 0"
     run = post(service, "/api/jobs/query", sql=endless)
     wait_for(lambda: get(service, f"/api/jobs/runs/{run['id']}")["state"] == "running", what="the run")
@@ -161,7 +153,7 @@ def test_an_endless_query_is_cancelled(service: ForkedService) -> None:
     assert (status, "has no result" in said.decode()) == (400, True)
 
 
-def test_the_command_line_shows_what_there_is(service: ForkedService) -> None:
+def test_the_command_line_shows_what_there_is(service: Running) -> None:
     listed = command(service, "jobs").stdout
     assert "export" in listed
     assert "after means" in listed
@@ -169,7 +161,7 @@ def test_the_command_line_shows_what_there_is(service: ForkedService) -> None:
     assert json.loads(command(service, "jobs", "list", "--json").stdout)["jobs_max"] == 1
 
 
-def command(service: ForkedService, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(service: Running, *arguments: str) -> subprocess.CompletedProcess[str]:
     """With the service's own config, for the zone."""
     extra = ("--config", str(service.config_file)) if arguments[0] == "query" else ()
     return run_command(*arguments, "--data-dir", str(service.folder), *extra)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
 
 from appliance.batching.runner import LimitedRunner, Processes
 from appliance.batching.work import Limits
@@ -79,14 +80,14 @@ async def _measure(folder: Path) -> list[Row]:
     store = Store(
         state=lambda: state,
         reader=lambda: pinned_reader(folder),
-        latest=lambda _stream: None,  # type: ignore[arg-type,return-value]  # no query asks for it
+        latest=lambda _stream: pa.table({}),
         tables=TABLES,
         hot_bytes_max=MEMORY,
         damaged=lambda _segment, _reason: None,
     )
     processes = Processes(data_dir=folder, clock=SystemClock(), store=store, jobs_max=1)
     limits = Limits(memory_max=MEMORY, threads=1, time_max_s=600, disk_bytes_max=8 * GIB)
-    found = []
+    found: list[Row] = []
     for what, sql in QUERIES.items():
         runner, peak = LimitedRunner(processes, limits, run_id=len(found), tell=lambda _share, _what: None), Peak()
         watch = asyncio.create_task(peak.watch())

@@ -13,8 +13,7 @@ import pytest
 
 from appliance.clock import SystemClock
 from appliance.reconcile.verify import verify
-from tests.faults.nursery import ForkedService, Nursery
-from tests.running import wait_for
+from tests.running import Running, wait_for
 
 CONFIG = """
 [roll]
@@ -33,22 +32,15 @@ AFTERWARDS = ("compact", "purge", "latest", "purged")
 """What a deletion brings about by itself, in this order."""
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
-    yield made
-    made.close()
-
-
 @pytest.fixture
-def service(nursery: Nursery, tmp_path: Path) -> Iterator[ForkedService]:
-    made = ForkedService(nursery, tmp_path / "data", config=CONFIG, sources="source = []\n")
+def service(tmp_path: Path) -> Iterator[Running]:
+    made = Running(tmp_path / "data", config=CONFIG, sources="source = []\n", module=("tests.faults.program",))
     yield made
     if made.is_up:
         made.kill()
 
 
-def delete(service: ForkedService, now_us: int) -> None:
+def delete(service: Running, now_us: int) -> None:
     """Everything of device a from two days ago on, unless that is written down already."""
     if service.query("SELECT id FROM _deletions"):
         return
@@ -57,15 +49,15 @@ def delete(service: ForkedService, now_us: int) -> None:
     assert status == 200, said
 
 
-def is_in_the_lake(service: ForkedService) -> bool:
+def is_in_the_lake(service: Running) -> bool:
     return all(s["hot_rows"] == 0 for s in service.status()["streams"])
 
 
-def files_of(service: ForkedService, stream: str) -> list[Path]:
+def files_of(service: Running, stream: str) -> list[Path]:
     return sorted((service.folder / "lake" / stream).rglob("*.parquet"))
 
 
-def devices_in_files(service: ForkedService) -> list[tuple[str, int]]:
+def devices_in_files(service: Running) -> list[tuple[str, int]]:
     """Device and value of each row of each file; the files may come and go meanwhile."""
     try:
         tables = [pq.ParquetFile(f).read(["device", "x"]) for f in files_of(service, "readings")]
@@ -74,7 +66,7 @@ def devices_in_files(service: ForkedService) -> list[tuple[str, int]]:
     return sorted((r["device"], int(r["x"])) for table in tables for r in table.to_pylist())
 
 
-def test_what_is_deleted_or_too_old_goes_for_good_whenever_the_service_dies(service: ForkedService) -> None:
+def test_what_is_deleted_or_too_old_goes_for_good_whenever_the_service_dies(service: Running) -> None:
     now_us = SystemClock().now_us()
     service.start()
     lines = [f"readings,device={d} x={n} {now_us - age * DAY_US}" for n, age in enumerate((4, 3, 1)) for d in ("a", "b")]

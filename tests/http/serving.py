@@ -257,7 +257,6 @@ class Serving:
             columns=lambda stream: panels.columns(self.box.state, stream),
             replay=lambda ids, stream: replay_letters(self.box, ids=ids, stream=stream, clock=self.clock),
             delete=lambda deletion, records: self.box.delete(deletion, records=records),
-            jobs=cast("Any", None),  # nothing here asks for it
             reports=ReportsInMemory(),
             alerts=self.alerts,
             jobs=cast("JobDesk", None),  # what is asked of it is tested in a whole service

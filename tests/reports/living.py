@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from appliance.batching.work import Context, Outcome, Run, Work
 from appliance.box import Box
 from appliance.clock import US_PER_S
 from appliance.config import Config, load_config
-from appliance.hot.alerts import outbox
 from appliance.hot.alerts.values import Message
 from appliance.observe.status import Status
 from appliance.serving.folder import folder_status
@@ -28,6 +28,7 @@ from appliance.serving.source import Store, pinned_reader
 from appliance.serving.state_tables import TABLES
 from tests.clock import NOON_US, FakeClock
 from tests.door.batches import FOR_TESTS, batch, submission
+from tests.hot.alerts.waiting import waiting
 from tests.serving.queries_of import ask
 
 HOUR = 3_600 * US_PER_S
@@ -71,8 +72,8 @@ class Living:
 
     def messages(self) -> list[Message]:
         """What waits to be handed over."""
-        with pinned_reader(self.box.folder) as reader:
-            return outbox.load_waiting_messages(reader)
+        with sqlite3.connect(f"file:{self.box.folder}/hot.sqlite?mode=ro", uri=True) as connection:
+            return waiting(connection)
 
     async def sql(self, sql: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = await ask(self.queries, sql, id_=f"t{len(self.steps)}")

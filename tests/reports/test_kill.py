@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.faults.nursery import ForkedService, Nursery
-from tests.running import wait_for
+from tests.running import Running, wait_for
 
 STEPS = ("report.written:1", "report.renamed:2", "report.registering:1", "report.registered:1", "report.handed_over:1")
 """``report.synced`` and ``report.folder_synced`` leave the disk as the step before them does."""
@@ -26,15 +22,8 @@ rate_max = 100000
 """
 
 
-@pytest.fixture
-def nursery() -> Iterator[Nursery]:
-    found = Nursery()
-    yield found
-    found.close()
-
-
-def test_a_kill_at_any_step_leaves_one_report_its_files_and_at_least_one_message(nursery: Nursery, tmp_path: Path) -> None:
-    service = ForkedService(nursery, tmp_path / "data", config=CONFIG, sources="source = []\n")
+def test_a_kill_at_any_step_leaves_one_report_its_files_and_at_least_one_message(tmp_path: Path) -> None:
+    service = Running(tmp_path / "data", config=CONFIG, sources="source = []\n", module=("tests.faults.program",))
     try:
         for number, step in enumerate(STEPS):
             service.start("--kill-at", step)
@@ -59,7 +48,7 @@ def test_a_kill_at_any_step_leaves_one_report_its_files_and_at_least_one_message
             service.kill()
 
 
-def issue(service: ForkedService, day: str) -> tuple[int, bytes]:
+def issue(service: Running, day: str) -> tuple[int, bytes]:
     """0 where the service died meanwhile."""
     try:
         return service.request("POST", "/api/reports/issue", body=json.dumps({"name": "hourly", "day": day}).encode())
@@ -67,7 +56,7 @@ def issue(service: ForkedService, day: str) -> tuple[int, bytes]:
         return 0, b""
 
 
-def check_files(service: ForkedService, folder: Path) -> None:
+def check_files(service: Running, folder: Path) -> None:
     issues = json.loads(service.request("GET", "/api/reports")[1])["issues"]
     files = {f["path"]: f["sha256"] for i in issues for f in i["files"]}
     assert {f"reports/hourly/{p.name}" for p in folder.iterdir()} == set(files)

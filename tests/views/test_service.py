@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from appliance.cli.main import run
-from tests.faults.nursery import ForkedService, Nursery
-from tests.running import wait_for
+from tests.running import Running, wait_for
 
 HOURLY = "SELECT time_bucket(INTERVAL '1 hour', ts) AS bucket, room, count(*) AS n, sum(t) AS t FROM air GROUP BY ALL"
 CONFIG = '[workload.hourly]\nkind = "view"\nbucket = "1h"\nsql = "{sql}"\nevery = "1s"\n'
@@ -20,18 +18,11 @@ OLD_US = 1_700_000_000_000_000
 STEPS = ("views.define.durable", "views.computed", "views.renamed", "views.refresh.written", "views.refresh.durable")
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
-    yield made
-    made.close()
-
-
 def lines(numbers: range) -> str:
     return "\n".join(f"air,room=r{i % 2} t={i} {OLD_US + i * 600_000_000}" for i in numbers)
 
 
-def view(service: ForkedService) -> dict[str, Any]:
+def view(service: Running) -> dict[str, Any]:
     status, body = service.request("GET", "/api/views")
     assert status == 200, body
     (row,) = json.loads(body)
@@ -39,19 +30,19 @@ def view(service: ForkedService) -> dict[str, Any]:
     return found
 
 
-def is_exact(service: ForkedService) -> bool:
+def is_exact(service: Running) -> bool:
     """The view gives what its SQL gives."""
     order = "ORDER BY bucket, room"
     return service.query(f"SELECT * FROM hourly {order}") == service.query(f"{HOURLY} {order}")
 
 
-def is_fresh(service: ForkedService) -> bool:
+def is_fresh(service: Running) -> bool:
     row = view(service)
     return (row["state"], row["dirty_buckets"]) == ("ok", 0) and bool(row["rows"])
 
 
-def test_a_view_in_a_service(tmp_path: Path, nursery: Nursery, capsys: pytest.CaptureFixture[str]) -> None:
-    service = ForkedService(nursery, tmp_path / "data", config=CONFIG.format(sql=HOURLY))
+def test_a_view_in_a_service(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    service = Running(tmp_path / "data", config=CONFIG.format(sql=HOURLY), module=("tests.faults.program",))
     try:
         service.start()
         wait_for(lambda: "waits for the stream 'air'" in str(view(service)["reason"]), what="the reason")
@@ -77,8 +68,8 @@ def test_a_view_in_a_service(tmp_path: Path, nursery: Nursery, capsys: pytest.Ca
     assert json.loads(capsys.readouterr().out) == [{"n": 600}]
 
 
-def test_a_service_that_is_killed_at_any_step_of_a_refresh_goes_on_where_it_was(tmp_path: Path, nursery: Nursery) -> None:
-    service = ForkedService(nursery, tmp_path / "data", config=CONFIG.format(sql=HOURLY))
+def test_a_service_that_is_killed_at_any_step_of_a_refresh_goes_on_where_it_was(tmp_path: Path) -> None:
+    service = Running(tmp_path / "data", config=CONFIG.format(sql=HOURLY), module=("tests.faults.program",))
     try:
         for number, step in enumerate(STEPS):
             service.start("--kill-at", step)
