@@ -146,17 +146,7 @@ class Service:
         hub = Hub()
         batch: BatchSide = await asyncio.to_thread(self._make_batch, box, queries, hub, lambda: under_way(keeper.status()))
         self._batch = batch
-        keeper: Keeper = Keeper(
-            box,
-            clock=self._clock,
-            leased=batch.leased,
-            put_aside=lambda d: put_aside(box, d),
-            step=self._step,
-            finished=batch.queue.note,
-            past=self._history(box),
-            holds=lambda: needed_by_views(box.state),
-            other_bytes=lambda: sum(v.bytes for view in box.state.views.values() for v in (view.active, view.building) if v is not None),
-        )
+        keeper: Keeper = self._make_keeper(box, batch)
         taker = FileTaker(box, clock=self._clock)
         sources = [
             make_source(o, door=box.door, taker=taker, config=self.config, clock=self._clock, inherited=self._inherited_for)
@@ -272,6 +262,19 @@ class Service:
             publish=hub.publish_transitions,
             publish_session=lambda session: hub.publish(SESSIONS, "session", session, None),
             step=self._step,
+        )
+
+    def _make_keeper(self, box: Box, batch: BatchSide) -> Keeper:
+        return Keeper(
+            box,
+            clock=self._clock,
+            leased=batch.leased,
+            put_aside=lambda d: put_aside(box, d),
+            step=self._step,
+            finished=batch.queue.note,
+            past=self._history(box),
+            holds=lambda: needed_by_views(box.state),
+            other_bytes=lambda: sum(v.bytes for view in box.state.views.values() for v in (view.active, view.building) if v is not None),
         )
 
     def _make_batch(self, box: Box, queries: Queries, hub: Hub, elsewhere: Callable[[], Sequence[RunRow]]) -> BatchSide:
