@@ -97,7 +97,7 @@ _WORKLOAD_EXAMPLE = """# What the box does with its data, by name; the README te
 # [workload.morning]
 # kind = "report"
 # schedule = "0 6 * * *"
-# sql = "SELECT device, max(mean) FROM hourly WHERE bucket >= TIMESTAMP '{day}' GROUP BY ALL"
+# sql = "SELECT device, max(mean) FROM hourly WHERE bucket >= {day} GROUP BY ALL"
 # notify = ["NAME"]"""
 
 _EXAMPLES: Mapping[tuple[str, str], str] = {

@@ -167,7 +167,7 @@ class RefreshView:
                 break
         await self._settle(version, options)
         context.progress(1.0, "done")
-        return Outcome(f"{steps} spans of buckets made anew, {rows} rows", rows=rows)
+        return Outcome(f"{steps or 'no'} {'span' if steps == 1 else 'spans'} of buckets made anew, {rows} rows", rows=rows)
 
     def _current(self, version: ViewVersion) -> ViewVersion:
         view = self._desk.state().views.get(fold(self.name))
