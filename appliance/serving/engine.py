@@ -20,7 +20,7 @@ import pyarrow as pa
 from appliance.clock import Clock
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused, StoreDamaged
 from appliance.serving.defects import REFUSALS, bad_view_files, defect
-from appliance.serving.duck import Planner, freeze_now, open_runner
+from appliance.serving.duck import BATCH_MEMORY_SHARE, MEMORY_SHARE, Planner, freeze_now, open_runner
 from appliance.serving.explain import Explain, Part
 from appliance.serving.gate import admit, first_lines
 from appliance.serving.hot_table import int64_array
@@ -97,8 +97,11 @@ class Answer:
 class Engine:
     """The two databases and the state of one query."""
 
-    def __init__(self, *, root: Path, temp: Path, temp_bytes_max: int, memory_max: int, threads: int, clock: Clock) -> None:
-        """``root`` is the data folder, ``temp`` an existing folder of this process's own for what doesn't fit into memory."""
+    def __init__(
+        self, *, root: Path, temp: Path, temp_bytes_max: int, memory_max: int, threads: int, clock: Clock, is_batch: bool = False
+    ) -> None:
+        """``root`` is the data folder, ``temp`` an existing folder of this process's own for what doesn't fit into memory; what is batch
+        work goes there sooner."""
         self._root = root.absolute()
         self._clock = clock
         self._memory_max = memory_max
@@ -109,6 +112,7 @@ class Engine:
             temp_bytes_max=temp_bytes_max,
             memory_max=memory_max,
             threads=threads,
+            share=BATCH_MEMORY_SHARE if is_batch else MEMORY_SHARE,
         )
         self._stopped = False
         self._stage = Stage(self._runner, self._planner, self._root)

@@ -54,6 +54,12 @@ class Encoder(Protocol):
         """Writes what ends the result."""
 
 
+def load_writers() -> None:
+    """Loads what files of Parquet and CSV are written with, which the first of them does else."""
+    import pyarrow.csv
+    import pyarrow.parquet  # noqa: F401 - loading is all
+
+
 def open_database() -> duckdb.DuckDBPyConnection:
     """The small DuckDB that encoders work with; one at a time uses it."""
     database = duckdb.connect(":memory:", config={"threads": 1, "python_enable_replacements": "false"})

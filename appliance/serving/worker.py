@@ -95,7 +95,7 @@ class Worker:
         import pyarrow as pa
 
         from appliance.serving.engine import Engine
-        from appliance.serving.formats import open_database
+        from appliance.serving.formats import load_writers, open_database
 
         pa.set_memory_pool(pa.system_memory_pool())  # mimalloc would reserve a gigabyte of the address space at once
         self._channel = Channel(socket.socket(fileno=options.descriptor))
@@ -108,9 +108,12 @@ class Worker:
             memory_max=options.memory_max,
             threads=options.threads,
             clock=self._clock,
+            is_batch=options.is_batch,
         )
         self._engine.warm()
         self._encoding = open_database()
+        if options.is_batch:
+            load_writers()  # after a large query there may be no room for them any more
         self._space = limits.AddressSpace(memory_max=options.memory_max)
         self._space.allow()
         self._inbox: queue.SimpleQueue[tuple[ToWorker, int | None]] = queue.SimpleQueue()

@@ -19,7 +19,6 @@ BENCHES = {
     "scans": "query_scans:rows",
     "narrow": "query_narrow:rows",
     "lake": "lake_bytes:rows",
-    "larger-than-memory": "larger:rows",
     "audit": "audit:rows",
     "report": "reports:rows",
     "full": "service:full_ingest",
@@ -32,6 +31,7 @@ BENCHES = {
     "alerts-short": "alerts:rows_short",
 }
 LONG = {
+    "larger-than-memory": "larger:rows",
     "alerts": "alerts:rows",
 }
 """Only by name."""
