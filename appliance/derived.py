@@ -5,7 +5,6 @@ Plain values shared by both paths and by what runs in batch. No I/O. Times are m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -53,21 +52,6 @@ class Used:
     def dirty(self) -> tuple[Span, ...]:
         """What is stale below ``closed_us``."""
         return common(union((s.low, s.high) for s in self.stale), ((FIRST, self.closed_us),))
-
-
-def holds(entries: Iterable[Used]) -> dict[str, tuple[int, str]]:
-    """Stream -> (the earliest event time of records that something derived still needs, what): what retention must not remove yet.
-
-    Before it everything has been used, and nothing of that is dirty.
-    """
-    found: dict[str, tuple[int, str]] = {}
-    for used in entries:
-        dirty = used.dirty
-        until = dirty[0][0] if dirty else used.closed_us
-        why = f"the {used.kind} {used.name} has dirty buckets" if dirty else f"the {used.kind} {used.name} has not used it yet"
-        if until < found.get(used.stream, (LAST, ""))[0]:
-            found[used.stream] = (until, why)
-    return found
 
 
 class Key(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import duckdb
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -22,7 +23,7 @@ from appliance.hot.store import HotStore
 from appliance.manifest import Segment
 from appliance.records import Column, Kind, Schema
 from tests.bench.report import Row, note
-from tests.running import Running
+from tests.running import Running, pause
 
 SCHEMA = Schema("cpu", (Column("host", Kind.TAG), Column("usage", Kind.FLOAT), Column("load", Kind.INT)), 1)
 FIRST_DAY = 20_089
@@ -81,14 +82,19 @@ def rows() -> Iterator[Row]:
         try:
             service.start()
             yield _row(f"view of {count / 1e6:.1f} M records: build", _refreshed(service), "s", 10)
+            pause(5)  # the service's own first refresh finds nothing to do
+            _refreshed(service)
             yield from _refreshes(service)
             yield from _queries(service)
         finally:
             service.stop()
 
 
-def _row(what: str, figure: float, unit: str, limit: float | None) -> Row:
-    return Row(what, f"{figure:.3g} {unit}", "" if limit is None else f"<= {limit:g} {unit}", None if limit is None else figure <= limit)
+def _row(what: str, taken: tuple[float, float], unit: str, limit: float | None) -> Row:
+    """``taken``: by the clock, and of the processors, which says more on a machine that others use too."""
+    figure, cpu = taken
+    shown = f"{figure:.3g} {unit}, {cpu:.3g} {unit} of CPU"
+    return Row(what, shown, "" if limit is None else f"<= {limit:g} {unit}", None if limit is None else figure <= limit)
 
 
 def _refreshes(service: Running) -> Iterator[Row]:
@@ -111,17 +117,30 @@ def _queries(service: Running) -> Iterator[Row]:
         yield _row(f"query of a year of the view: {name}", _median(service, sql), "ms", 30)
 
 
-def _refreshed(service: Running) -> float:
-    start = time.perf_counter()
-    status, body = service.request("POST", "/api/views/hourly/refresh")
-    assert status == 200, body
+def _cpu_s(service: Running) -> float:
+    assert service.process is not None
+    process = psutil.Process(service.process.pid)
+    return sum(sum(p.cpu_times()[:2]) for p in (process, *process.children(recursive=True)))
+
+
+def _refreshed(service: Running) -> tuple[float, float]:
+    start, cpu_s = time.perf_counter(), _cpu_s(service)
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=600)
+    try:
+        connection.request("POST", "/api/views/hourly/refresh")
+        answer = connection.getresponse()
+        body = answer.read()
+        assert answer.status == 200, body
+    finally:
+        connection.close()
     note(json.loads(body)["done"])
-    return time.perf_counter() - start
+    return time.perf_counter() - start, _cpu_s(service) - cpu_s
 
 
-def _median(service: Running, sql: str) -> float:
+def _median(service: Running, sql: str) -> tuple[float, float]:
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
     taken = []
+    cpu_s = _cpu_s(service)
     try:
         for _ in range(RUNS):
             start = time.perf_counter()
@@ -132,4 +151,4 @@ def _median(service: Running, sql: str) -> float:
             assert answer.status == 200, body
     finally:
         connection.close()
-    return statistics.median(taken)
+    return statistics.median(taken), (_cpu_s(service) - cpu_s) / RUNS * 1e3

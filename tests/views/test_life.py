@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 
 from appliance.clock import US_PER_DAY
-from appliance.derived import holds
 from appliance.errors import QueryRefused
 from appliance.records import TS_TYPE, Batch, Format, Submission
 from tests.clock import NOON_US
@@ -98,14 +97,6 @@ def test_a_changed_view_keeps_sealed_buckets_where_its_columns_are_the_same(hous
     house.refresh()
     assert house.ask(sealed) == []
     assert house.state().active.begin_us == until  # type: ignore[union-attr]  # it is there
-
-
-def test_what_is_not_used_or_dirty_is_held(house: House) -> None:
-    closed = NOON_US // HOUR_US * HOUR_US
-    assert holds(house.box.state.used.values())["readings"] == (TODAY_US, "the view daily@1 has not used it yet")
-    house.come([(-60.1, "a", 1)])
-    until, why = holds(house.box.state.used.values())["readings"]
-    assert (until < closed, "dirty" in why) == (True, True)
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "flipped"])
