@@ -1,6 +1,7 @@
 # make run   all set-up, then the appliance on this machine: with the UI in a terminal, else headless
 # make test  all set-up, then every check in order: format, lint, types, import contracts, tests
 # make bench all set-up, then the measurements
+# make bench-cold     all set-up, then the table of the cold path, InfluxDB beside it
 # make bench-alerts   all set-up, then the table of alerts (a quarter of an hour)
 # make fmt   writes the format, the lint's safe fixes, and what README and ARCHITECTURE take from the code
 # make install   as root: into /opt/edge-appliance, as a service of the system (systemd/README.md)
@@ -17,7 +18,7 @@ SELF := --quiet --no-deps --no-build-isolation --config-settings editable_mode=c
 PREFIX := /opt/edge-appliance
 
 .DEFAULT_GOAL := run
-.PHONY: run test bench bench-alerts fmt install clean
+.PHONY: run test bench bench-cold bench-alerts fmt install clean
 
 run: $(VENV)/ready-to-run
 	@if [ -t 1 ]; then exec $(BIN)/appliance run --tui; else exec $(BIN)/appliance run; fi
@@ -33,6 +34,9 @@ test: $(VENV)/ready-to-test
 
 bench: $(VENV)/ready-to-test
 	@$(BIN)/python -m tests.bench $(BENCH)
+
+bench-cold: $(VENV)/ready-to-test
+	@$(BIN)/python -m tests.bench cold
 
 bench-alerts: $(VENV)/ready-to-test
 	@$(BIN)/python -m tests.bench alerts
