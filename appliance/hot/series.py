@@ -119,6 +119,37 @@ class SeriesTable:
         at = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
         return np.where(self.hashes[at] == hashes, self.ts_max[at], LOWEST)
 
+    def follow(self, hashes: U64, ts: I64) -> npt.NDArray[np.bool_]:
+        """Takes records in as ``advance`` does. Which of them are not after all that came before of their series, or not the first of their
+        series at their time."""
+        found = self._follow_rising(hashes, ts)
+        if found is None:
+            found = ts <= self.reached(hashes)
+            order = np.lexsort((ts, hashes))
+            same = (hashes[order][1:] == hashes[order][:-1]) & (ts[order][1:] == ts[order][:-1])
+            found[order[1:][same]] = True
+            self.advance(hashes, ts)
+        return found
+
+    def _follow_rising(self, hashes: U64, ts: I64) -> npt.NDArray[np.bool_] | None:
+        """What is usual: series that are known, each with rising times; None where it isn't so."""
+        if not len(self.hashes) or not len(hashes):
+            return None
+        at = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+        if not (self.hashes[at] == hashes).all():
+            return None
+        # 16-bit integers are sorted by radix
+        order = (at.astype(np.uint16) if len(self.hashes) < 2**16 else at).argsort(kind="stable")
+        place, times = at[order], ts[order]
+        differs = place[1:] != place[:-1]
+        if not ((times[1:] > times[:-1]) | differs).all():
+            return None
+        found: npt.NDArray[np.bool_] = ts <= self.ts_max[at]
+        ends = np.append(differs, True)
+        last = place[ends]
+        self.ts_max[last] = np.maximum(self.ts_max[last], times[ends])
+        return found
+
     def advance(self, hashes: U64, ts: I64) -> None:
         """Takes in records; each series moves to its latest event time. ``LOWEST`` makes a series known without moving it."""
         order = np.lexsort((ts, hashes))

@@ -1,6 +1,6 @@
 """Where the time of the stream processor goes: the plan of the bench's rules over rounds as they come live, in this process alone.
 
-    python -m tests.bench.alert_profile [--rules 100] [--devices 500] [--rows 500] [--rounds 400] [--profile]
+    python -m tests.bench.alert_profile [--rules 100] [--devices 500] [--rows 500] [--rounds 600] [--hot-every-s 0.5] [--profile]
 
 No service, no disk: what a round costs in processor time of this thread, and with ``--profile`` which functions take it.
 """
@@ -27,7 +27,7 @@ from appliance.hot.stream.baselines import Baselines
 from appliance.hot.stream.plan import PlanOptions, StreamPlan, make_plan
 from appliance.hot.stream.values import Rows
 from appliance.records import TAG_TYPE, Column, Kind, Schema
-from tests.bench.alert_rules import FIELDS, STREAM, name_of, rules
+from tests.bench.alert_rules import FIELDS, HOT, STREAM, name_of, rules
 from tests.bench.report import note, percentile
 
 SCHEMA = Schema(STREAM, (Column("device", Kind.TAG), *(Column(f, Kind.FLOAT) for f in FIELDS)), 1)
@@ -51,19 +51,27 @@ def plan_of(config: str) -> tuple[StreamPlan, AlertBook]:
     return plan, book
 
 
-def rounds(*, devices: int, rows: int, count: int, per_s: int) -> list[Rows]:
-    """Rounds of ``rows`` records, the devices in turn, at ``per_s`` records a second of event time."""
+def rounds(*, devices: int, rows: int, count: int, per_s: int, hot_every_s: float, lanes: int = 2) -> list[Rows]:
+    """Rounds of ``rows`` records at ``per_s`` records a second of event time, as the plant of ``alert_load`` sends them: each lane has its
+    own devices, whose records come in turn, and gives every ``lanes``-th round. One device is hot in one record every ``hot_every_s``."""
     values = np.random.default_rng(1)
     names = pa.array([name_of(d) for d in range(devices)])
-    found = []
+    mine = devices // lanes
+    steps = -(-rows // mine)
+    found, hot_next, hot = [], 0.0, 0
     for number in range(count):
-        first = number * rows
-        place = np.arange(first, first + rows)
-        ts = BEGIN_US + (place // devices) * (devices * 1_000_000 // per_s)
-        device = pa.DictionaryArray.from_arrays(pa.array((place % devices).astype(np.int32)), names).cast(TAG_TYPE)
-        fields = [pa.array(values.normal(20, 3, rows)) for _ in FIELDS]
-        data = pa.RecordBatch.from_arrays([pa.array(ts).cast(pa.timestamp("us")), device, *fields], schema=SCHEMA.arrow)
-        found.append(Rows(data, place + 1))
+        lane, place = number % lanes, np.arange(rows)
+        step = number // lanes * steps + place // mine
+        who = lane + lanes * (place % mine)
+        ts = BEGIN_US + step * (devices * 1_000_000 // per_s) + lane * (rows * 1_000_000 // per_s)
+        device = pa.DictionaryArray.from_arrays(pa.array(who.astype(np.int32)), names).cast(TAG_TYPE)
+        fields = values.normal(20, 3, (len(FIELDS), rows))
+        if hot_every_s and number * rows / per_s >= hot_next:
+            fields[0][np.flatnonzero(who == lane + lanes * (hot % mine))[-1:]] = HOT
+            hot, hot_next = hot + 1, hot_next + hot_every_s
+        columns = [pa.array(ts).cast(pa.timestamp("us")), device, *(pa.array(f) for f in fields)]
+        data = pa.RecordBatch.from_arrays(columns, schema=SCHEMA.arrow)
+        found.append(Rows(data, number * rows + place + 1))
     return found
 
 
@@ -85,10 +93,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="tests.bench.alert_profile")
     for name, usual in (("rules", 100), ("devices", 500), ("rows", 500), ("rounds", 600), ("per-s", 20_000)):
         parser.add_argument(f"--{name}", type=int, default=usual)
+    parser.add_argument("--hot-every-s", type=float, default=0.5)
     parser.add_argument("--profile", action="store_true")
     given = parser.parse_args()
     plan, book = plan_of(rules(given.rules))
-    parts = rounds(devices=given.devices, rows=given.rows, count=given.rounds, per_s=given.per_s)
+    parts = rounds(devices=given.devices, rows=given.rows, count=given.rounds, per_s=given.per_s, hot_every_s=given.hot_every_s)
     warm = len(parts) // 2
     run(plan, book, parts[:warm])
     profile = cProfile.Profile()

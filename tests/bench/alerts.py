@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from appliance.clock import SystemClock
-from tests.bench.alert_load import Arrivals, delays_ms, picture, sending
+from tests.bench.alert_load import Arrivals, Plant, delays_ms, picture, sending
 from tests.bench.alert_rules import LOUD, bodies, hot_line, name_of, rules
 from tests.bench.load_http import load
 from tests.bench.report import Row, cpu_seconds, note, percentile, resident_mb
@@ -92,11 +93,23 @@ def _without_rules(seconds: int) -> float:
     """The share of a core that the same records take without rules."""
     with _told("") as (running, _), sending(running.port, devices=DEVICES, per_s=BATCHES_PER_S) as plant:
         pause(5)
-        before, at = cpu_seconds(pid_of(running)), time.perf_counter()
+        cost = _Cost(running, plant)
         pause(seconds)
-        share = (cpu_seconds(pid_of(running)) - before) / (time.perf_counter() - at)
+        share = cost.share()
     note(f"without rules {share * 100:.0f} % of a core, acknowledged p99 {percentile(plant.acks_ms, 0.99):.0f} ms")
     return share
+
+
+class _Cost:
+    """What the service takes from now on: of a core at the rate that is asked for, also where the machine is too busy to keep that rate."""
+
+    def __init__(self, running: Running, plant: Plant) -> None:
+        self._pid, self._plant = pid_of(running), plant
+        self._cpu_s, self._records = cpu_seconds(self._pid), plant.records
+
+    def share(self) -> float:
+        """So far."""
+        return (cpu_seconds(self._pid) - self._cpu_s) / max(1, self._plant.records - self._records) * RECORDS_PER_S
 
 
 # --- the run with a hundred rules ---------------------------------------------------------------------------------------
@@ -124,11 +137,11 @@ def live(seconds: int, plain: float) -> Iterator[Row]:
     with _told(rules(RULES)) as (running, arrivals):
         with sending(running.port, devices=DEVICES, per_s=BATCHES_PER_S) as plant:
             pause(WARM_S)
-            before, at = cpu_seconds(pid_of(running)), time.perf_counter()
+            cost, at = _Cost(running, plant), time.perf_counter()
             while time.perf_counter() - at < seconds:
                 pause(min(POLL_S, seconds))
                 stages.look(running.port)
-            share = (cpu_seconds(pid_of(running)) - before) / (time.perf_counter() - at)
+            share = cost.share()
             silenced, durable = _silence(running)
             memory = resident_mb(pid_of(running), children=False)
         pause(1)
@@ -137,12 +150,11 @@ def live(seconds: int, plain: float) -> Iterator[Row]:
     note(f"acknowledged after p50 {percentile(plant.acks_ms, 0.5):.0f}, p99 {percentile(plant.acks_ms, 0.99):.0f} ms")
     note("stages: " + "; ".join(f"{n} {s['p50_ms']:.0f}/{s['p99_ms']:.0f}/{s['max_ms']:.0f} ms" for n, s in stages.worst.items()))
     yield from _live_rows(stages, delays, missing, seconds)
-    cost = share - plain
     yield Row(
         f"cost of {RULES} rules (service {share * 100:.0f} %, without rules {plain * 100:.0f} %)",
-        f"{cost * 100:.0f} % of a core; evaluating {stages.cost_us_per_s / 1e4:.0f} %",
+        f"{(share - plain) * 100:.0f} % of a core (evaluating takes {stages.cost_us_per_s / 1e4:.0f} % of the time)",
         "<= 35 % of a core",
-        cost <= 0.35,
+        share - plain <= 0.35,
     )
     yield Row(
         "silence made -> answered, and durable by then",
@@ -187,20 +199,26 @@ def _silence(running: Running, count: int = 50) -> tuple[list[float], int]:
 # --- how fast records come in at most -----------------------------------------------------------------------------------
 
 
-def ingest(rounds: int = 3) -> Iterator[Row]:
-    """Two services in turn, one with rules; each batch is waited for until the rules have seen it."""
+def ingest(rounds: int = 5) -> Iterator[Row]:
+    """Two services in turn, one with rules; each flood is waited for until the rules have seen it.
+
+    Two connections, each with its own devices: what a device sends comes in its order.
+    """
     each, batches = 5_000, 100
-    best: dict[str, list[float]] = {"with": [], "without": []}
+    found: dict[str, list[float]] = {"with": [], "without": []}
     with _told(rules(RULES)) as (ruled, _), _told("") as (plain, _):
         for number in range(rounds + 1):
             sent = _batches(number, batches, each)
-            for which, running in (("without", plain), ("with", ruled)):
-                found = load(f"http://127.0.0.1:{running.port}/write?db=x&precision=us", sent, lines_each=each)
+            for which, running in (("without", plain), ("with", ruled))[:: 1 if number % 2 else -1]:
+                before = cpu_seconds(pid_of(running))
+                per_s = _flood(running, sent, each)
                 at = time.perf_counter()
                 _until_idle(running)
-                note(f"ingest {which} rules: {found.per_s:,.0f} records/s, idle {time.perf_counter() - at:.1f} s later")
-                best[which].append(found.per_s)
-    ours, theirs = (sorted(best[which][1:])[rounds // 2] for which in ("with", "without"))
+                cost = (cpu_seconds(pid_of(running)) - before) / (batches * each) * 1e6
+                idle_s = time.perf_counter() - at
+                note(f"ingest {which} rules: {per_s:,.0f} records/s, idle {idle_s:.1f} s later, {cost:.1f} µs of a core a record")
+                found[which].append(per_s)
+    ours, theirs = (sorted(found[which][1:])[rounds // 2] for which in ("with", "without"))
     yield Row(
         f"ingest over HTTP with {RULES} rules",
         f"{ours:,.0f} records/s, {(1 - ours / theirs) * 100:.0f} % slower",
@@ -209,14 +227,26 @@ def ingest(rounds: int = 3) -> Iterator[Row]:
     )
 
 
-def _batches(number: int, batches: int, each: int) -> list[bytes]:
-    """Ten rows of each device a batch, a second of event time apart."""
-    made = bodies(DEVICES)
-    begin_us = SystemClock().now_us() - 3_000 * 1_000_000 + number * batches * (each // DEVICES) * 50_000
-    found = []
-    for batch in range(batches):
-        steps = range(batch * (each // DEVICES), (batch + 1) * (each // DEVICES))
-        found.append(b"".join(made[s % len(made)].replace(b"@", str(begin_us + s * 50_000).encode()) for s in steps))
+def _flood(running: Running, lanes: Sequence[Sequence[bytes]], each: int) -> float:
+    """Records a second until all are acknowledged."""
+    url = f"http://127.0.0.1:{running.port}/write?db=x&precision=us"
+    started = time.perf_counter()
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        done = list(pool.map(lambda sent: load(url, sent, lines_each=each, connections=1), lanes))
+    return sum(one.records for one in done) / (time.perf_counter() - started)
+
+
+def _batches(number: int, batches: int, each: int, lanes: int = 2) -> list[list[bytes]]:
+    """For each lane batches with as many rows of each of its devices as fit, 50 ms of event time apart."""
+    made = [body.splitlines(keepends=True) for body in bodies(DEVICES)]
+    rows = each * lanes // DEVICES
+    begin_us = SystemClock().now_us() - 3_000 * 1_000_000 + number * (batches // lanes) * rows * 50_000
+    found: list[list[bytes]] = [[] for _ in range(lanes)]
+    for lane in range(lanes):
+        mine = [b"".join(lines[lane::lanes]) for lines in made]
+        for batch in range(batches // lanes):
+            steps = range(batch * rows, (batch + 1) * rows)
+            found[lane].append(b"".join(mine[s % len(mine)].replace(b"@", str(begin_us + s * 50_000).encode()) for s in steps))
     return found
 
 

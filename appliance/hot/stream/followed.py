@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, Protocol
 
 import numpy as np
@@ -23,15 +24,17 @@ from appliance.hot.stream.values import HOLD, I64, Key, Rows, Signal
 from appliance.observe.cost import CostMeter
 from appliance.records import Submission, TimeRange
 
-LIVE_ROWS_MAX: Final = 4_096
+LIVE_ROWS_MAX: Final = 16_384
 """Records of the ring that are evaluated at once: more would hold up the alerts of the first of them."""
 PIECE_ROWS: Final = 512
 """Records in the first piece of a round: as many as come within a commit at 20,000 a second."""
 PIECE_ROWS_MIN: Final = 16
 ALERTS_AT_ONCE: Final = 1_000
 """Alerts that change with one piece: what is evaluated and stored in about a tenth of a second."""
-AT_ONCE_MAX: Final = 32
-"""Pieces of the ring that one round takes: the next round comes at once."""
+ROUND_LIVE_ROWS_MAX: Final = 65_536
+"""Records of the ring after which a round ends, so that its alerts are stored and told; the next one comes at once."""
+MISSED_AT_ONCE_MAX: Final = 32
+"""Reads of the past that one round takes where the ring has let go."""
 LOOK_BACK_US: Final = 10_000_000
 """Event time in which the last record of a key is looked for first."""
 
@@ -158,13 +161,13 @@ class Followed:
                 continue
             part = chunk.after(self.seq)
             data = fit(part.data, stream.schema)
-            for first in range(0, data.num_rows, LIVE_ROWS_MAX):
-                piece = data.slice(first, LIVE_ROWS_MAX)
-                start = part.first + first
-                yield Rows(piece, np.arange(start, start + piece.num_rows, dtype=np.int64))
-                taken += 1
-            if taken >= AT_ONCE_MAX:
-                return
+            pieces = -(-data.num_rows // LIVE_ROWS_MAX)
+            edges = [data.num_rows * number // pieces for number in range(pieces + 1)]
+            for first, end in pairwise(edges):
+                yield Rows(data.slice(first, end - first), np.arange(part.first + first, part.first + end, dtype=np.int64))
+                taken += end - first
+                if taken >= ROUND_LIVE_ROWS_MAX:
+                    return
 
     def pieces(self, stream: StreamState) -> Iterator[Rows]:
         """As ``next_rows``, but the first piece is short and each that follows at most twice as long: where many alerts change at once, the
@@ -190,7 +193,7 @@ class Followed:
 
     def _missed(self, stream: StreamState) -> Iterator[Rows]:
         """The ring has let go what comes next: it is read from the store and the lake. What is lost there is passed over."""
-        until = min(stream.last_seq, self.seq + AT_ONCE_MAX * ROUND_ROWS_MAX)
+        until = min(stream.last_seq, self.seq + MISSED_AT_ONCE_MAX * ROUND_ROWS_MAX)
         yield from self.past(self.name, after_seq=self.seq, up_to_seq=until)
         self.seq = until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from appliance.hot.stream.expression import Column, Expression, Program, columns, columns_to_vectors, compile_, terms
+from appliance.hot.stream.expression import Column, Expression, Program, columns_to_vectors, compile_, terms
 from appliance.hot.stream.values import Rows, Vector
 
 
@@ -13,8 +13,6 @@ from appliance.hot.stream.values import Rows, Vector
 class Inputs:
     """What is aggregated: expressions over the columns of each record, each computed once a round."""
 
-    names: list[str] = field(default_factory=list)
-    """Columns of the stream, folded."""
     programs: list[Program] = field(default_factory=list)
     arguments: dict[Expression, int] = field(default_factory=dict)
 
@@ -23,14 +21,20 @@ class Inputs:
         if argument not in self.arguments:
             self.arguments[argument] = len(self.programs)
             found = tuple(t for t in terms(argument))
-            self.names += [c.name for c in columns(argument) if c.name not in self.names]
             self.programs.append(compile_(argument, found))
         return self.arguments[argument]
 
     def of(self, rows: Rows) -> list[Vector]:
         """One vector an argument."""
-        have = dict(zip(self.names, vectors_of(rows, self.names), strict=True))
-        return [p.evaluate([have[t.name] for t in p.terms if isinstance(t, Column)], rows=len(rows)) for p in self.programs]
+        return [rows.computed.get(e) or self._compute(e, p, rows) for e, p in zip(self.arguments, self.programs, strict=True)]
+
+    @staticmethod
+    def _compute(expression: Expression, program: Program, rows: Rows) -> Vector:
+        if isinstance(expression, Column):
+            return rows.computed.setdefault(expression, vectors_of(rows, [expression.name])[0])
+        names = [t.name for t in program.terms if isinstance(t, Column)]
+        vector = rows.computed[expression] = program.evaluate(vectors_of(rows, names), rows=len(rows))
+        return vector
 
 
 def vectors_of(rows: Rows, names: Sequence[str]) -> list[Vector]:

@@ -73,7 +73,7 @@ class Join:
         self.watch.levels.grow(len(self.keys))
         for number in range(self._seen, len(self.keys)) if self.expected else ():
             for level in self.expected.pop(self.keys.key(number), {}).values():
-                self.watch.levels.last[number] = level
+                self.watch.levels.put(number, level)
         self._seen = len(self.keys)
 
     def add(self, stream: str, rows: Rows) -> None:

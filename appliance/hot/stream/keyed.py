@@ -62,6 +62,8 @@ class Keyed:
     def grow(self) -> None:
         """Makes room for all keys that there are."""
         keys = len(self.keys)
+        if keys == self._seen:
+            return
         new = keys - len(self.newest_us)
         if new > 0:
             self.newest_us = np.append(self.newest_us, np.full(max(new, len(self.newest_us)), NEVER, np.int64))
@@ -70,7 +72,7 @@ class Keyed:
         if self.expected and keys > self._seen:
             for key in range(self._seen, keys):
                 for rule, level in self.expected.pop(self.keys.key(key), {}).items():
-                    next(w for w in self.watches() if w.rule.name == rule).levels.last[key] = level
+                    next(w for w in self.watches() if w.rule.name == rule).levels.put(key, level)
         self._seen = keys
         for group in self.gaps:
             group.gaps.grow(keys)
@@ -83,14 +85,14 @@ class Keyed:
 
     def know(self, rows: Rows, ts: I64) -> None:
         """Records of the past by which keys are known, and when each was heard last."""
-        ids = self.keys.ids(rows.data)
+        ids = self.keys.ids_of(rows)
         self.grow()
         kept = ids >= 0
         np.maximum.at(self.newest_us, ids[kept], ts[kept])
 
     def load(self, rows: Rows, ts: I64, times: Times, repeats: Mask | None) -> None:
         """Records that were evaluated before: they fill the windows. ``repeats`` are those that correct others."""
-        ids = self.keys.ids(rows.data)
+        ids = self.keys.ids_of(rows)
         self.grow()
         kept = np.flatnonzero(ids >= 0)
         np.maximum.at(self.newest_us, ids[kept], ts[kept])
@@ -123,7 +125,7 @@ class Keyed:
 
     def take(self, rows: Rows, ts: I64, times: Times, repeats: Mask | None, *, silence_counts: bool) -> Iterator[Found]:
         """All that the rules of these keys say of a round. ``repeats`` are records that may have been there before."""
-        ids = self.keys.ids(rows.data)
+        ids = self.keys.ids_of(rows)
         self.grow()
         kept = None if (ids >= 0).all() else np.flatnonzero(ids >= 0)
         if kept is not None:

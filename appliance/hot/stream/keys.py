@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from appliance.hot.series import U64, series_hashes
-from appliance.hot.stream.values import I64, Key
+from appliance.hot.stream.values import I64, Key, Rows
 from appliance.records import TAG_TYPE, fold
 
 
@@ -64,9 +64,19 @@ class KeySpace:
         """The number of each row's key; -1 above the limit."""
         columns = [_column(data, name) for name in self.by]
         hashes = series_hashes(pa.RecordBatch.from_arrays(columns, names=list(self.by)), self.by) if columns else _alone(data.num_rows)
+        return self._found(hashes, data)
+
+    def ids_of(self, rows: Rows) -> I64:
+        """As ``ids``; what is hashed of the rows is hashed once for all who ask."""
+        schema = rows.data.schema
+        if not self.by or any(not pa.types.is_dictionary(schema.field(n).type) if n in schema.names else True for n in self.by):
+            return self.ids(rows.data)
+        return self._found(hashes_of(rows, self.by), rows.data)
+
+    def _found(self, hashes: U64, data: pa.RecordBatch) -> I64:
         found = self._look(hashes)
         if (found < 0).any():
-            self._add(hashes, found, columns)
+            self._add(hashes, found, [_column(data, name) for name in self.by])
             found = self._look(hashes)
             self.rows_over += int((found < 0).sum())
         return found
@@ -96,6 +106,15 @@ class KeySpace:
         merged = np.concatenate((self._sorted, hashes))
         order = np.argsort(merged, kind="stable")
         self._sorted, self._ids = merged[order], np.concatenate((self._ids, ids))[order]
+
+
+def hashes_of(rows: Rows, tags: Sequence[str]) -> U64:
+    """``series_hashes`` of the rows by some of their tags, computed once."""
+    names = tuple(sorted(tags))
+    found = rows.hashes.get(names)
+    if found is None:
+        found = rows.hashes[names] = series_hashes(rows.data, names)
+    return found
 
 
 def _alone(rows: int) -> U64:

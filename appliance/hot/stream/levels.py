@@ -6,6 +6,7 @@ Pure, by column; a round in which nothing changes costs a handful of array opera
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,26 +25,45 @@ class Levels:
 
     waits: bool
     """The rule has a ``for``: it matters how long a level holds."""
-    last: I8 = field(default_factory=lambda: np.empty(0, np.int8))
-    """By key; FALSE where nothing is known."""
+    last: I8 = field(default_factory=lambda: _locked(np.empty(0, np.int8)))
+    """By key, to be read only; FALSE where nothing is known."""
     true_us: I64 = field(default_factory=lambda: np.empty(0, np.int64))
     """Event time of the newest point with level TRUE; only where ``waits``."""
     deadline_us: I64 = field(default_factory=lambda: np.empty(0, np.int64))
-    """When a pending alert is due to fire; ``NO_DEADLINE`` where none is pending."""
+    """When a pending alert is due to fire, to be read only; ``NO_DEADLINE`` where none is pending."""
+    _is_false: bool | None = None
+    """As far as it is known."""
+    _has_deadlines: bool = False
 
     def grow(self, keys: int) -> None:
         """Makes room for so many keys."""
         new = keys - len(self.last)
         if new > 0:
             room = max(new, len(self.last))
-            self.last = np.append(self.last, np.full(room, FALSE, np.int8))
+            self.last = _locked(np.append(self.last, np.full(room, FALSE, np.int8)))
             self.true_us = np.append(self.true_us, np.full(room, NEVER, np.int64))
-            self.deadline_us = np.append(self.deadline_us, np.full(room, NO_DEADLINE, np.int64))
+            self.deadline_us = _locked(np.append(self.deadline_us, np.full(room, NO_DEADLINE, np.int64)))
 
     @property
     def is_false(self) -> bool:
         """Whether of every key it is known that the condition does not hold."""
-        return int(np.maximum.reduce(self.last, initial=FALSE)) == FALSE
+        if self._is_false is None:
+            self._is_false = bool((self.last == FALSE).all())
+        return self._is_false
+
+    def put(self, keys: Places | I64 | int, levels: I8 | int) -> None:
+        """Sets levels as if points had said so."""
+        self.last.setflags(write=True)
+        self.last[keys] = levels
+        _locked(self.last)
+        self._is_false = None
+
+    def wait(self, key: int, due_us: int) -> None:
+        """When the pending alert of a key is due; ``NO_DEADLINE``: none is pending."""
+        self.deadline_us.setflags(write=True)
+        self.deadline_us[key] = due_us
+        _locked(self.deadline_us)
+        self._has_deadlines |= due_us != NO_DEADLINE
 
     def take(self, keys: I64, levels: I8, at_us: I64, anew: Mask | None = None) -> tuple[Places, Mask]:
         """The points that matter, in the order given, and which of them change the level of their key.
@@ -65,7 +85,7 @@ class Levels:
         changed = level != previous
         if anew is not None:
             changed |= _first_known(anew, known, k)
-        self.last[k] = level
+        self.put(k, level)
         return known[changed], np.ones(int(changed.sum()), np.bool_)
 
     def _take_waiting(self, keys: I64, levels: I8, at_us: I64, before: I8, anew: Mask | None) -> tuple[Places, Mask]:
@@ -85,18 +105,27 @@ class Levels:
         if anew is not None:
             told = np.flatnonzero(levels != HOLD)
             changed[told] |= _first_known(anew, told, keys[told])
-        self.last[keys] = now
+        self.put(keys, now)
         matters = changed.copy()
         matters[np.flatnonzero(changed & (previous == TRUE) & ~first) - 1] = True
         return np.flatnonzero(matters), changed[matters]
 
     def forget(self, keys: npt.NDArray[np.intp]) -> None:
         """Of these keys nothing is known any more: the next level that they have counts as a change."""
-        self.last[keys] = HOLD
+        self.put(keys, HOLD)
 
     def due(self) -> npt.NDArray[np.intp]:
         """Keys with a pending alert that a point of their own has made due."""
+        if not self._has_deadlines:
+            return _NONE[0]
+        self._has_deadlines = bool((self.deadline_us != NO_DEADLINE).any())
         return np.flatnonzero(self.true_us >= self.deadline_us)
+
+
+def _locked(values: Any) -> Any:
+    """Not to be written to, so that what is known of all of it stays true."""
+    values.setflags(write=False)
+    return values
 
 
 def _first(keys: I64) -> Mask:

@@ -13,14 +13,14 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from appliance.hot.series import SeriesTable, series_hashes
+from appliance.hot.series import SeriesTable
 from appliance.hot.stream.baselines import Baselines
 from appliance.hot.stream.event_clock import EventClock, near
 from appliance.hot.stream.expression import Scope
 from appliance.hot.stream.gaps import Gaps
 from appliance.hot.stream.joins import Join, make_join
 from appliance.hot.stream.keyed import GapGroup, Keyed, ordered
-from appliance.hot.stream.keys import KeySpace
+from appliance.hot.stream.keys import KeySpace, hashes_of
 from appliance.hot.stream.levels import NO_DEADLINE, Levels
 from appliance.hot.stream.quiet import may_hold
 from appliance.hot.stream.repeats import sent_before
@@ -136,7 +136,7 @@ class StreamPlan:
                     source.expected.setdefault(key, {})[name] = level
                 else:
                     source.grow()
-                    watch.levels.last[found] = level
+                    watch.levels.put(found, level)
 
     def current(self, names: Collection[str], latest: Rows) -> list[Signal]:
         """What rules say of how things stand, for rules that have never been evaluated: what was true before they came is true."""
@@ -194,7 +194,7 @@ class StreamPlan:
             keyed, watch = self.watches[rule]
             found = keyed.keys.find(key)
             if found is not None and watch.levels.waits:
-                watch.levels.deadline_us[found] = NO_DEADLINE if due_us is None else due_us
+                watch.levels.wait(found, NO_DEADLINE if due_us is None else due_us)
 
     def due(self) -> list[Signal]:
         """Pending alerts that a later record of their own has made due."""
@@ -203,7 +203,7 @@ class StreamPlan:
             if watch.levels.waits:
                 for key in watch.levels.due().tolist():
                     at_us = int(watch.levels.true_us[key])
-                    watch.levels.deadline_us[key] = NO_DEADLINE
+                    watch.levels.wait(key, NO_DEADLINE)
                     signals.append(Signal(name, keyed.keys.key(key), What.DUE, at_us, self.clock.watermark_us, None, TRUE))
         return signals
 
@@ -232,13 +232,7 @@ class StreamPlan:
         if self.options.identity is None:
             return None
         tags = [t for t in self.options.identity if t in rows.data.schema.names]
-        hashes = series_hashes(rows.data, tags)
-        repeats = ts <= self._series.reached(hashes)
-        order = np.lexsort((ts, hashes))
-        same = (hashes[order][1:] == hashes[order][:-1]) & (ts[order][1:] == ts[order][:-1])
-        if same.any():
-            repeats[order[1:][same]] = True
-        self._series.advance(hashes, ts)
+        repeats = self._series.follow(hashes_of(rows, tags), ts)
         return repeats if repeats.any() else None
 
 

@@ -27,6 +27,7 @@ from appliance.hot.stream.closed_sessions import ClosedSessions
 from appliance.hot.stream.event_clock import NEVER
 from appliance.hot.stream.followed import Alerts, Bodies, Followed, Rules, take_up_joins
 from appliance.hot.stream.joins import fed
+from appliance.hot.stream.resting import Rests
 from appliance.hot.stream.values import Key, Rows
 from appliance.observe.latency import LatencyWindow
 from appliance.records import Receipt, Submission, fold
@@ -42,12 +43,9 @@ TOUCHED_MAX: Final = 500
 IDLE_S: Final = 0.25
 """How often time alone is looked at while nothing arrives."""
 RETRY_S: Final = 1.0
-
-
 SessionBody = tuple[str, Key, str]
 """Workload, key, and the state of its sessions."""
 S = TypeVar("S")
-"""What the writer says of a plan that it has stored."""
 
 
 @dataclass(slots=True)
@@ -58,7 +56,7 @@ class _Command:
 
 @dataclass(frozen=True, slots=True)
 class Done(Generic[S]):
-    """One round that has become true."""
+    """One round that has become true; ``stored`` is what the writer says of it."""
 
     plan: Plan
     stored: S
@@ -102,6 +100,7 @@ class Processor(Generic[S]):
         self._followed: dict[str, Followed] = {}
         self._commands: deque[_Command] = deque()
         self._wake = threading.Event()
+        self._rests = Rests()
         self._stopping = False
         self._has_ended = False
         self._forgot_us = clock.now_us()
@@ -132,6 +131,7 @@ class Processor(Generic[S]):
     def stop(self, timeout_s: float = 30.0) -> None:
         """Ends after the round under way, with the places stored."""
         self._stopping = True
+        self._rests.call()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
@@ -151,6 +151,7 @@ class Processor(Generic[S]):
         command = _Command(run, Future())
         command.future.set_running_or_notify_cancel()
         self._commands.append(command)
+        self._rests.call()
         self._wake.set()
         if self._stopping or self._has_ended:
             self._refuse()
@@ -169,8 +170,7 @@ class Processor(Generic[S]):
     def _run(self) -> None:
         try:
             while not self._stopping:
-                self._wake.wait(self._pause_s())
-                self._wake.clear()
+                self._rests.wait(self._wake, self._pause_s())
                 self._round()
             self._save_places()
         except Exception:
@@ -187,7 +187,7 @@ class Processor(Generic[S]):
 
     def _round(self) -> None:
         """Everything that is there by now, as one plan; when there is more than fits, the next round follows at once."""
-        draft = self._draft()
+        draft = Draft(self.book, now_us=self._clock.now_us())
         if draft.now_us - self._forgot_us > US_PER_DAY:
             self._forgot_us = draft.now_us
             draft.forget()
@@ -196,14 +196,17 @@ class Processor(Generic[S]):
         if not commands and self._rules is not None and self._rules.shape(state) != self._shape:
             self._configure(draft, state)
         elif not commands:
+            start_ns, before = self._clock.monotonic_ns(), _waiting(state, self._followed)
             for key, followed in tuple(self._followed.items()):
                 with self._guarded(draft, followed):
                     self._follow(draft, followed, state.streams.get(key))
             self._join(draft)
             self._closed.hand_in(s for f in self._followed.values() for s in f.take_submissions())
             self.rounds += 1
+            rows = before - _waiting(state, self._followed) if len(draft.touched()) < TOUCHED_MAX else 0
+            self._rests.after(rows, _waiting(self._state(), self._followed), took_ns=self._clock.monotonic_ns() - start_ns)
         self._finish(draft, commands)
-        if commands or any(f.seq < state.streams[key].last_seq for key, f in self._followed.items() if key in state.streams):
+        if commands or _waiting(state, self._followed):
             self._wake.set()
 
     def _follow(self, draft: Draft, followed: Followed, stream: StreamState | None) -> None:
@@ -231,9 +234,6 @@ class Processor(Generic[S]):
             self._since_ns.pop(followed.name, None)
             known_us = followed.plan.clock.watermark_us
             draft.set_aside(followed.plan.rules, reason, at_us=known_us if known_us != NEVER else draft.now_us)
-
-    def _draft(self) -> Draft:
-        return Draft(self.book, now_us=self._clock.now_us())
 
     def _join(self, draft: Draft) -> None:
         """Rules between two streams, once both have been taken."""
@@ -379,7 +379,7 @@ class Processor(Generic[S]):
 
     def _save_places(self) -> None:
         self._saved_ns = -PLACES_EVERY_NS
-        self._finish(self._draft(), [])
+        self._finish(Draft(self.book, now_us=self._clock.now_us()), [])
 
     def _answer(self, commands: list[tuple[_Command, Any]]) -> None:
         for command, result in commands:
@@ -393,3 +393,8 @@ class Processor(Generic[S]):
         while self._commands:
             command = self._commands.popleft()
             command.future.set_exception(RetryLater("the stream processor is stopping; try again when it has started", after_s=2))
+
+
+def _waiting(state: State, followed: Mapping[str, Followed]) -> int:
+    """Records that have come and were not evaluated yet."""
+    return sum(state.streams[key].last_seq - f.seq for key, f in followed.items() if key in state.streams)

@@ -7,7 +7,7 @@ Where nothing can be said this way (texts, arithmetic, a null test) the answer i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 
@@ -15,8 +15,18 @@ from appliance.hot.stream.expression import Expression, Term
 from appliance.hot.stream.expression.nodes import Between, Comparison, Literal, Logic
 from appliance.hot.stream.values import Vector
 
-MayHold: TypeAlias = "Callable[[Extremes], bool]"
+MayHold: TypeAlias = "Callable[[Ranges], bool]"
 _MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "="}
+
+
+class Ranges(Protocol):
+    """Between what the values of each term lie, by its place."""
+
+    def may_reach(self, place: int, least: float) -> bool:
+        """Whether a value may be at least so large."""
+
+    def may_fall_to(self, place: int, most: float) -> bool:
+        """Whether a value may be at most so large."""
 
 
 class Extremes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +55,8 @@ class Before:
     def change(self, key: I64, ts: I64, vector: Vector, *, keep: bool) -> tuple[Vector, I64]:
         """The change since the record with a value before, and how long that took in µs; rows sorted by key, then time."""
         value = np.asarray(vector.values, dtype=np.float64)
+        if vector.valid.all():
+            return self._change_of_all(key, ts, value, keep=keep)
         known = np.flatnonzero(vector.valid)
         k, v, t = key[known], value[known], ts[known]
         first = np.append(True, k[1:] != k[:-1])[: len(k)]
@@ -64,6 +67,24 @@ class Before:
         if keep:
             self.value[k], self.at_us[k] = v, t
         return Vector(delta, valid), span
+
+    def _change_of_all(self, key: I64, ts: I64, value: npt.NDArray[np.float64], *, keep: bool) -> tuple[Vector, I64]:
+        """The same where each record has a value: without picking them."""
+        begins = np.flatnonzero(key[1:] != key[:-1]) + 1
+        begins = np.concatenate((_ZERO[: len(key)], begins))
+        of = key[begins]
+        delta, span, valid = np.empty_like(value), np.empty_like(ts), np.ones(len(key), np.bool_)
+        np.subtract(value[1:], value[:-1], out=delta[1:])
+        np.subtract(ts[1:], ts[:-1], out=span[1:])
+        had_us = self.at_us[of]
+        delta[begins], span[begins], valid[begins] = value[begins] - self.value[of], ts[begins] - had_us, had_us != NEVER
+        if keep and len(key):
+            ends = np.append(begins[1:], len(key)) - 1
+            self.value[of], self.at_us[of] = value[ends], ts[ends]
+        return Vector(delta, valid), span
+
+
+_ZERO: Final = np.zeros(1, np.intp)
 
 
 @dataclass(slots=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,8 @@ Scalar = float | int | bool | str | None
 """One value of a condition, as it is stored and shown."""
 Key = tuple[str | None, ...]
 """The values of the columns of ``by``, in their order."""
+Extent = tuple[float, float]
+"""The least and the largest of some values; infinity and its opposite when there is none; NaN twice when there is no saying."""
 TRUE, HOLD, FALSE = 1, 0, -1
 """Levels: the condition holds; neither it nor its end can be said; it is over."""
 
@@ -31,13 +35,20 @@ class Rows:
     """The sequence of each row, rising; may have gaps."""
     made: dict[str, Vector] = field(default_factory=dict, init=False, repr=False, compare=False)
     """Columns as vectors, by folded name, as far as somebody has asked for them."""
+    computed: dict[Hashable, Vector] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Expressions over them, by expression, likewise."""
+    hashes: dict[tuple[str, ...], npt.NDArray[np.uint64]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Of the values of some tags, by their names, likewise."""
     _ts: list[I64] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def ts(self) -> I64:
         """Event times in µs; not to be changed."""
         if not self._ts:
-            self._ts.append(np.asarray(self.data.column("ts").view(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64))
+            column = self.data.column("ts")
+            buffer = column.buffers()[1]
+            none = buffer is None or not len(column)
+            self._ts.append(np.empty(0, np.int64) if none else np.frombuffer(buffer, np.int64, len(column), column.offset * 8))
         return self._ts[0]
 
     def __len__(self) -> int:
@@ -52,6 +63,14 @@ class Vector:
     valid: Mask
     texts: tuple[str, ...] | None = None
     """The distinct texts that ``values`` points into; None for numbers and bools."""
+    _extent: list[Extent] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def extent(self) -> Extent:
+        """Of the values that are neither null nor NaN nor infinite; of texts there is no saying."""
+        if not self._extent:
+            self._extent.append(_extent_of(self.values, self.valid) if self.texts is None else (math.nan, math.nan))
+        return self._extent[0]
 
     def at(self, row: int) -> Scalar:
         """One value."""
@@ -63,6 +82,15 @@ class Vector:
     def take(self, rows: npt.NDArray[np.intp]) -> Vector:
         """Some rows, in any order."""
         return Vector(self.values[rows], self.valid[rows], self.texts)
+
+
+def _extent_of(values: npt.NDArray[Any], valid: Mask) -> Extent:
+    if len(valid) and valid.all():
+        low, high = float(values.min()), float(values.max())
+        if math.isfinite(low) and math.isfinite(high):
+            return low, high
+    values = values[valid & np.isfinite(values)]
+    return (float(values.min()), float(values.max())) if len(values) else (math.inf, -math.inf)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,16 @@ class Watch:
                 ),
             )
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether it holds of no key, and nobody listens to each point."""
+        return self._observer is None and self.levels.is_false
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether somebody listens to each point."""
+        return self._observer is not None
+
     def rests(self, extremes: Extremes, back: Back) -> bool:
         """Whether nothing can come of a round: no key holds, none came back, and the condition holds nowhere in it."""
         if self.may_hold is None or self._observer is not None or (back and self.silence_us in back):

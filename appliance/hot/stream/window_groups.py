@@ -11,6 +11,7 @@ from appliance.hot.stream.expression import Statistic, Term
 from appliance.hot.stream.inputs import Inputs
 from appliance.hot.stream.keys import KeySpace
 from appliance.hot.stream.quiet import may_hold
+from appliance.hot.stream.quiet_table import QuietTable
 from appliance.hot.stream.watch import Watch
 from appliance.hot.stream.windowed import VALUES_MAX, Past, Windowed
 from appliance.hot.stream.windows.aggregates import Aggregate, Function
@@ -81,6 +82,16 @@ def _windowed(
             lateness_us=lateness_us,
             values_max=VALUES_MAX,
         )
+        if table.absorbs and all(w.may_hold is not None for w in watches):
+            table = QuietTable(
+                pane_us=options.pane_us,
+                panes=over_us // options.pane_us,
+                aggregates=wanted,
+                arguments=len(inputs.arguments),
+                watches=watches,
+                lateness_panes=late_panes,
+                lateness_us=lateness_us,
+            )
         reach_us = over_us + late_panes * options.pane_us
     counts_rows = any(a.function is Function.COUNT_ALL for a in wanted)
     return Windowed(table, keys, by, stream, inputs, places, watches, baselines, past, reach_us, tags, counts_rows)

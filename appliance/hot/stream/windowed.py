@@ -21,6 +21,7 @@ from appliance.hot.stream.expression import Statistic, Term
 from appliance.hot.stream.inputs import Inputs
 from appliance.hot.stream.keys import KeySpace
 from appliance.hot.stream.quiet import Extremes
+from appliance.hot.stream.quiet_table import QuietTable
 from appliance.hot.stream.repeats import joined, untwinned
 from appliance.hot.stream.stretches import rounds_of_keys, stretches
 from appliance.hot.stream.values import FALSE, HOLD, I64, TRUE, Mask, Points, Rows, Signal, Vector, What
@@ -91,7 +92,9 @@ class Windowed:
     def _forward(self, taken: Taken, some: Places, next_row: int, watermark_us: int) -> Iterator[Found]:
         """Rows in the order of their key; what time does after the last of them comes before ``next_row``."""
         where = taken.where[some]
-        vectors = [v.take(where) for v in taken.vectors]
+        if isinstance(self.table, QuietTable) and taken.back:
+            self.table.want(taken.ids[some][np.isin(where, np.concatenate(list(taken.back.values())))])
+        vectors = taken.vectors if len(where) == len(taken.rows) else [v.take(where) for v in taken.vectors]
         before = taken.times.before[where]
         points = self.table.take(taken.ids[some], taken.ts[some], taken.rows.seqs[where], vectors, before, watermark_us=watermark_us)
         row = np.append(where, next_row)[points.row]
@@ -187,9 +190,15 @@ class Windowed:
             return
         extremes = Extremes(points.vectors)
         for watch in self.watches if watches is None else watches:
-            if watch.rests(extremes, back):
+            if self._is_ruled_out(watch, back) or watch.rests(extremes, back):
                 continue
             yield from watch.take(points, self.vectors_of(points, watch.rule.terms), times, self.keys.key, back)
+
+    def _is_ruled_out(self, watch: Watch, back: Back) -> bool:
+        """Whether nothing can come of any point, before one looks at them."""
+        if not isinstance(self.table, QuietTable) or self.table.can_hold(watch):
+            return False
+        return watch.is_calm and not (back and watch.silence_us in back)
 
     def _vector(self, points: Points, term: Term) -> Vector:
         match term:
@@ -324,7 +333,7 @@ class Windowed:
         for key in full - self.overfull:
             for watch in self.watches:
                 if any(isinstance(t, AggregateTerm) and t.statistic in _RETAINED for t in watch.rule.terms):
-                    watch.levels.last[key] = HOLD
+                    watch.levels.put(key, HOLD)
                     signal = Signal(watch.rule.name, self.keys.key(key), What.ERROR, watermark_us, watermark_us, None, FALSE, reason=reason)
                     yield Found(2**31, AFTER, watermark_us, signal)
         self.overfull = full

@@ -139,6 +139,35 @@ class Argument:
             out[self.last] = np.where(own, values[place], start[self.last][run_of])
             out[self.last_us] = np.where(own, ts[place], start[self.last_us][run_of])
 
+    def total(self, out: State, start: State, rows: Round, ts: I64, values: Numbers, ok: Mask) -> None:
+        """The state of each run after its last row: what ``run`` says there, bit for bit, at much less cost."""
+        starts = rows.starts
+        whole = bool(ok.all())
+        out[self.n] = start[self.n] + (rows.lengths if whole else np.add.reduceat(ok, starts, dtype=np.int64))
+        if self.has_sum:
+            out[self.sum] = rows.chained(start[self.sum], values if whole else np.where(ok, values, 0.0))
+        for wanted, function, name in ((self.has_low, np.minimum, self.low), (self.has_high, np.maximum, self.high)):
+            if wanted:
+                found = values if whole else np.where(ok, values, self.value_columns[name][1]).astype(values.dtype, copy=False)
+                out[name] = function(start[name], function.reduceat(found, starts))
+        if self.has_first or self.has_moments:
+            first = starts if whole else np.minimum.reduceat(np.where(ok, np.arange(len(ok)), len(ok)), starts)
+            had = start[self.n] > 0
+            at = np.minimum(first, len(ok) - 1)
+            if self.has_first:
+                out[self.first] = np.where(had, start[self.first], values[at])
+                out[self.first_us] = np.where(had, start[self.first_us], ts[at])
+            if self.has_moments:
+                shift = np.where(had | (first == len(ok)), start[self.shift], values[at].astype(np.float64))
+                off = values - shift[rows.run_of] if whole else np.where(ok, values - shift[rows.run_of], 0.0)
+                out[self.shift] = shift
+                out[self.s2] = rows.chained(start[self.s2], off * off)
+                out[self.s1] = rows.chained(start[self.s1], off)
+        if self.has_last:
+            place = rows.ends if whole else np.maximum.reduceat(np.where(ok, np.arange(len(ok)), -1), starts)
+            out[self.last] = np.where(place >= 0, values[place], start[self.last])
+            out[self.last_us] = np.where(place >= 0, ts[place], start[self.last_us])
+
     def edges(self, out: State, start: State, rows: Round, ts: I64, values: Numbers, ok: Mask) -> None:
         """First and last of each run, of rows in any order of time: ``out`` has one element a run, ``ts`` and sequence decide."""
         if not (self.has_first or self.has_last):

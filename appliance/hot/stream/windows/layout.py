@@ -83,6 +83,13 @@ class Layout:
                 out[argument.ordinal] = totals[argument.index]
         return out
 
+    def total(self, start: State, rows: Round, ts: I64, inputs: Inputs) -> State:
+        """As ``run``, of each run only what holds after its last row. Not where values are kept."""
+        out: State = {ROWS: start[ROWS] + rows.lengths}
+        for argument, (values, ok) in zip(self.arguments.values(), inputs, strict=True):
+            argument.total(out, start, rows, ts, values, ok)
+        return out
+
     def gather(self, start: State, rows: Round, ts: I64, inputs: Inputs, totals: dict[int, I64]) -> State:
         """The state of each run after all its rows. Rows are in the order of their sequences, whatever their times."""
         out = pick(self.run(start, rows, ts, inputs, totals), rows.ends)

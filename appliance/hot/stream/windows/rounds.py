@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from appliance.hot.stream.values import I64, Mask
-from appliance.hot.stream.windows.aggregates import Numbers, Places
+from appliance.hot.stream.windows.aggregates import F64, Numbers, Places
 
 _LAYER_COST = 4.0
 _RUN_COST = 1.5
@@ -93,6 +93,15 @@ class Round:
             function.accumulate(values[start:stop], out=values[start:stop])
         for rows in layers:
             values[rows] = function(values[rows - 1], values[rows])
+
+    def chained(self, begin: F64, values: Numbers) -> F64:
+        """Of each run the sum of ``begin`` and its values, added strictly one after the other."""
+        if self.single:
+            return np.asarray(begin + values, dtype=np.float64)
+        terms = np.array(values, dtype=np.float64)
+        terms[self.starts] += begin
+        # bincount adds in the order of what it is given
+        return np.asarray(np.bincount(self.run_of, weights=terms), dtype=np.float64)
 
     @cached_property
     def _plan(self) -> tuple[list[tuple[int, int]], list[Places]]:

@@ -38,6 +38,8 @@ class Store:
         """The watermark at which a point of a closed pane is due."""
         self.next_at: I64 = np.empty(0, np.int64)
         """The watermark at which the next point is due; FAR: none is."""
+        self.stale = np.empty(0, np.bool_)
+        """Keys of which ``base``, ``first_due`` and ``next_at`` are of before their newest rows."""
         self.overfull = np.empty(0, np.bool_)
         """Keys whose latest point had more values than may be looked at."""
         self.open: State = blank(self.layout.columns, 0)
@@ -49,7 +51,7 @@ class Store:
     @property
     def bytes(self) -> int:
         """Memory of all arrays and texts."""
-        own = (self.pane, self.newest, self.lag, self.first_due, self.older, self.next_at, self.overfull)
+        own = (self.pane, self.newest, self.lag, self.first_due, self.older, self.next_at, self.stale, self.overfull)
         arrays = sum(a.nbytes for a in (*own, *self.open.values(), *self.base.values()))
         texts = sum(argument.pool.bytes for argument in self.layout.arguments.values())
         return arrays + self.ring.bytes + sum(r.bytes for r in self.retained.values()) + texts
@@ -63,6 +65,7 @@ class Store:
             column = getattr(self, name)
             setattr(self, name, np.append(column, np.full(room - len(column), value, np.int64)))
         self.overfull = np.append(self.overfull, np.zeros(room - len(self.overfull), np.bool_))
+        self.stale = np.append(self.stale, np.zeros(room - len(self.stale), np.bool_))
         self.open = grown(self.open, self.layout.columns, room)
         self.base = grown(self.base, self.layout.columns, room)
         self.ring.reserve(room)

@@ -9,8 +9,10 @@ import numpy as np
 
 from appliance.hot.stream.values import I64, Mask, Points, Vector
 from appliance.hot.stream.windows import closing, rewriting
+from appliance.hot.stream.windows.absorbing import absorbed
 from appliance.hot.stream.windows.aggregates import FAR, NEVER, Aggregate
 from appliance.hot.stream.windows.fold import newest_windows
+from appliance.hot.stream.windows.lags import lags_after
 from appliance.hot.stream.windows.leaving import Left, both, early_stands, leave, row_stands
 from appliance.hot.stream.windows.points import Found, empty, finished, merged, nothing
 from appliance.hot.stream.windows.rounds import Round
@@ -59,6 +61,7 @@ class PaneTable:
         self.mode = mode
         self.kept_panes = panes + lateness_panes
         self._store = Store(aggregates, lateness_us=lateness_us, values_max=values_max)
+        self._is_stale = False
 
     @property
     def bytes(self) -> int:
@@ -75,33 +78,42 @@ class PaneTable:
         """Keys whose latest window has more values than ``values_max``, so that quantiles and distinct counts of it are null; rising."""
         return np.flatnonzero(self._store.overfull)
 
-    def take(self, ids: I64, ts: I64, seqs: I64, vectors: Sequence[Vector], watermark: I64, *, watermark_us: int) -> Points:
+    def take(
+        self, ids: I64, ts: I64, seqs: I64, vectors: Sequence[Vector], watermark: I64, *, watermark_us: int, watched: Mask | None = None
+    ) -> Points:
         """Applies rows that are in order (each not older than the newest of its key) and gives the points up to the end of the round.
 
         ``ids`` are dense ids of keys, at least 0; ``watermark`` is that before each row, not falling, ``watermark_us`` that after the
-        round, not below them. ``Points.row`` counts these rows.
+        round, not below them. ``Points.row`` counts these rows. ``watched``: only rows of these keys (a mask by id, for all ids) are
+        taken and only their points given; the other rows are given to ``absorb``, before or after.
         """
-        if not len(ids):
-            return self.advance(watermark_us)
+        some = None if watched is None else np.flatnonzero(watched.take(ids))
+        if not len(ids if some is None else some):
+            return self.advance(watermark_us, watermark, watched)
         store = self._store
+        self._refresh(watched)
         store.reserve(int(ids.max()) + 1)
         store.meet(vectors)
         clock = Clock(watermark, max(watermark_us, store.watermark_us))
         with np.errstate(over="ignore", invalid="ignore"):
-            taken = self._taken(ids, ts, seqs, vectors, clock)
+            taken = self._taken(ids, ts, seqs, vectors, clock, some)
             due = self._due_rows(taken, clock)
-            keys = self._eventful(taken, due, clock)
+            keys = self._eventful(taken, due, clock, watched)
             found = self._sliding(taken, due, keys, clock) if self.mode is Mode.SLIDING else self._tumbling(taken, keys, clock)
             store.watermark_us = clock.end
         points = finished(store, found)
         store.trim(taken.rows.keys)
         return points
 
-    def advance(self, watermark_us: int) -> Points:
-        """Time goes on without rows: the points up to ``watermark_us``, all with row 0."""
+    def advance(self, watermark_us: int, watermark: I64 | None = None, watched: Mask | None = None) -> Points:
+        """Time goes on without rows: the points up to ``watermark_us``, all with row 0, or before the row with this ``watermark`` before
+        it. ``watched`` as in ``take``."""
         store = self._store
+        self._refresh(watched)
         keys = np.flatnonzero(store.next_at <= watermark_us)
-        clock = Clock(np.empty(0, np.int64), max(watermark_us, store.watermark_us))
+        if watched is not None:
+            keys = keys[watched.take(keys, mode="clip")]
+        clock = Clock(np.empty(0, np.int64) if watermark is None else watermark, max(watermark_us, store.watermark_us))
         if not len(keys):
             store.watermark_us = clock.end
             return nothing(store)
@@ -110,6 +122,34 @@ class PaneTable:
             found = self._sliding(None, none, keys, clock) if self.mode is Mode.SLIDING else self._tumbling(None, keys, clock)
         store.watermark_us = clock.end
         return finished(store, found)
+
+    @property
+    def absorbs(self) -> bool:
+        """Whether rows can be taken without giving points: sliding windows that keep no values."""
+        return self.mode is Mode.SLIDING and not self._store.layout.valued
+
+    def absorb(self, ids: I64, ts: I64, vectors: Sequence[Vector], watermark: I64, *, watermark_us: int) -> None:
+        """As ``take``, for whoever knows that nothing comes of the points: they are not given, at a fraction of the cost."""
+        assert self.absorbs
+        store = self._store
+        clock = Clock(watermark, max(watermark_us, store.watermark_us))
+        if len(ids):
+            store.reserve(int(ids.max()) + 1)
+            store.meet(vectors)
+            with np.errstate(over="ignore", invalid="ignore"):
+                taken = absorbed(store, ids, ts, vectors, watermark, pane_us=self.pane_us)
+                self._keep(taken, clock)
+            store.stale[taken.rows.keys] = True
+        store.watermark_us = clock.end
+        self._is_stale = True
+
+    @property
+    def begin_us(self) -> int:
+        """The event time before which no window that is yet to be given reaches, but of a key whose panes have all left its window; ``FAR``
+        where there is none."""
+        store = self._store
+        live = (store.pane != NEVER) & ((store.pane + self.panes) * self.pane_us > store.watermark_us - store.lag)
+        return (int(store.pane[live].min()) - self.panes + 1) * self.pane_us if live.any() else FAR
 
     def load(self, ids: I64, ts: I64, seqs: I64, vectors: Sequence[Vector], watermark: I64, *, watermark_us: int) -> None:
         """Takes in rows without giving points, to rebuild after a start: in the order of their sequences, whatever their times.
@@ -148,17 +188,7 @@ class PaneTable:
     def lags_of(self, ids: I64, ts: I64, watermark: I64, counts: Mask) -> I64:
         """As the second of ``stands`` it would be just after each of some rows; those that do not count set none."""
         rows = Round.of(ids)
-        newest_us, lag_us = self.stands(rows.keys)
-        times, place = ts[rows.order], np.arange(len(ids))
-        highest = times.copy()
-        highest[rows.key_starts] = np.maximum(highest[rows.key_starts], newest_us)
-        rows.accumulate(np.maximum, highest)
-        sets = np.maximum.accumulate(np.where(counts[rows.order] & (times >= highest), place, -1))
-        starts = np.repeat(rows.key_starts, rows.key_ends - rows.key_starts + 1)
-        own = self._store.lags(times, watermark[rows.order])
-        found = np.empty(len(ids), np.int64)
-        found[rows.order] = np.where(sets >= starts, own[sets], np.repeat(lag_us, rows.key_ends - rows.key_starts + 1))
-        return found
+        return lags_after(self._store, rows, *self.stands(rows.keys), ts, watermark, counts)
 
     def oldest(self, ids: I64) -> int:
         """The oldest pane that is kept of any of these keys (at least one); ``NEVER`` where one of them has none."""
@@ -183,9 +213,27 @@ class PaneTable:
     def _frame(self) -> rewriting.Frame:
         return rewriting.Frame(self.pane_us, self.panes, self.kept_panes, tumbling=self.mode is Mode.TUMBLING)
 
-    def _taken(self, ids: I64, ts: I64, seqs: I64, vectors: Sequence[Vector], clock: Clock) -> Taken:
+    def _refresh(self, watched: Mask | None) -> None:
+        """Puts the windows together of keys (those that are ``watched``) whose rows were only absorbed, or whose points weren't given."""
+        if self._is_stale:
+            store = self._store
+            stale = store.stale | (store.next_at <= store.watermark_us)
+            keys = np.flatnonzero(stale)
+            if watched is not None:
+                keys = keys[watched.take(keys, mode="clip")]
+            if len(keys):
+                with np.errstate(over="ignore", invalid="ignore"):
+                    rewriting.reschedule(store, self._frame, keys)
+                store.stale[keys] = False
+        self._is_stale = watched is not None
+
+    def _taken(self, ids: I64, ts: I64, seqs: I64, vectors: Sequence[Vector], clock: Clock, some: I64 | None) -> Taken:
         store = self._store
-        rows = Round.of(ids)
+        if some is None:
+            rows = Round.of(ids)
+        else:
+            rows = Round.of(ids.take(some))
+            rows.order = some.take(rows.order)
         times, watermark = ts.take(rows.order), clock.before.take(rows.order)
         pane = times // self.pane_us
         rows.cut(pane[1:] != pane[:-1])
@@ -205,10 +253,13 @@ class PaneTable:
             return np.empty(0, np.int64)
         return np.flatnonzero(taken.until - taken.lag >= (taken.pane + 1) * self.pane_us)
 
-    def _eventful(self, taken: Taken, due: I64, clock: Clock) -> I64:
+    def _eventful(self, taken: Taken, due: I64, clock: Clock, watched: Mask | None) -> I64:
         """Keys of which more comes than rows in their newest pane, rising."""
         store, rows = self._store, taken.rows
         timed = store.next_at <= clock.end
+        if watched is not None:
+            there = np.flatnonzero(timed)
+            timed[there[~watched.take(there, mode="clip")]] = False
         if taken.steady and not len(due) and not timed.any():
             return np.empty(0, np.int64)
         timed[rows.key[rows.starts[~taken.goes_on]]] = True
