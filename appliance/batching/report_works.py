@@ -163,7 +163,14 @@ class RevisionsWork:
             return deletions.expired_since(reader.cursor, at_us=issue.issued_us, since_us=issue.since_us, until_us=issue.until_us)
 
     async def _look(
-        self, issue: Issue, definition: Definition, known: Issued, streams: Sequence[str], cut: Sequence[str], state: State, context: Context
+        self,
+        issue: Issue,
+        definition: Definition,
+        known: Issued,
+        streams: Sequence[str],
+        cut: Sequence[str],
+        state: State,
+        context: Context,
     ) -> str | None:
         """What was issued, or why nothing can be, in a line; None where nothing has changed.
 
