@@ -25,7 +25,7 @@ from appliance.door.lake_commits import commit_deletion
 from appliance.door.twins import FutureSpan
 from appliance.door.writer import Writer
 from appliance.errors import StoreBusy, StoreDamaged
-from appliance.hot import latest_table
+from appliance.hot import deletions, latest_table
 from appliance.hot.owned import owned
 from appliance.hot.reader import HotReader
 from appliance.hot.ring import Ring, measured
@@ -262,7 +262,8 @@ def _recover_stream(reader: HotReader, state: StreamState, ring: Ring) -> Stream
         deletions=state.deletions,
     )
     saved = latest_table.load(reader.cursor, schema, state.folder)
-    restore_book(book, saved=saved, reach=latest_table.load_reach(reader.cursor, state.folder))
+    is_followed = not deletions.without_latest(reader.cursor, state.id)
+    restore_book(book, saved=saved, reach=latest_table.load_reach(reader.cursor, state.folder), is_followed=is_followed)
     committed = {last: committed_us for _, last, committed_us in reader.batch_spans(state)}
     for chunk in reader.iterate(state, after_seq=state.mark):
         data = owned([fit(chunk.data, schema)])

@@ -120,6 +120,11 @@ def moment(ts_us: int | None, *, now_us: int) -> str:
     return there.strftime("%d %b") if there.year == here.year else there.strftime("%b %Y")
 
 
+def utc_day(ts_us: int) -> str:
+    """The UTC day of a time, as the day of a forecast is told."""
+    return datetime.fromtimestamp(max(_FIRST, min(_LAST, ts_us // US_PER_S)), UTC).strftime("%Y-%m-%d")
+
+
 def zone(now_us: int) -> str:
     """The name of this machine's zone at that time, as every absolute time on the screens is in it."""
     return local(now_us // US_PER_S).strftime("%Z") or "UTC"

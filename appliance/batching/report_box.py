@@ -1,4 +1,4 @@
-"""What the box says of itself, as tables of a report. Pure functions of a status and of what lies in the lake."""
+"""What the box says of itself, as tables of a report. Pure functions of a status."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from appliance.clock import US_PER_DAY, US_PER_S, day_of
+from appliance.clock import US_PER_S
 from appliance.cold.batch.reports.tables import plain_table
 from appliance.cold.batch.reports.values import CellKind, Table
-from appliance.hot.state import State
-from appliance.observe.status import Status
+from appliance.observe.status import LakeStatus, Status
 
-GROWTH_DAYS: Final = 7
-"""Whole days that the forecast looks back."""
 _Head = tuple[tuple[str, CellKind], ...]
 _PAIRS: Final[_Head] = (("what", "text"), ("value", "text"))
 _SOURCES: Final[_Head] = (
@@ -26,11 +23,11 @@ _SOURCES: Final[_Head] = (
 )
 
 
-def box_table(section: str, status: Status, state: State) -> Table:
+def box_table(section: str, status: Status) -> Table:
     """One of ``document.BOX_SECTIONS``."""
     match section:
         case "disk":
-            return _pairs(_disk(status, state))
+            return _pairs(_disk(status))
         case "latency":
             return _pairs(_latency(status))
         case "sources":
@@ -40,26 +37,6 @@ def box_table(section: str, status: Status, state: State) -> Table:
             return plain_table((("level", "text"), ("what", "text"), ("since", "time"), ("what to do", "text")), rows)
         case _:
             return _pairs(_health(status))
-
-
-def growth_bytes(state: State, *, now_us: int) -> float | None:
-    """What the lake has grown by a day, mean of the newest whole days of event time that it holds; None where it holds none of them."""
-    today = day_of(now_us)
-    days = range(today - GROWTH_DAYS, today)
-    found: dict[int, int] = {}
-    for stream in state.streams.values():
-        for segment in stream.segments:
-            if segment.day in days:
-                found[segment.day] = found.get(segment.day, 0) + segment.bytes
-    return sum(found.values()) / (today - min(found)) if found else None
-
-
-def full_in_days(status: Status, growth: float | None) -> float | None:
-    """Days until the disk is full if the lake goes on growing so; None: not known, or not in sight (more than a hundred years)."""
-    if not growth or growth <= 0:
-        return None
-    days = status.lake.disk_free_bytes / growth
-    return days if days < 36_500 else None
 
 
 def _pairs(rows: Sequence[tuple[str, str]]) -> Table:
@@ -80,18 +57,28 @@ def _health(status: Status) -> list[tuple[str, str]]:
     ]
 
 
-def _disk(status: Status, state: State) -> list[tuple[str, str]]:
-    lake, growth = status.lake, growth_bytes(state, now_us=status.as_of_us)
-    days = full_in_days(status, growth)
-    full = "not in sight" if days is None else _date(status.as_of_us + round(days * US_PER_DAY))
-    return [
+def _disk(status: Status) -> list[tuple[str, str]]:
+    lake = status.lake
+    rows = [
         ("free", f"{_size(lake.disk_free_bytes)} of {_size(lake.disk_total_bytes)}"),
         ("lake", f"{_size(lake.bytes)} in {lake.segments} files"),
         ("hot store", _size(status.store.sqlite_bytes + status.store.wal_bytes)),
-        ("the lake grows a day by", "–" if growth is None else _size(round(growth))),
-        ("full, if that goes on", full),
-        ("lost files", str(lake.lost_segments)),
+        ("the lake grows a day by", f"{_size(lake.bytes_per_day)}, most of it {lake.eater}" if lake.bytes_per_day else "–"),
+        ("full, if that goes on", _full(lake, now_us=status.as_of_us)),
     ]
+    if lake.trim_us is not None:
+        rows.append(("the oldest days go ([retention] disk_max)", _ahead(lake.trim_us, now_us=status.as_of_us)))
+    return [*rows, ("lost files", str(lake.lost_segments))]
+
+
+def _full(lake: LakeStatus, *, now_us: int) -> str:
+    if not lake.bytes_per_day:
+        return "not known yet: there is no whole day to foretell from"
+    return "not within ten years" if lake.full_us is None else _ahead(lake.full_us, now_us=now_us)
+
+
+def _ahead(at_us: int, *, now_us: int) -> str:
+    return "today" if at_us <= now_us else _date(at_us)
 
 
 def _latency(status: Status) -> list[tuple[str, str]]:

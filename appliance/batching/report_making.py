@@ -64,7 +64,7 @@ class Maker:
         found = _Found()
         for number, block in enumerate(blocks):
             progress(number / len(blocks), getattr(block, "title", "") or f"block {number + 1} of {len(blocks)}")
-            parts.append(await self._part(block, values, runner, found, status, state))
+            parts.append(await self._part(block, values, runner, found, status))
         report = Report(
             name=definition.name,
             title=definition.title,
@@ -83,15 +83,13 @@ class Maker:
             raise QueryRefused(f"no part of the report could be answered; the first: {asked[0].error}")
         return report
 
-    async def _part(
-        self, block: Block, values: Mapping[str, Value], runner: Runner, found: _Found, status: Status | None, state: State
-    ) -> Part:
+    async def _part(self, block: Block, values: Mapping[str, Value], runner: Runner, found: _Found, status: Status | None) -> Part:
         match block:
             case Text():
                 return Part(Text(fill_text(block.markdown, values)))
             case Box():
                 assert status is not None
-                return Part(block, box_table(block.section, status, state))
+                return Part(block, box_table(block.section, status))
             case Query() | Chart():
                 try:
                     filled = replace(block, sql=fill_sql(block.sql, values))

@@ -11,14 +11,15 @@ from typing import Final
 from appliance.batch_options import Priority
 from appliance.batching.report_definitions import Definition
 from appliance.batching.report_making import counting_sql
-from appliance.batching.reports import LATE, Reports
+from appliance.batching.reports import DELETED, LATE, Reports
 from appliance.batching.work import Context, Limits, Outcome, When, Work
 from appliance.cold.batch.reports.period import Period, local_day, period_of
-from appliance.cold.batch.reports.revising import Issued, Stored, has_changed, is_time, maybe_changed
+from appliance.cold.batch.reports.revising import Issued, Stored, cut_by, has_changed, is_time, maybe_changed
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused, RetryLater
-from appliance.hot import issued
+from appliance.hot import deletions, issued
 from appliance.hot.issued import Issue
 from appliance.hot.state import State, StreamState
+from appliance.manifest import Deletion
 
 log = logging.getLogger(__name__)
 REVISIONS: Final = "report revisions"
@@ -84,7 +85,7 @@ class ReportWork:
 
 @dataclass(frozen=True, slots=True)
 class RevisionsWork:
-    """Makes issued reports anew whose records have changed since, and removes those whose time is over."""
+    """Makes issued reports anew whose records have changed or were deleted since, and removes those whose time is over."""
 
     reports: Reports
     state: Callable[[], State]
@@ -125,7 +126,8 @@ class RevisionsWork:
         stored = {name: stored_of(stream) for name, stream in state.streams.items()}
         made: list[str] = []
         failed: list[str] = []
-        for issue in await asyncio.to_thread(self._current):
+        current, deleted = await asyncio.to_thread(self._current)
+        for issue in current:
             definition = self.reports.surroundings.definitions().get(issue.name)
             if context.is_cancelled():
                 raise QueryCancelled("the run was cancelled")
@@ -133,11 +135,11 @@ class RevisionsWork:
                 continue
             known = issued_of(issue)
             may = now_us >= issue.until_us if context.run.reason == "asked" else is_time(known, now_us=now_us)
-            streams = maybe_changed(known, stored) if may else ()
-            if not streams:
+            streams, cut = (maybe_changed(known, stored), cut_by(known, deleted)) if may else ((), ())
+            if not streams and not cut:
                 continue
             try:
-                words = await self._look(issue, definition, known, streams, state, context)
+                words = await self._look(issue, definition, known, streams, cut, state, context)
             except (QueryCancelled, RetryLater):
                 raise
             except ApplianceError as e:
@@ -150,26 +152,54 @@ class RevisionsWork:
             said.append(f"{removed} removed because of their age")
         return Outcome("; ".join(said), rows=len(made))
 
-    def _current(self) -> list[Issue]:
+    def _current(self) -> tuple[list[Issue], list[Deletion]]:
+        """The issues, and every deletion that one of them may not know."""
         with self.reports.surroundings.reader() as reader:
-            return issued.current(reader)
+            found = issued.current(reader)
+            return found, deletions.after(reader.cursor, min((i.deletion for i in found), default=0)) if found else []
+
+    def _expired(self, issue: Issue) -> set[str]:
+        with self.reports.surroundings.reader() as reader:
+            return deletions.expired_since(reader.cursor, at_us=issue.issued_us, since_us=issue.since_us, until_us=issue.until_us)
 
     async def _look(
-        self, issue: Issue, definition: Definition, known: Issued, streams: Sequence[str], state: State, context: Context
+        self,
+        issue: Issue,
+        definition: Definition,
+        known: Issued,
+        streams: Sequence[str],
+        cut: Sequence[str],
+        state: State,
+        context: Context,
     ) -> str | None:
-        """What was issued, in a line; None where nothing has changed."""
+        """What was issued, or why nothing can be, in a line; None where nothing has changed.
+
+        ``streams`` may hold late records, of ``cut`` records may have been deleted. What retention has removed is in no new revision,
+        so a report that lives on such records stays as it was issued.
+        """
+        deletion = await asyncio.to_thread(self.reports.deletion)
+        up_to = {s: state.streams[s].last_seq for s in streams}
+        gone = set(known.up_to) & await asyncio.to_thread(self._expired, issue)
+        if gone:
+            await asyncio.to_thread(self.reports.checked, issue, up_to, deletion=deletion)
+            return None
         day = local_day(issue.since_us, self.reports.surroundings.maker.zone)
         period = period_of(day, covers=definition.options.covers, zone=self.reports.surroundings.maker.zone)
-        asked = {state.streams[s].name: (s, known.up_to[s]) for s in streams}
-        table = await context.runner.table(counting_sql(asked, period, above=True))
-        if not has_changed({row["stream"]: row["n"] for row in table.to_pylist()}):
-            up_to = {s: state.streams[s].last_seq for s in streams}
-            await asyncio.to_thread(self.reports.checked, issue, up_to)
-            return None
+        if not cut:
+            asked = {state.streams[s].name: (s, known.up_to[s]) for s in streams}
+            table = await context.runner.table(counting_sql(asked, period, above=True))
+            if not has_changed({row["stream"]: row["n"] for row in table.to_pylist()}):
+                await asyncio.to_thread(self.reports.checked, issue, up_to, deletion=issue.deletion)
+                return None
         _check_same(issue, period)
         context.progress(None, f"{issue.name} {issue.day}")
         made = await self.reports.issue(
-            definition, period, issue.parameters, reason=LATE, runner=context.runner, progress=_unless_cancelled(context)
+            definition,
+            period,
+            issue.parameters,
+            reason=DELETED if cut else LATE,
+            runner=context.runner,
+            progress=_unless_cancelled(context),
         )
         return made.words if made.is_new else None
 
@@ -184,6 +214,7 @@ def issued_of(issue: Issue) -> Issued:
         revision=issue.revision,
         issued_us=issue.issued_us,
         up_to={stream: max(seq, checked.get(stream, 0)) for stream, seq in up_to.items()},
+        deletion=issue.deletion,
     )
 
 

@@ -30,7 +30,7 @@ from appliance.cold.batch.reports.values import Difference, PartChange, Report
 from appliance.cold.batch.reports.words import standing
 from appliance.door.commit import Committer
 from appliance.errors import UsageRefused
-from appliance.hot import issued
+from appliance.hot import deletions, issued
 from appliance.hot.alerts.tables import durable
 from appliance.hot.alerts.telling import tell
 from appliance.hot.issued import Issue
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Told = Callable[[float | None, str], None]
 LATE: Final = "late records"
+DELETED: Final = "deleted records"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,24 +121,30 @@ class Reports:
         """Makes it and, where anything differs from its last revision, issues it as the next one. Raises as ``Maker.make``,
         ``RetryLater`` on a full disk."""
         async with self._lock:
+            deletion = await asyncio.to_thread(self.deletion)
             report = await self.surroundings.maker.make(definition, period, given, runner, progress)
             progress(None, "writing")
-            return await asyncio.to_thread(self._issue, definition, report, reason)
+            return await asyncio.to_thread(self._issue, definition, report, reason, deletion)
 
-    def _issue(self, definition: Definition, report: Report, reason: str) -> Made:
+    def deletion(self) -> int:
+        """The highest id of a deletion: what is read from now on knows all up to it. Blocks."""
+        with self.surroundings.reader() as reader:
+            return deletions.newest(reader.cursor)
+
+    def _issue(self, definition: Definition, report: Report, reason: str, deletion: int) -> Made:
         s = self.surroundings
         with s.reader() as reader:
             before = issued.newest(reader, report.name, report.period.name, report.parameters)
         if before is not None:
             found = self._compared(before, report)
             if not found.parts and (before.is_over, before.failed, before.removed_us) == (report.is_over, report.failed, None):
-                self.checked(before, {u.stream.lower(): u.seq for u in report.used})
+                self.checked(before, {u.stream.lower(): u.seq for u in report.used}, deletion=deletion)
                 return Made(report, before, is_new=False)
             report = replace(report, revision=before.revision + 1, difference=found)
         own = {n: v for n, v in report.parameters.items() if v != definition.options.parameters.get(n)}
         forms = {form: rendered(report, form, s.maker.zone) for form in dict.fromkeys((*definition.options.formats, "json"))}
         files = s.files.publish(report.name, stem_of(report.period.name, own, report.revision), forms)
-        issue = _issue_of(report, files, reason)
+        issue = _issue_of(report, files, reason, deletion)
         issue = self._write(lambda db: self._register(db, definition, report, issue))
         s.step("report.registered")
         s.hand_over(issue.told)
@@ -180,11 +187,12 @@ class Reports:
         self.surroundings.step("report.registering")
         return replace(issue, id=number, told=ids)
 
-    def checked(self, issue: Issue, up_to: Mapping[str, int]) -> None:
-        """Notes that everything up to these sequences was looked at and changes nothing. Blocks."""
+    def checked(self, issue: Issue, up_to: Mapping[str, int], *, deletion: int) -> None:
+        """Notes that everything up to these sequences, and each deletion up to that one, was looked at and changes nothing. Blocks."""
         seen = {u.stream.lower(): u.seq for u in issue.used} | dict(issue.checked or {})
-        if any(seq > seen.get(stream, -1) for stream, seq in up_to.items()):
-            self._write(lambda db: issued.set_checked(db, issue.id, {**(issue.checked or {}), **up_to}))
+        if deletion > issue.deletion or any(seq > seen.get(stream, -1) for stream, seq in up_to.items()):
+            known = {**(issue.checked or {}), **up_to}
+            self._write(lambda db: issued.set_checked(db, issue.id, known, deletion=max(deletion, issue.deletion)))
 
     def expire(self, *, now_us: int) -> int:
         """Removes what is older than its report's ``keep``; how many revisions. A crash within leaves files that nobody knows. Blocks."""
@@ -218,7 +226,7 @@ class Reports:
         return found
 
 
-def _issue_of(report: Report, files: tuple[issued.File, ...], reason: str) -> Issue:
+def _issue_of(report: Report, files: tuple[issued.File, ...], reason: str, deletion: int) -> Issue:
     return Issue(
         name=report.name,
         title=report.title,
@@ -236,6 +244,7 @@ def _issue_of(report: Report, files: tuple[issued.File, ...], reason: str) -> Is
         used=tuple(issued.UsedStream(u.stream, u.seq, u.records, u.newest_us, u.dirty) for u in report.used),
         notes=report.notes,
         difference="" if report.difference is None else report.difference.words,
+        deletion=deletion,
     )
 
 

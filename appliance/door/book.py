@@ -44,6 +44,14 @@ class StreamBook:
     lost: tuple[Segment, ...] = ()
     dirty: dict[int, Dirty] = field(default_factory=dict)
     deletions: tuple[Deletion, ...] = ()
+    empty: U64 = field(default_factory=lambda: np.empty(0, np.uint64))
+    """Series of which deletions have left no record: they have no last value, and nobody needs to look for one. One that has got a record
+    since may still be in it."""
+
+    def settle_empty(self, more: U64 | None = None) -> None:
+        """Takes those out of ``empty`` that have a last value again; ``more`` have turned out to hold nothing."""
+        both = self.empty if more is None else np.union1d(self.empty, more)
+        self.empty = np.setdiff1d(both, self.last.rows()[0])
 
     def state(self, ring: tuple[Chunk, ...]) -> StreamState:
         """The picture of now."""

@@ -336,11 +336,17 @@ def _whole(parts: Sequence[npt.NDArray[Number]]) -> npt.NDArray[Number]:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def restore_book(book: StreamBook, *, saved: tuple[U64, I64, pa.RecordBatch] | None, reach: I64 | None) -> None:
-    """Series and last values as they were saved at the last roll; ``reach`` is how far each series had come then."""
+def restore_book(book: StreamBook, *, saved: tuple[U64, I64, pa.RecordBatch] | None, reach: I64 | None, is_followed: bool) -> None:
+    """Series and last values as they were saved at the last roll; ``reach`` is how far each series had come then.
+
+    ``is_followed``: last values have been found anew after every deletion. Until then one that is ``GONE`` may have records again that
+    came, and became the last, and were deleted, since it was saved.
+    """
     if saved is None or reach is None:
         return
-    hashes, _seqs, data = saved
+    hashes, seqs, data = saved
+    if is_followed:
+        book.empty = np.sort(hashes[seqs == latest_table.GONE])
     book.last.restore(book.schema, *shown(saved, book.deletions))
     book.advance(hashes, place_hashes(data, book.identity, book.schema, hashes), reach)
     if len(hashes):

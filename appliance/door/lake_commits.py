@@ -80,6 +80,7 @@ def commit_deletion(committer: Committer, deletion: Deletion, *, records: int | 
         committer.store.chain.add("deletion", deletions.evidence(whole, records=records))
         committer.ledger.touch_span(committer.store.connection, key, since_us, until_us)
     book.deletions = (*book.deletions, whole)
+    book.settle_empty()
     book.last.restore(book.schema, *shown(book.last.rows(), [whole]))
     committer.note_change(key)
     committer.note_derived()
@@ -96,20 +97,23 @@ def _check_columns(book: StreamBook, deletion: Deletion) -> None:
 
 
 def series_without_last(committer: Committer, key: str) -> U64:
-    """The series of a stream whose last record was deleted, so that an older one may be it now."""
+    """The series of a stream whose last record was deleted, so that an older one may be it now; without those that hold nothing."""
     book = committer.books[key]
-    return np.setdiff1d(book.series.hashes, book.last.rows()[0])
+    return np.setdiff1d(np.setdiff1d(book.series.hashes, book.last.rows()[0]), book.empty)
 
 
 def commit_latest(committer: Committer, key: str, asked: U64, found: Rows, *, up_to_seq: int, done: Iterable[int] = ()) -> None:
-    """The last records of the series ``asked``, as found by reading what is left; those without one have none.
+    """The last records of the series ``asked``, as found by reading what is left; those without one have none, and stay so unasked.
 
-    ``done`` are the deletions for which all of their series have been asked about.
+    What was found and deleted meanwhile stays open until that deletion is followed. ``done`` are the deletions for which all of their
+    series have been asked about.
     """
     book = committer.books[key]
+    left = shown(found, book.deletions)
+    asked = np.setdiff1d(asked, np.setdiff1d(found[0], left[0]))
     last = LastValues(book.schema, merge_fields=book.identity is not None)
     last.restore(book.schema, *book.last.rows())
-    last.put(book.schema, *found)
+    last.put(book.schema, *left)
     hashes, seqs, data = last.rows()
     have = np.isin(hashes, asked)
     kept, rows = hashes[have], data.filter(pa.array(have))
@@ -121,6 +125,7 @@ def commit_latest(committer: Committer, key: str, asked: U64, found: Rows, *, up
         latest_table.forget(db, book.schema, book.folder, np.setdiff1d(asked, kept), up_to_seq=up_to_seq)
         deletions.note_latest(db, done, now_us=now_us)
     book.last = last
+    book.settle_empty(asked)
     committer.note_change(key)
 
 

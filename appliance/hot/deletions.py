@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from appliance.manifest import Deletion, Segment
+from appliance.records import fold
 
 _REMOVAL = (
     "INSERT INTO removal (at_us, stream_id, kind, why, author, segment_id, path, sha256, day, days, first, last, rows,"
@@ -24,6 +25,31 @@ def load(db: sqlite3.Connection, stream_id: int, stream: str) -> tuple[Deletion,
         (stream_id,),
     )
     return tuple(Deletion(row[0], stream, row[1], row[2], json.loads(row[3]), *row[4:]) for row in found)
+
+
+def newest(execute: Callable[..., sqlite3.Cursor]) -> int:
+    """The highest id of a deletion of any stream; 0: there was none."""
+    return int(execute("SELECT coalesce(max(id), 0) FROM deletion").fetchone()[0])
+
+
+def after(execute: Callable[..., sqlite3.Cursor], deletion_id: int) -> list[Deletion]:
+    """The deletions of all streams with higher ids, also those that are physically done; by id."""
+    found = execute(
+        "SELECT d.id, s.name, d.since_us, d.until_us, d.matching, d.up_to_seq, d.at_us, d.author, d.reason"
+        " FROM deletion d JOIN stream s ON s.id = d.stream_id WHERE d.id > ? ORDER BY d.id",
+        (deletion_id,),
+    )
+    return [Deletion(*row[:4], json.loads(row[4]), *row[5:]) for row in found]
+
+
+def expired_since(execute: Callable[..., sqlite3.Cursor], *, at_us: int, since_us: int, until_us: int) -> set[str]:
+    """Folded names of the streams of which retention has removed a record of that span of event time, at ``at_us`` or later."""
+    found = execute(
+        "SELECT DISTINCT s.name FROM removal r JOIN stream s ON s.id = r.stream_id"
+        " WHERE r.kind = 'retention' AND r.at_us >= ? AND r.ts_max >= ? AND r.ts_min < ?",
+        (at_us, since_us, until_us),
+    )
+    return {fold(row[0]) for row in found}
 
 
 def evidence(deletion: Deletion, *, records: int | None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from appliance.hot.alerts.reads import Reads
 ROWS_MAX: Final = 100_000
 _COLUMNS: Final = (
     "id, name, title, day, since_us, until_us, parameters, revision, reason, issued_us, is_over, failed, blocks, files, used, notes,"
-    " difference, told, checked, removed_us"
+    " difference, told, checked, deletion, removed_us"
 )
 
 
@@ -70,6 +70,8 @@ class Issue:
     """Ids of the messages about it in the outbox."""
     checked: Mapping[str, int] | None = None
     """Stream -> a later sequence up to which was looked, and nothing had changed."""
+    deletion: int = 0
+    """The highest id of a deletion that it knows, or that was looked at since and changed nothing."""
     removed_us: int | None = None
     """When its files were removed because of their age."""
     id: int = 0
@@ -87,7 +89,7 @@ def add(connection: sqlite3.Connection, issue: Issue) -> int:
         i.name, i.title, i.day, i.since_us, i.until_us, key_of(i.parameters), i.revision, i.reason, i.issued_us, int(i.is_over), i.failed,
         i.blocks, _json([[f.format, f.path, f.bytes, f.sha256] for f in i.files]),
         _json([[u.stream, u.seq, u.records, u.newest_us, list(u.dirty)] for u in i.used]), _json(list(i.notes)), i.difference,
-        _json(list(i.told)), _json(dict(i.checked or {})),
+        _json(list(i.told)), _json(dict(i.checked or {})), i.deletion,
     )  # fmt: skip
     names = _COLUMNS.removeprefix("id, ").removesuffix(", removed_us")
     cursor = connection.execute(f"INSERT INTO report_issue ({names}) VALUES ({', '.join('?' * len(row))})", row)
@@ -100,9 +102,9 @@ def set_told(connection: sqlite3.Connection, issue_id: int, told: Sequence[int])
     connection.execute("UPDATE report_issue SET told = ? WHERE id = ?", (_json(list(told)), issue_id))
 
 
-def set_checked(connection: sqlite3.Connection, issue_id: int, checked: Mapping[str, int]) -> None:
-    """Everything up to these sequences was looked at and changes nothing."""
-    connection.execute("UPDATE report_issue SET checked = ? WHERE id = ?", (_json(dict(checked)), issue_id))
+def set_checked(connection: sqlite3.Connection, issue_id: int, checked: Mapping[str, int], *, deletion: int) -> None:
+    """Everything up to these sequences, and each deletion up to that one, was looked at and changes nothing."""
+    connection.execute("UPDATE report_issue SET checked = ?, deletion = ? WHERE id = ?", (_json(dict(checked)), deletion, issue_id))
 
 
 def set_removed(connection: sqlite3.Connection, ids: Sequence[int], *, now_us: int) -> None:

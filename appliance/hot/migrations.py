@@ -163,7 +163,7 @@ CREATE TABLE report_issue (
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, title TEXT NOT NULL, day TEXT NOT NULL, since_us INTEGER NOT NULL,
     until_us INTEGER NOT NULL, parameters TEXT NOT NULL, revision INTEGER NOT NULL, reason TEXT NOT NULL, issued_us INTEGER NOT NULL,
     is_over INTEGER NOT NULL, failed INTEGER NOT NULL, blocks INTEGER NOT NULL, files TEXT NOT NULL, used TEXT NOT NULL,
-    notes TEXT NOT NULL, difference TEXT NOT NULL, told TEXT NOT NULL, checked TEXT NOT NULL, removed_us INTEGER,
+    notes TEXT NOT NULL, difference TEXT NOT NULL, told TEXT NOT NULL, checked TEXT NOT NULL, deletion INTEGER NOT NULL, removed_us INTEGER,
     UNIQUE (name, day, parameters, revision));
 CREATE VIEW reports_readable AS
     SELECT name, day, parameters, revision, strftime('%Y-%m-%dT%H:%M:%SZ', issued_us / 1000000, 'unixepoch') AS issued, reason, failed,

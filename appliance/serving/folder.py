@@ -135,6 +135,7 @@ def folder_status(folder: Path, *, clock: Clock | None = None) -> Status:
             disk_total_bytes=disk.f_blocks * disk.f_frsize,
             bytes_per_day=ahead.bytes_per_day,
             full_us=ahead.full_us,
+            trim_us=ahead.trim_us,
             eater=ahead.stream,
             deletions=deletions,
         ),

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from appliance.clock import US_PER_DAY, day_name
+from appliance.cold.segments import GROUP_ROWS
 from appliance.hot.state import ALL_TAGS
 from appliance.hot.store import HotStore
 from appliance.manifest import Segment
@@ -36,7 +37,6 @@ OPTIONS: dict[str, Any] = {
     "use_dictionary": list(TAGS),
     "column_encoding": dict.fromkeys(("ts", "_seq", *FIELDS), "DELTA_BINARY_PACKED"),
 }
-GROUP_ROWS = 122_880
 
 
 def cpu_rows(*, hosts: int, first_us: int, steps: int, step_us: int, first_seq: int = 1) -> pa.Table:

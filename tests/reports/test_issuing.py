@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from appliance.batching.report_works import REVISIONS
+from appliance.door.lake_commits import commit_deletion, end_deletions
 from appliance.errors import QueryRefused, RetryLater, StoreDamaged, UsageRefused
+from appliance.hot import deletions
 from appliance.hot.alerts.telling import tell
+from appliance.manifest import Deletion, Segment
 from tests.clock import NOON_US
 from tests.reports.living import DAY, HOUR, Living, living
 
@@ -92,6 +95,56 @@ async def test_a_report_is_issued_once_and_again_with_what_differs_when_late_rec
         for issue in box.desk.picture().issues:
             for file in issue.files:
                 assert hashlib.sha256((box.box.folder / file.path).read_bytes()).hexdigest() == file.sha256
+
+
+def delete(box: Living, since_us: int, until_us: int, **matching: str) -> Deletion:
+    wanted = Deletion(0, "Readings", since_us, until_us, matching, author="me", reason="a test")
+    done: Deletion = box.box.writer.call(lambda c: commit_deletion(c, wanted)).result(30)
+    return done
+
+
+async def test_deleted_records_make_the_reports_that_used_their_days_due_for_a_revision(tmp_path: Path) -> None:
+    async with living(tmp_path, HOURLY) as box:
+        fill(box)
+        await box.run("hourly")
+        box.clock.pass_s(3_600)
+        delete(box, NOON_US - HOUR, NOON_US)  # today: no matter of yesterday's report
+        delete(box, YESTERDAY, YESTERDAY + 3 * HOUR, device="nobody")
+        assert (await box.run(REVISIONS)).words == "nothing to make anew"
+        wide = delete(box, YESTERDAY, YESTERDAY + 3 * HOUR, device="d1")
+        done = await box.run(REVISIONS)
+        assert done.words == "1 made anew; hourly 2026-11-21 revision 2; differs in: 3 rows of Hours; 3 rows of Course"
+        assert document(box, "2026-11-21.r2.json")["streams"][0]["records"] == 21  # type: ignore[index]
+        [newest, _] = await box.sql("SELECT revision, reason FROM _reports")
+        assert newest == {"revision": 2, "reason": "deleted records"}
+        box.clock.pass_s(DAY / 1e6)
+        made = box.steps.count("report.registered")
+        assert (await box.run(REVISIONS)).words == "nothing to make anew"
+        box.box.writer.call(lambda c: end_deletions(c, "readings", [wide.id])).result(30)
+        with box.reports.surroundings.reader() as reader:
+            assert [d.id for d in deletions.after(reader.cursor, wide.id - 1)] == [wide.id], "one that is done is known still"
+        assert box.steps.count("report.registered") == made
+
+
+async def test_a_report_of_records_that_retention_has_removed_stays_as_it_was_issued(tmp_path: Path) -> None:
+    async with living(tmp_path, HOURLY) as box:
+        fill(box)
+        await box.run("hourly")
+        box.clock.pass_s(3_600)
+        day = YESTERDAY // DAY
+        gone = Segment(9, "readings", day, "lake/x", 1, 24, 24, YESTERDAY, YESTERDAY + HOUR, 1, "", 1, 2)
+        db, now_us = box.box.store.connection, box.clock.now_us()
+
+        def expire(_: object) -> None:
+            with box.box.store.transaction():
+                deletions.add_removals(db, 1, [gone], kind="retention", why="old", author="appliance", now_us=now_us)
+
+        box.box.writer.call(expire).result(30)
+        delete(box, YESTERDAY, YESTERDAY + HOUR)
+        box.write("readings", [YESTERDAY + 1], value=[50.0])
+        assert (await box.run(REVISIONS)).words == "nothing to make anew"
+        [issue] = box.desk.picture().issues
+        assert issue.revision == 1
 
 
 async def test_a_value_is_a_value_and_a_report_with_other_parameters_another_report(tmp_path: Path) -> None:

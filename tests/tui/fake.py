@@ -301,6 +301,9 @@ class FakeClient:
             compacting=None,
             disk_free_bytes=23 * 1024 * MIB,
             disk_total_bytes=58 * 1024 * MIB,
+            bytes_per_day=312 * MIB,
+            full_us=now // (86_400 * S) * 86_400 * S + 75 * 86_400 * S,
+            eater="press_vibration",
         )
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
-from appliance.observe.status import Problem
+from appliance.observe.status import LakeStatus, Problem
 from tests.tui.driven import driven
 from tests.tui.fake import NOON_US, FakeClient, FakeClock, S
 from tui.app import ApplianceApp
+from tui.look import Look
+from tui.symbols import BRAILLE
+from tui.theme import PALETTES, paint_of
+from tui.widgets.panels import cold
 
 SIZES = [(80, 24), (120, 40), (200, 50)]
 
@@ -24,8 +31,39 @@ async def test_the_first_screen_says_how_things_are(size: tuple[int, int]) -> No
 async def test_what_is_large_enough_for_panels_shows_them() -> None:
     async with driven(size=(120, 40)) as ui:
         await ui.sees(
-            "Problems", "Acknowledged in", "Hot", "Cold", "Sources", "Refused", "This process", "broker not re", "mark    35.5M of 35.5M"
+            "Problems",
+            "Acknowledged in",
+            "Hot",
+            "Cold",
+            "Sources",
+            "Refused",
+            "This process",
+            "broker not re",
+            "mark    35.5M of 35.5M",
+            "full    2027-02-05",
         )
+
+
+NONE = LakeStatus(0, 0, 0, 0, None, None, False, None, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"bytes_per_day": 312 << 20, "full_us": NOON_US + 86_400 * S, "eater": "cpu"}, "full    2026-11-23 · 312 MiB/d · cpu"),
+        ({"bytes_per_day": 1, "full_us": NOON_US, "eater": "a\x1b[31m"}, "full    today · 1 B/d · a"),
+        ({"bytes_per_day": 1024, "trim_us": NOON_US + 86_400 * S, "eater": "cpu"}, "full    oldest go 2026-11-23 · 1.00 KiB/d · cpu"),
+        ({"bytes_per_day": 1024, "eater": "cpu"}, "full    not in 10 years · 1.00 KiB/d · cpu"),
+        ({}, None),
+    ],
+)
+def test_the_panel_of_the_cold_side_foretells_the_disk(given: dict[str, Any], told: str | None) -> None:
+    status = msgspec.structs.replace(FakeClient(FakeClock()).status(), lake=msgspec.structs.replace(NONE, **given))
+    look = Look(paint_of(PALETTES["dark"], colour=False), BRAILLE, now_us=NOON_US, as_of_us=NOON_US)
+    lines = ["".join(text for text, _ in line) for line in cold(status, look, 60, None)]
+    found = [line for line in lines if line.startswith("full")]
+    assert [line[: len(told or "")] for line in found] == ([] if told is None else [told])
+    assert "\x1b" not in "".join(lines)
 
 
 async def test_it_follows_what_comes() -> None:

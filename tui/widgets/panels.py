@@ -109,6 +109,8 @@ def cold(status: Status, look: Look, width: int, chosen: StreamStatus | None) ->
     lines.append(_labelled("roll", _roll(status, look), look))
     if lake.compacting is not None:
         lines.append(_labelled("compact", [(look.safe(lake.compacting), paint.text)], look))
+    if lake.bytes_per_day:
+        lines.append(_labelled("full", _ahead(status, look), look))
     lines.append(_labelled("rows", [(f"{figures.count(lake.rows)} in the lake", paint.text)], look))
     return lines
 
@@ -238,6 +240,19 @@ def _roll(status: Status, look: Look) -> list[Span]:
     if lake.next_roll_us is None:
         return [(last, paint.text)]
     return _dotted([last, f"next in {figures.span(max(0, lake.next_roll_us - look.now_us))}"], look)
+
+
+def _ahead(status: Status, look: Look) -> list[Span]:
+    """On which day the disk is full, or the oldest days go; what a day adds, and which stream most of it."""
+    lake = status.lake
+    at_us = lake.trim_us if lake.full_us is None else lake.full_us
+    if at_us is None:
+        day = "not in 10 years"
+    else:
+        day = "today" if at_us <= look.now_us else figures.utc_day(at_us)
+        day = day if lake.full_us is not None else f"oldest go {day}"
+    eater = "" if lake.eater is None else look.safe(lake.eater)
+    return _dotted([day, f"{figures.size(lake.bytes_per_day)}/d", eater], look)
 
 
 def _gauge(label: str, part: float, told: str, look: Look, width: int, style: Style) -> Line:
