@@ -64,14 +64,14 @@ class BatchSide:
             elsewhere=elsewhere,
             step=step,
             make=(self._works,),
-            tell=self._tell,
+            hand_over=self._hand_over,
         )
 
     def complete(self, alerting: Alerting, status: Callable[[], Status]) -> tuple[Problem, ...]:
         """Makes the rest, before alerts are evaluated; what is wrong with stored models. Blocks."""
         box, clock, step = self._box, self._clock, self._step
         self._alerting = alerting
-        self.models = Models(box, self._config, alerting.baselines, clock=clock, step=step)
+        self.models = Models(box, self._config, alerting.baselines, clock=clock, step=step, hand_over=alerting.hand_over)
         problems = self.models.load()
         self.views = view_loop(box, self._queries, self.queue.queue, clock=clock, leased=self.leased, step=step)
         self.reports = ReportLoop(
@@ -109,6 +109,6 @@ class BatchSide:
     def _works(self, config: Config) -> Sequence[Work]:
         return [*self.views.works(config), *self.reports.works(config), *self.models.works(config)]
 
-    def _tell(self, channel: str, title: str, text: str) -> None:
+    def _hand_over(self, ids: Sequence[int]) -> None:
         assert self._alerting is not None, "batch work begins after alerting"
-        self._alerting.tell(channel, title, text)
+        self._alerting.hand_over(ids)
