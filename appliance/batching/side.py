@@ -1,4 +1,4 @@
-"""Batch work of a running service as the wiring sees it: the queue, and what is carried out by it: views, reports, models, jobs.
+"""Batch work of a running service as the wiring sees it: the queue, and what is carried out by it: views, reports, models, audits, jobs.
 
 Made in two steps, because the housekeeper and the status need the queue, and reports and models need what is made after those.
 """
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from appliance.alerting.alerting import Alerting
 from appliance.alerting.rulebook import Rulebook
+from appliance.batching.audits import Audits
 from appliance.batching.batch import Batch
 from appliance.batching.report_loop import ReportLoop
 from appliance.batching.training import Models
@@ -54,6 +55,7 @@ class BatchSide:
         self._step = step
         self._loop: asyncio.AbstractEventLoop | None = None
         self._alerting: Alerting | None = None
+        self.audits = Audits(box, step=step, hand_over=self._hand_over)
         self.queue = Batch(
             box,
             config,
@@ -104,10 +106,10 @@ class BatchSide:
 
     def leased(self) -> frozenset[str]:
         """Files that queries of any kind read now: they must stay. From any thread."""
-        return self._queries.leased() | self.queue.leased()
+        return self._queries.leased() | self.queue.leased() | self.audits.leased()
 
     def _works(self, config: Config) -> Sequence[Work]:
-        return [*self.views.works(config), *self.reports.works(config), *self.models.works(config)]
+        return [*self.views.works(config), *self.reports.works(config), *self.models.works(config), *self.audits.works(config)]
 
     def _hand_over(self, ids: Sequence[int]) -> None:
         assert self._alerting is not None, "batch work begins after alerting"
