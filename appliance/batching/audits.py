@@ -28,7 +28,7 @@ from appliance.config import Config
 from appliance.door.commit import Committer
 from appliance.hot.alerts.tables import durable
 from appliance.names import folder_name
-from appliance.reconcile.audit.process import Done, Order
+from appliance.reconcile.audit.order import Done, Order
 from appliance.units import show_size
 
 FOLDER: Final = "audits"

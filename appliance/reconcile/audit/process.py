@@ -11,34 +11,9 @@ from pathlib import Path
 import msgspec
 
 from appliance.errors import ApplianceError
+from appliance.reconcile.audit.order import Done, Order
 from appliance.reconcile.audit.writing import Asked, write_bundle
 from appliance.serving.folder import open_folder
-
-
-class Order(msgspec.Struct, frozen=True):
-    """What is to be written."""
-
-    data_dir: str
-    target: str
-    """The folder of the bundle: new or empty."""
-    since_us: int | None
-    until_us: int
-    silence_s: float
-    author: str
-    node: str
-    now_us: int
-
-
-class Done(msgspec.Struct, frozen=True):
-    """What was written."""
-
-    seal: str
-    head: str
-    entries: int
-    segments: int
-    bytes: int
-    gaps: int
-    wrong: tuple[str, ...]
 
 
 def main() -> None:
