@@ -1,4 +1,4 @@
-"""The options of what runs in batch: ``[batch]``, ``[retention]``, and the workloads that are views, jobs, reports and trainings.
+"""The options of what runs in batch: ``[batch]``, ``[retention]``, and the workloads that are views, jobs, reports, trainings and audits.
 
 Frozen values as in ``appliance.options``. A schedule that can't be read or never comes is refused here; what SQL means is found
 out where it is planned, and what one workload needs of another (a channel, a job to follow) ``appliance.config`` checks. Nothing
@@ -92,7 +92,7 @@ class JobOptions(Options, frozen=True, kw_only=True, tag="job", tag_field="kind"
     every_s: Annotated[float, Meta(ge=1, le=366 * 86_400, extra={"unit": "duration"})] | None = None
     """Time between runs, in place of `schedule`."""
     after: str | None = None
-    """Runs after each successful run of this other job, view, report or training."""
+    """Runs after each successful run of this other batch work."""
     on_day: str | None = None
     """Runs when a day of this stream is over and in the lake; `:day` stands for it in `sql`."""
     priority: Priority = "normal"
@@ -144,7 +144,7 @@ class ReportOptions(Options, frozen=True, kw_only=True, tag="report", tag_field=
     schedule: str | None = None
     """When it is issued, as cron writes it, in the node's time zone; None: on request only."""
     after: str | None = None
-    """Issued after each successful run of this other job, view, report or training."""
+    """Issued after each successful run of this other batch work."""
     formats: tuple[ReportFormat, ...] = ("html", "md")
     """What is written, besides the JSON that revisions are compared by."""
     revise: bool = True
@@ -188,6 +188,28 @@ class TrainingOptions(Options, frozen=True, kw_only=True, tag="training", tag_fi
         if self.holdout_days >= self.days:
             raise OptionRefused("holdout_days", f"must be less than days ({self.days})")
         _check_when(schedule=self.schedule, every=None, after=None, on_day=None)
+
+
+class AuditOptions(Options, frozen=True, kw_only=True, tag="audit", tag_field="kind"):
+    """An evidence bundle, written by itself: what `appliance audit` writes, and `appliance audit verify` checks."""
+
+    schedule: str | None = None
+    """When it is written, as cron writes it, in the node's time zone; None: on request only."""
+    after: str | None = None
+    """Written after each successful run of this other batch work."""
+    since_s: Duration | None = None
+    """How far back from its time it reaches. Default: to the beginning."""
+    silence_s: Duration = 3_600.0
+    """A longer stretch without a record is a gap."""
+    folder: str | None = None
+    """Bundles lie in this folder below `audits/`, each in one with the day and the number of its run. Default: the workload's name."""
+    keep_s: Duration | None = None
+    """Age above which bundles are removed. Default: never."""
+    notify: tuple[str, ...] = ()
+    """Channels that get the seal of each bundle and what is not as it should be, and are told when it has failed for good."""
+
+    def __post_init__(self) -> None:
+        _check_when(schedule=self.schedule, every=None, after=self.after, on_day=None)
 
 
 def _check_when(*, schedule: str | None, every: float | None, after: str | None, on_day: str | None) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from appliance.batch_options import BatchOptions, JobOptions, ReportOptions, RetentionOptions, TrainingOptions, ViewOptions
+from appliance.batch_options import AuditOptions, BatchOptions, JobOptions, ReportOptions, RetentionOptions, TrainingOptions, ViewOptions
 from appliance.config_reading import Reading, dotted, nearest_of, variables_of
 from appliance.errors import ConfigRefused
 from appliance.option_docs import config_schema, example_config
@@ -56,6 +56,7 @@ __all__ = [
     "Address",
     "AlertOptions",
     "AlertsOptions",
+    "AuditOptions",
     "BatchOptions",
     "CompactOptions",
     "Config",
@@ -241,7 +242,7 @@ def _check_together(config: Config, reading: Reading) -> None:
         match workload:
             case AlertOptions():
                 _check_named(config, reading, name, workload)
-            case JobOptions() | ReportOptions() | TrainingOptions():
+            case JobOptions() | ReportOptions() | TrainingOptions() | AuditOptions():
                 _check_batch(config, reading, name, workload)
     _check_inhibition(config, reading)
 
@@ -279,7 +280,9 @@ def _check_named(config: Config, reading: Reading, name: str, rule: AlertOptions
         _check_known(reading, ("workload", name, option), named, known, what)
 
 
-def _check_batch(config: Config, reading: Reading, name: str, workload: JobOptions | ReportOptions | TrainingOptions) -> None:
+def _check_batch(
+    config: Config, reading: Reading, name: str, workload: JobOptions | ReportOptions | TrainingOptions | AuditOptions
+) -> None:
     """Batch work names channels and other batch work that there are, and none follows itself."""
     batch = {n: w for n, w in config.workloads.items() if not isinstance(w, AlertOptions | SessionOptions)}
     _check_target(config, reading, name, workload)
@@ -295,19 +298,25 @@ def _check_batch(config: Config, reading: Reading, name: str, workload: JobOptio
 
 
 def _check_target(config: Config, reading: Reading, name: str, workload: Options) -> None:
-    """A table or a file has one job that makes it, and a table's name stands for nothing else."""
-    for option in ("table", "file"):
-        target = getattr(workload, option, None)
+    """A table, a file or a folder is made by one workload, and a table's name stands for nothing else."""
+    for option in ("table", "file", "folder"):
+        target = _target(name, workload, option)
         if target is None:
             continue
         at = ("workload", name, option)
-        others = {n: getattr(w, option, None) for n, w in config.workloads.items() if n != name}
+        others = {n: _target(n, w, option) for n, w in config.workloads.items() if n != name}
         same = next((n for n, t in others.items() if t is not None and t.lower() == target.lower()), None)
         if same is not None:
             raise reading.refused(at, f"is made by {shown(same)} already")
         taken = [*(n for n, w in config.workloads.items() if isinstance(w, ViewOptions)), *config.streams]
         if option == "table" and (target.startswith("_") or target.lower() in {n.lower() for n in taken}):
             raise reading.refused(at, f"can't be {shown(target)}: that is the name of something else")
+
+
+def _target(name: str, workload: Options, option: str) -> str | None:
+    """What a workload makes; the folder of an audit is called after it unless it says otherwise."""
+    target: str | None = getattr(workload, option, None)
+    return name if target is None and option == "folder" and isinstance(workload, AuditOptions) else target
 
 
 _NO_CHANNEL: Final = "channel: there is no [notify.{}]"

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import Meta
 
-from appliance.batch_options import BatchOptions, JobOptions, ReportOptions, RetentionOptions, TrainingOptions, ViewOptions
+from appliance.batch_options import AuditOptions, BatchOptions, JobOptions, ReportOptions, RetentionOptions, TrainingOptions, ViewOptions
 from appliance.clock import US_PER_S
 from appliance.options import (
     CompactOptions,
@@ -179,7 +179,7 @@ class NotifyOptions(Options, frozen=True, kw_only=True):
     """Messages a minute; what is above waits and goes together."""
 
 
-WorkloadOptions = AlertOptions | SessionOptions | ViewOptions | JobOptions | ReportOptions | TrainingOptions
+WorkloadOptions = AlertOptions | SessionOptions | ViewOptions | JobOptions | ReportOptions | TrainingOptions | AuditOptions
 """One ``[workload.NAME]``; `kind` says which."""
 WORKLOAD_KINDS: Final[Mapping[str, type[WorkloadOptions]]] = {
     "alert": AlertOptions,
@@ -188,6 +188,7 @@ WORKLOAD_KINDS: Final[Mapping[str, type[WorkloadOptions]]] = {
     "job": JobOptions,
     "report": ReportOptions,
     "training": TrainingOptions,
+    "audit": AuditOptions,
 }
 
 TABLES: Final[Mapping[str, type[Options]]] = {

@@ -25,7 +25,7 @@ from appliance.config import Config
 from appliance.door.commit import Committer
 from appliance.errors import ConfigRefused
 from appliance.hot.alerts import outbox as stored
-from appliance.hot.alerts import tables, telling
+from appliance.hot.alerts import tables
 from appliance.hot.alerts.book import AlertBook
 from appliance.hot.alerts.evidence import note_people
 from appliance.hot.alerts.plan import Place, Plan
@@ -135,25 +135,6 @@ class Alerting:
         with self._reader() as db:
             found = [m for i in ids if (m := stored.load_message(db, i)) is not None]
         self.outbox.put(found)
-
-    def tell(self, channel: str, title: str, text: str) -> None:
-        """A message that is about no alert and belongs to nobody's transaction. Returns at once; what can't be stored the log says."""
-        now_us = self._clock.now_us()
-
-        def run(committer: Committer) -> Message | None:
-            db = committer.store.connection
-            with durable(db), committer.store.transaction():
-                found = telling.tell(db, channel, title, text, about=title, key=str(now_us), now_us=now_us, severity="warning")
-            return None if found is None else stored.load_message(db, found)
-
-        def told(future: Future[Message | None]) -> None:
-            error = future.exception()
-            if error is not None:
-                log.warning("for the channel %s: %s: %s (not stored: %s)", channel, title, text, error)
-            elif (message := future.result()) is not None:
-                self.outbox.put([message])
-
-        self._box.writer.call(run, at_once=True).add_done_callback(told)
 
     def check(self, config: Config) -> tuple[Rulebook, Mapping[str, Channel]]:
         """Whether a config's rules and channels can be used; raises ``ConfigRefused``. Nothing is changed."""

@@ -13,7 +13,8 @@ from appliance.batching import jobs
 from appliance.batching.days import Days
 from appliance.batching.desk import Desk
 from appliance.batching.kept import Keeping
-from appliance.batching.queue import JobQueue, Surroundings
+from appliance.batching.notices import HandOver
+from appliance.batching.queue import JobQueue
 from appliance.batching.runner import Processes
 from appliance.batching.shelf import Shelf
 from appliance.batching.work import Work
@@ -45,20 +46,18 @@ class Batch:
         elsewhere: Callable[[], Sequence[RunRow]],
         step: Callable[[str], None],
         make: Sequence[MakeWorks] = (),
-        tell: Callable[[str, str, str], None] | None = None,
+        hand_over: HandOver,
     ) -> None:
-        """Blocks for the hot store. ``publish`` takes an event and its data; ``make`` are the makers of further work; ``tell`` takes a
-        channel, a title and a text (None: the log says it)."""
+        """Blocks for the hot store. ``publish`` takes an event and its data; ``make`` are the makers of further work."""
         self._box = box
         self._config = config
         self._step = step
         self._make = make
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._shelf = Shelf(call=box.writer.call, reader=reader, step=step, history_max=config.batch.history_max)
+        self._shelf = Shelf(call=box.writer.call, reader=reader, step=step, history_max=config.batch.history_max, hand_over=hand_over)
         self._shelf.load()
         Keeping(box, step=step).tidy(self._shelf.runs)
         self._processes = Processes(data_dir=box.folder, clock=clock, store=store, jobs_max=config.batch.jobs_max)
-        around = Surroundings(publish) if tell is None else Surroundings(publish, tell)
         self.queue = JobQueue(
             shelf=self._shelf,
             processes=self._processes,
@@ -67,7 +66,7 @@ class Batch:
             zone=config.node.timezone,
             clock=clock,
             chance=random.Random(),  # noqa: S311 - spreads what is tried again
-            surroundings=around,
+            publish=publish,
             step=step,
         )
         self.desk = Desk(

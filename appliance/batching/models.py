@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from appliance.alerting.models import Loaded, baseline_of_model, before, load_models, name_of, read_model
+from appliance.batching import notices
+from appliance.batching.notices import HandOver, Notice, nobody
 from appliance.box import Box
 from appliance.clock import Clock
-from appliance.cold.batch.training.judging import Judged
+from appliance.cold.batch.training.judging import Judged, summary
 from appliance.cold.batch.training.model import FOLDER, Model, ModelUnusable, encode, model_path
 from appliance.cold.files import Publisher, remove
 from appliance.door.commit import Committer
 from appliance.errors import UsageRefused
+from appliance.hot.alerts.tables import durable
 from appliance.hot.models import ACCEPTED, DAMAGED, REFUSED, ModelRow, add_model, forget_models, mark_damaged, models, use_model
 from appliance.hot.stream.baselines import Baselines
 from appliance.names import folder_name
@@ -32,11 +35,12 @@ BY_ITSELF: Final = "the appliance"
 class ModelStore:
     """See the module."""
 
-    def __init__(self, box: Box, baselines: Baselines, *, clock: Clock, step: Callable[[str], None]) -> None:
+    def __init__(self, box: Box, baselines: Baselines, *, clock: Clock, step: Callable[[str], None], hand_over: HandOver = nobody) -> None:
         self._box = box
         self._baselines = baselines
         self._clock = clock
         self._step = step
+        self._hand_over = hand_over
 
     def load(self) -> tuple[str, ...]:
         """At the start: models in use become baselines. What can't be used is said and not used; the version before is."""
@@ -65,8 +69,11 @@ class ModelStore:
             log.warning("model %r: version %s %s", name, row.version if row else 0, e)
             return None
 
-    def add(self, model: Model, judged: Judged, *, keep: int) -> Model:
-        """Stores a new version under the next number; when it was accepted, it is in use from now on. Durable when it returns."""
+    def add(self, model: Model, judged: Judged, *, keep: int, notify: Sequence[str] = ()) -> Model:
+        """Stores a new version under the next number; when it was accepted, it is in use from now on. Durable when it returns.
+
+        The channels ``notify`` are told of one that was refused.
+        """
         version = max((r.version for r in self.rows(model.name)), default=0) + 1
         model = replace(model, version=version)
         text = encode(model)
@@ -93,16 +100,21 @@ class ModelStore:
         )
         surplus = self._surplus(row, keep)
 
-        def run(committer: Committer) -> None:
-            with committer.store.transaction():
-                add_model(committer.store.connection, row)
-                forget_models(committer.store.connection, row.name, [r.version for r in surplus])
+        told = [] if judged.accepted else [_refused(model, judged, channel, now_us) for channel in notify]
+
+        def run(committer: Committer) -> list[int]:
+            db = committer.store.connection
+            with durable(db), committer.store.transaction():
+                add_model(db, row)
+                forget_models(db, row.name, [r.version for r in surplus])
+                ids = notices.put(db, told)
                 if row.active:
                     committer.store.chain.add("model", _entry(row, "trained", BY_ITSELF))
                 self._step("model.written")
             self._step("model.durable")
+            return ids
 
-        self._box.writer.call(run).result()
+        self._hand_over(self._box.writer.call(run).result())
         if row.active:
             self._swap(model)
         remove(self._box.folder, [r.path for r in surplus])
@@ -179,6 +191,13 @@ def _chosen(rows: list[ModelRow], version: int | None) -> ModelRow:
         there = ", ".join(str(r.version) for r in rows if r.state != DAMAGED)
         raise UsageRefused(f"there is no usable version {version} of {name!r}; there are: {there}")
     return found
+
+
+def _refused(model: Model, judged: Judged, channel: str, now_us: int) -> Notice:
+    about = f"training {model.name}"
+    return Notice(
+        channel, f"model {model.name}: a new version was refused", summary(model, judged), about, f"version {model.version}", now_us
+    )
 
 
 def _entry(row: ModelRow, why: str, who: str) -> dict[str, object]:

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 import psutil
 
+import appliance
 from appliance.batching import launch
 from appliance.batching.work import Limits
 from appliance.errors import ApplianceError, JobFailed, UsageRefused
@@ -26,6 +27,12 @@ from appliance.serving.pool import Usage, usage_of
 OUTPUT_BYTES_MAX: Final = 16 * 1024 * 1024
 LAST_WORDS_BYTES: Final = 2_000
 _PIECE_BYTES: Final = 65_536
+
+
+def own_program(module: str) -> tuple[str, ...]:
+    """The command line of a module of this very package with a function ``main``, wherever it is started."""
+    home = str(Path(appliance.__file__).parent.parent)
+    return (sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {home!r}); from {module} import main; main()")
 
 
 class _Told(msgspec.Struct, frozen=True):

@@ -1,8 +1,8 @@
 """The queue as it runs: looks when something is due, begins what has its turn, stores what came of it.
 
 Belongs to the event loop: one task looks, each run under way has one. What is decided is decided in ``cold.batch``; what is stored
-is stored before anybody is told. A kill at any moment loses no run: what waited waits, what was under way is done again, and what
-has committed its outcome is over.
+is stored before anybody is told, and messages for channels in the same transaction. A kill at any moment loses no run and no message:
+what waited waits, what was under way is done again, and what has committed its outcome is over.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,7 @@ import msgspec
 
 from appliance.batch_options import BatchOptions
 from appliance.batching.days import Days
-from appliance.batching.rows import ASKED, OWN, entry_after, entry_of, new_run, over, queued_of, with_cost
+from appliance.batching.rows import ASKED, OWN, entry_after, entry_of, new_run, over, queued_of, told_of, with_cost
 from appliance.batching.runner import Processes
 from appliance.batching.shelf import Change, Shelf, trimmed
 from appliance.batching.under_way import Ended, UnderWay
@@ -41,14 +41,8 @@ AGAIN_S: Final = 5.0
 """After the store could not be written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Whom the queue tells. Each returns at once."""
-
-    publish: Callable[[str, Mapping[str, Any]], None] = lambda _event, _data: None
-    """(event, data): of the topic ``jobs``."""
-    tell: Callable[[str, str, str], None] = lambda channel, title, _text: log.warning("for the channel %s: %s", channel, title)
-    """(channel, title, text): a message that is no alert."""
+Publish = Callable[[str, Mapping[str, Any]], None]
+"""(event, data): of the topic ``jobs``."""
 
 
 class JobQueue:
@@ -64,10 +58,10 @@ class JobQueue:
         zone: str,
         clock: Clock,
         chance: random.Random,
-        surroundings: Surroundings,
+        publish: Publish,
         step: Callable[[str], None],
     ) -> None:
-        """``shelf`` has been loaded. ``zone`` is the node's; ``chance`` spreads what is tried again."""
+        """``shelf`` has been loaded. ``zone`` is the node's; ``chance`` spreads what is tried again; ``publish`` returns at once."""
         self.shelf = shelf
         self.works: dict[str, Work] = {}
         self.under_way: dict[int, UnderWay] = {}
@@ -81,7 +75,7 @@ class JobQueue:
         self._zone = ZoneInfo(zone)
         self._clock = clock
         self._chance = chance
-        self._around = surroundings
+        self._publish = publish
         self._step = step
         self._wanted: Sequence[Work] | None = None
         self._is_taken_up = False
@@ -152,7 +146,7 @@ class JobQueue:
                 return run
             row = over(run, "cancelled", self._clock.now_us(), words=why)
             await self._write(Change(runs=[row], jobs=entry_after(self.shelf.jobs.get(row.name), row)), "cancelled")
-        self._around.publish(row.state, msgspec.to_builtins(row))
+        self._publish(row.state, msgspec.to_builtins(row))
         return row
 
     @property
@@ -254,12 +248,10 @@ class JobQueue:
             limits=work.limits or self.default_limits,
             processes=self._processes,
             clock=self._clock,
-            on_progress=lambda u: self._around.publish(
-                "progress", {"id": u.row.id, "name": u.row.name, "share": u.share, "doing": u.doing}
-            ),
+            on_progress=lambda u: self._publish("progress", {"id": u.row.id, "name": u.row.name, "share": u.share, "doing": u.doing}),
         )
         self.under_way[run.id] = under_way
-        self._around.publish("started", msgspec.to_builtins(row))
+        self._publish("started", msgspec.to_builtins(row))
         task = asyncio.get_running_loop().create_task(self._carry_out(under_way))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -291,8 +283,7 @@ class JobQueue:
         self._settled.set()
         self._settled = asyncio.Event()
         self._note_problems()
-        self._around.publish(row.state, msgspec.to_builtins(row))
-        self._tell(work, row, 0 if before is None else before.failures)
+        self._publish(row.state, msgspec.to_builtins(row))
         return True
 
     async def _store_end(self, work: Work, run: RunRow, ended: Ended, before: JobEntry | None) -> RunRow:
@@ -309,7 +300,8 @@ class JobQueue:
             row = self._failed(work, run, ended, before, now_us)
         is_over = row.state != "waiting"
         jobs = entry_after(before, row) if is_over else []
-        await self._write(Change(new=new, runs=[row], jobs=jobs), "ended" if is_over else "again")
+        told = told_of(work, row, failures=0 if before is None else before.failures)
+        await self._write(Change(new=new, runs=[row], jobs=jobs, told=told), "ended" if is_over else "again")
         self.failed_total += row.state == "failed"
         return row
 
@@ -342,19 +334,8 @@ class JobQueue:
     async def _write(self, change: Change, step: str) -> list[RunRow]:
         made = await self.shelf.write(change, step)
         for row in made:
-            self._around.publish("queued", msgspec.to_builtins(row))
+            self._publish("queued", msgspec.to_builtins(row))
         return made
-
-    def _tell(self, work: Work, row: RunRow, failures: int) -> None:
-        """The channels, where work has failed for good or is well again; and those that a run itself names."""
-        asked = [c for c in row.parameters.get("notify", "").split(",") if c]
-        if row.state == "failed" and (asked or not failures):
-            for channel in (*work.notify, *asked):
-                self._around.tell(channel, f"{work.kind} {row.name.lstrip(OWN)} has failed", f"Run {row.id}: {row.error}")
-        elif row.state == "done" and (asked or failures):
-            title = f"{work.kind} {row.name.lstrip(OWN)} " + ("is done" if asked else "is well again")
-            for channel in (*work.notify, *asked):
-                self._around.tell(channel, title, f"Run {row.id}: {row.words}")
 
     def _note_problems(self) -> None:
         found = [Problem("WARN", f"batch work waits: {self._trouble}", 0, "it goes on by itself")] if self._trouble else []

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import msgspec
 
+from appliance.batching.notices import Notice
 from appliance.batching.under_way import Ended
 from appliance.batching.work import Work
 from appliance.cold.batch.queue import Queued
@@ -71,6 +72,23 @@ def entry_after(entry: JobEntry | None, row: RunRow) -> list[JobEntry]:
             last_us=row.ended_us,
             last_words=words,
         )
+    ]
+
+
+def told_of(work: Work, row: RunRow, *, failures: int) -> list[Notice]:
+    """Messages about a run: the work has failed for good, or is well again after ``failures``; and what the run itself names."""
+    asked = [c for c in row.parameters.get("notify", "").split(",") if c]
+    if row.state == "failed" and (asked or not failures):
+        words, text = "has failed", row.error
+    elif row.state == "done" and (asked or failures):
+        words, text = "is done" if asked else "is well again", row.words
+    else:
+        return []
+    about, severity = f"{work.kind} {row.name.lstrip(OWN)}", "warning" if row.state == "failed" else "info"
+    channels = dict.fromkeys((*work.notify, *asked))
+    return [
+        Notice(c, f"{about} {words}", f"Run {row.id}: {text}", about, f"run {row.id} {row.state}", row.ended_us or 0, severity)
+        for c in channels
     ]
 
 

@@ -1,7 +1,8 @@
 """The queue as it is stored: each change of it is one transaction, made by the writer, and true in memory only afterwards.
 
 Belongs to the event loop. Named steps, for tests that stop there: ``jobs.NAME.writing`` inside the transaction, ``jobs.NAME`` after
-it, where NAME is ``queued``, ``started``, ``again``, ``ended``, ``cancelled`` or ``configured``.
+it, where NAME is ``queued``, ``started``, ``again``, ``ended``, ``cancelled`` or ``configured``. What is told of a change is in the
+outbox by the same transaction.
 """
 
 from __future__ import annotations
@@ -9,16 +10,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
+from appliance.batching import notices
+from appliance.batching.notices import HandOver, Notice, nobody
 from appliance.batching.rows import queued_of
 from appliance.cold.batch.queue import Queued
 from appliance.door.commit import Committer
 from appliance.hot import job_tables
+from appliance.hot.alerts.tables import durable
 from appliance.hot.job_tables import JobEntry
 from appliance.hot.reader import HotReader
 from appliance.observe.jobs import OPEN, RunRow
@@ -36,6 +40,8 @@ class Change:
     jobs: Sequence[JobEntry] = ()
     gone: Sequence[str] = field(default_factory=tuple)
     """Names of work that is forgotten."""
+    told: Sequence[Notice] = ()
+    """Messages that go out with it."""
 
 
 class Shelf:
@@ -48,12 +54,14 @@ class Shelf:
         reader: Callable[[], AbstractContextManager[HotReader]],
         step: Callable[[str], None],
         history_max: int,
+        hand_over: HandOver = nobody,
     ) -> None:
         """``call`` runs something in the writer's thread."""
         self._call = call
         self._reader = reader
         self._step = step
         self._history_max = history_max
+        self._hand_over = hand_over
         self.runs: dict[int, RunRow] = {}
         """Those that are not over, by id."""
         self.jobs: dict[str, JobEntry] = {}
@@ -67,9 +75,9 @@ class Shelf:
     async def write(self, change: Change, step: str) -> list[RunRow]:
         """Stores a change; its new runs, with their ids. Raises ``RetryLater`` where the disk is full: nothing has changed then."""
 
-        def run(committer: Committer) -> list[RunRow]:
+        def run(committer: Committer) -> tuple[list[RunRow], list[int]]:
             connection = committer.store.connection
-            with committer.store.transaction():
+            with durable(connection) if change.told else nullcontext(), committer.store.transaction():
                 made = [msgspec.structs.replace(r, id=job_tables.add_run(connection, r)) for r in change.new]
                 for known in change.runs:
                     job_tables.put_run(connection, known)
@@ -77,11 +85,13 @@ class Shelf:
                 job_tables.drop_jobs(connection, change.gone)
                 if made:
                     job_tables.trim_runs(connection, keep=self._history_max)
+                ids = notices.put(connection, change.told)
                 self._step(f"jobs.{step}.writing")
             self._step(f"jobs.{step}")
-            return made
+            return made, ids
 
-        made: list[RunRow] = await asyncio.wrap_future(self._call(run))
+        made: list[RunRow]
+        made, ids = await asyncio.wrap_future(self._call(run))
         for row in (*made, *change.runs):
             if row.state in OPEN:
                 self.runs[row.id] = row
@@ -90,6 +100,8 @@ class Shelf:
         self.jobs |= {entry.name: entry for entry in change.jobs}
         for name in change.gone:
             self.jobs.pop(name, None)
+        if ids:
+            await asyncio.to_thread(self._hand_over, ids)
         return made
 
     async def history(

@@ -1,4 +1,4 @@
-"""Batch work of a running service as the wiring sees it: the queue, and what is carried out by it: views, reports, models, jobs.
+"""Batch work of a running service as the wiring sees it: the queue, and what is carried out by it: views, reports, models, audits, jobs.
 
 Made in two steps, because the housekeeper and the status need the queue, and reports and models need what is made after those.
 """
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from appliance.alerting.alerting import Alerting
 from appliance.alerting.rulebook import Rulebook
+from appliance.batching.audits import Audits
 from appliance.batching.batch import Batch
 from appliance.batching.report_loop import ReportLoop
 from appliance.batching.training import Models
@@ -54,6 +55,7 @@ class BatchSide:
         self._step = step
         self._loop: asyncio.AbstractEventLoop | None = None
         self._alerting: Alerting | None = None
+        self.audits = Audits(box, step=step, hand_over=self._hand_over)
         self.queue = Batch(
             box,
             config,
@@ -64,14 +66,14 @@ class BatchSide:
             elsewhere=elsewhere,
             step=step,
             make=(self._works,),
-            tell=self._tell,
+            hand_over=self._hand_over,
         )
 
     def complete(self, alerting: Alerting, status: Callable[[], Status]) -> tuple[Problem, ...]:
         """Makes the rest, before alerts are evaluated; what is wrong with stored models. Blocks."""
         box, clock, step = self._box, self._clock, self._step
         self._alerting = alerting
-        self.models = Models(box, self._config, alerting.baselines, clock=clock, step=step)
+        self.models = Models(box, self._config, alerting.baselines, clock=clock, step=step, hand_over=alerting.hand_over)
         problems = self.models.load()
         self.views = view_loop(box, self._queries, self.queue.queue, clock=clock, leased=self.leased, step=step)
         self.reports = ReportLoop(
@@ -104,11 +106,11 @@ class BatchSide:
 
     def leased(self) -> frozenset[str]:
         """Files that queries of any kind read now: they must stay. From any thread."""
-        return self._queries.leased() | self.queue.leased()
+        return self._queries.leased() | self.queue.leased() | self.audits.leased()
 
     def _works(self, config: Config) -> Sequence[Work]:
-        return [*self.views.works(config), *self.reports.works(config), *self.models.works(config)]
+        return [*self.views.works(config), *self.reports.works(config), *self.models.works(config), *self.audits.works(config)]
 
-    def _tell(self, channel: str, title: str, text: str) -> None:
+    def _hand_over(self, ids: Sequence[int]) -> None:
         assert self._alerting is not None, "batch work begins after alerting"
-        self._alerting.tell(channel, title, text)
+        self._alerting.hand_over(ids)

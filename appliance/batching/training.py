@@ -19,6 +19,7 @@ from appliance.alerting.models import IMPLICIT
 from appliance.alerting.rulebook import Rulebook, make_rulebook
 from appliance.batch_options import Priority, TrainingOptions
 from appliance.batching.models import ModelStore
+from appliance.batching.notices import HandOver
 from appliance.batching.work import Context, Limits, Outcome, Runner, When, Work
 from appliance.box import Box
 from appliance.clock import US_PER_DAY, US_PER_S, Clock, day_name
@@ -43,8 +44,6 @@ IMPLIED_EVERY_S: Final = 86_400.0
 LOOK_S: Final = 60.0
 ABSENT_LOOK_S: Final = 1.0
 """How often it is looked whether a stream is there at last."""
-Tell = Callable[[Sequence[str], str, str], None]
-"""(channels, title, text): told without waiting for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,6 @@ class Surroundings:
     store: ModelStore
     state: Callable[[], State]
     clock: Clock
-    tell: Tell
 
 
 class Training:
@@ -165,11 +163,10 @@ class Training:
     def _keep(self, model: Model, held: Cells) -> Outcome:
         store, options = self._around.store, self.options
         judged = judging.judge(model, store.active(self.name), held, worse_max=options.worse_max)
-        model = store.add(model, judged, keep=options.keep)
-        words = f"version {model.version}: {judging.summary(model.quality)}; {'in use' if judged.accepted else 'refused'}: {judged.reason}"
+        model = store.add(model, judged, keep=options.keep, notify=options.notify)
+        words = judging.summary(model, judged)
         if not judged.accepted:
             log.warning("model %r: %s", self.name, words)
-            self._around.tell(options.notify, f"model {self.name}: a new version was refused", words)
         return Outcome(words, rows=len(model.keys))
 
 
@@ -189,11 +186,13 @@ def trainings(config: Config, rulebook: Rulebook, around: Surroundings) -> list[
 class Models:
     """Models and trainings of a running service, for its wiring."""
 
-    def __init__(self, box: Box, config: Config, baselines: Baselines, *, clock: Clock, step: Callable[[str], None]) -> None:
+    def __init__(
+        self, box: Box, config: Config, baselines: Baselines, *, clock: Clock, step: Callable[[str], None], hand_over: HandOver
+    ) -> None:
         self.box = box
-        self.store = ModelStore(box, baselines, clock=clock, step=step)
+        self.store = ModelStore(box, baselines, clock=clock, step=step, hand_over=hand_over)
         self._config = config
-        self._around = Surroundings(self.store, lambda: box.state, clock, _log)
+        self._around = Surroundings(self.store, lambda: box.state, clock)
         self._implied: Implied | None = None
 
     def load(self) -> list[Problem]:
@@ -220,10 +219,6 @@ class Models:
         """Trains no more."""
         if self._implied is not None:
             self._implied.close()
-
-
-def _log(channels: Sequence[str], title: str, text: str) -> None:
-    log.warning("%s: %s (for %s)", title, text, ", ".join(channels) or "nobody")
 
 
 def fresh_s(version: int) -> float:

@@ -1,4 +1,4 @@
-"""Kill -9 in every named step: no run is lost, none is done again that has committed its outcome, no record goes in twice."""
+"""Kill -9 in every named step: no run or message is lost, none done again that has committed its outcome, no record goes in twice."""
 
 from __future__ import annotations
 
@@ -16,6 +16,17 @@ COMMAND = """
 kind = "job"
 every = "1h"
 command = ["sh", "-c", "echo once >> ran"]
+"""
+FAILING = """
+[notify.ops]
+url = "file:told.jsonl"
+
+[workload.work]
+kind = "job"
+every = "1h"
+command = ["sh", "-c", "echo no such valve >&2; exit 1"]
+retries = 0
+notify = ["ops"]
 """
 STREAM = """
 [stream.doubled]
@@ -60,6 +71,21 @@ def test_a_run_has_one_row_and_one_outcome(tmp_path: Path, step: str) -> None:
         assert run["interrupted"] == (step in ("started", "ran", "ended.writing"))
         times = (service.folder / "ran").read_text().splitlines()
         assert len(times) == (2 if step in ("ran", "ended.writing") else 1)
+    finally:
+        if service.is_up:
+            service.kill()
+
+
+@pytest.mark.parametrize("step", ["ended.writing", "ended"])
+def test_what_has_failed_for_good_is_told_once(tmp_path: Path, step: str) -> None:
+    service = Running(tmp_path / "data", config=FAILING, sources="source = []\n", module=("tests.faults.program",))
+    try:
+        [run] = killed_and_over(service, f"jobs.{step}")
+        assert (run["state"], run["interrupted"]) == ("failed", step == "ended.writing")
+        told = service.folder / "told.jsonl"
+        wait_for(lambda: told.exists() and told.read_text().endswith("\n"), what="the message")
+        assert [json.loads(line)["title"] for line in told.read_text().splitlines()] == ["job work has failed"]
+        assert "no such valve" in told.read_text()
     finally:
         if service.is_up:
             service.kill()

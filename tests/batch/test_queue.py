@@ -12,7 +12,7 @@ from typing import Any
 
 from appliance.batch_options import BatchOptions, Priority
 from appliance.batching.days import Days
-from appliance.batching.queue import JobQueue, Surroundings
+from appliance.batching.queue import JobQueue
 from appliance.batching.runner import Processes
 from appliance.batching.shelf import Shelf
 from appliance.batching.work import Context, Limits, Outcome, When
@@ -55,7 +55,7 @@ class Bench:
 
     queue: JobQueue
     clock: FakeClock
-    told: list[tuple[str, str]]
+    box: Box
 
     async def pass_s(self, seconds: float) -> None:
         self.clock.pass_s(seconds)
@@ -69,6 +69,12 @@ class Bench:
             await looked
             await asyncio.sleep(0.03)
 
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """Channels and titles of the messages in the outbox."""
+        with pinned_reader(self.box.folder) as reader:
+            return [(str(c), str(t)) for c, t in reader.execute("SELECT channel, title FROM outbox ORDER BY id")]
+
     async def history(self, name: str) -> list[RunRow]:
         return list(reversed(await self.queue.shelf.history(limit=1000, name=name)))
 
@@ -78,7 +84,6 @@ async def bench(folder: Path, *works: Work, clock: FakeClock | None = None, **op
     clock = clock or FakeClock()
     box = Box(Config(data_dir=folder), clock=clock)
     box.start()
-    told: list[tuple[str, str]] = []
     store = Store(
         state=lambda: box.state,
         reader=lambda: pinned_reader(folder),
@@ -97,12 +102,12 @@ async def bench(folder: Path, *works: Work, clock: FakeClock | None = None, **op
         zone="UTC",
         clock=clock,
         chance=random.Random(1),
-        surroundings=Surroundings(tell=lambda channel, title, _text: told.append((channel, title))),
+        publish=lambda _event, _data: None,
         step=lambda _s: None,
     )
     queue.start(works)
     try:
-        yield Bench(queue, clock, told)
+        yield Bench(queue, clock, box)
     finally:
         await queue.stop()
         box.close()

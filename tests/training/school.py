@@ -19,6 +19,7 @@ from appliance.batching.work import Context, Outcome, Run
 from appliance.box import Box, no_step
 from appliance.clock import US_PER_S
 from appliance.config import QueryOptions
+from appliance.hot.alerts import outbox as stored
 from appliance.hot.stream.baselines import Baselines
 from appliance.records import TAG_TYPE, TS_TYPE, Batch
 from appliance.serving.queries import Queries
@@ -60,13 +61,14 @@ class School:
     box: Box
     clock: FakeClock
     step: Callable[[str], None] = no_step
-    told: list[tuple[tuple[str, ...], str, str]] = field(default_factory=list)
+    handed: list[int] = field(default_factory=list)
+    """Messages that were handed over."""
     baselines: Baselines = field(default_factory=Baselines)
     loop: asyncio.Runner = field(default_factory=asyncio.Runner)
     queries: Queries | None = None
 
     def __post_init__(self) -> None:
-        self.store = ModelStore(self.box, self.baselines, clock=self.clock, step=self.step)
+        self.store = ModelStore(self.box, self.baselines, clock=self.clock, step=self.step, hand_over=self.handed.extend)
 
     def learn(self, *batches: Batch) -> None:
         for batch in batches:
@@ -75,7 +77,7 @@ class School:
     def train(self, name: str = "usual", **options: object) -> Outcome:
         """One run, in a real process of a query."""
         made = TrainingOptions(**{"stream": "power", "column": "watts", "days": 60, "notify": ("ops",), **options})  # type: ignore[arg-type]
-        around = Surroundings(self.store, lambda: self.box.state, self.clock, lambda c, t, x: self.told.append((tuple(c), t, x)))
+        around = Surroundings(self.store, lambda: self.box.state, self.clock)
         return self.loop.run(self._run(Training(name, made, around)))
 
     async def _run(self, training: Training) -> Outcome:
@@ -92,6 +94,12 @@ class School:
         runner = AskingRunner(self.queries, self.box.folder, lambda: self.box.state)
         run = Run(1, training.name, self.clock.now_us(), "asked")
         return await training.run(Context(run, runner, lambda _share, _words: None, lambda: False))
+
+    def told(self) -> list[tuple[int, str, str, str]]:
+        """Messages in the outbox: id, channel, title, text."""
+        with pinned_reader(self.box.folder) as reader:
+            found = [stored.load_message(reader, int(str(number))) for (number,) in reader.execute("SELECT id FROM outbox ORDER BY id")]
+        return [(m.id or 0, m.channel, m.items[0].summary, m.items[0].text) for m in found if m is not None]
 
     def close(self) -> None:
         """Ends its processes."""

@@ -79,8 +79,9 @@ def test_a_worse_model_is_refused_told_and_not_used(tmp_path: Path) -> None:
         outcome = class_.train(method="robust")
         assert "refused" in outcome.words
         assert "is worse than that of version 1" in outcome.words
-        assert class_.told[0][0] == ("ops",)
-        assert "worse" in class_.told[0][2]
+        [(number, channel, title, text)] = class_.told()
+        assert (channel, title, text) == ("ops", "model usual: a new version was refused", outcome.words)
+        assert class_.handed == [number]
         assert class_.baselines.tables[NAME] is before
         assert [(r.version, r.state, r.active) for r in class_.store.rows()] == [(2, "refused", False), (1, "accepted", True)]
         class_.learn(history(days=40, noise=3.0))

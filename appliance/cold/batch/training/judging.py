@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -73,10 +72,11 @@ def judge(new: Model, active: Model | None, held: Cells, *, worse_max: float) ->
     return Judged(True, f"its error {error:.6g} against {before:.6g} of version {active.version}")
 
 
-def summary(quality: Mapping[str, Any]) -> str:
+def summary(model: Model, judged: Judged) -> str:
     """In a few words, for the history."""
+    quality, use = model.quality, f"{'in use' if judged.accepted else 'refused'}: {judged.reason}"
     error, naive = quality.get("error"), quality.get("naive_error")
     if error is None:
-        return "not measured: the history is too short"
+        return f"version {model.version}: not measured: the history is too short; {use}"
     beside = "" if naive is None else f", the better naive one {naive:.6g}"
-    return f"error {error:.6g}{beside}, says something of {quality.get('coverage') or 0:.0%}"
+    return f"version {model.version}: error {error:.6g}{beside}, says something of {quality.get('coverage') or 0:.0%}; {use}"
