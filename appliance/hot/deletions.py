@@ -39,7 +39,7 @@ def after(execute: Callable[..., sqlite3.Cursor], deletion_id: int) -> list[Dele
         " FROM deletion d JOIN stream s ON s.id = d.stream_id WHERE d.id > ? ORDER BY d.id",
         (deletion_id,),
     )
-    return [Deletion(*row[:4], json.loads(row[4]), *row[5:]) for row in found]
+    return [Deletion(row[0], row[1], row[2], row[3], json.loads(row[4]), *row[5:]) for row in found]
 
 
 def expired_since(execute: Callable[..., sqlite3.Cursor], *, at_us: int, since_us: int, until_us: int) -> set[str]:
