@@ -98,6 +98,8 @@ class WorkerProcess:
         while len(self._received) < size:
             try:
                 count = await loop.sock_recv_into(self._sock, self._reading)
+            except ConnectionResetError:  # it ended with something of ours unread
+                count = 0
             except OSError as e:
                 raise WorkerGone(f"the query's process has gone ({e})") from e
             if count == 0:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -309,7 +310,7 @@ class Records(RuleBasedStateMachine):
                 assert latest_values(reader, found).num_rows == len({lane for lane, _ in self.flat})
 
 
-TestRecords = Records.TestCase
+TestRecords = pytest.mark.timeout(600)(Records.TestCase)
 TestRecords.settings = settings(
     max_examples=25,
     stateful_step_count=12,
