@@ -8,6 +8,7 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
+from appliance.records import EVERYTHING
 from appliance.serving import merged
 from appliance.serving.duck import Planner, literal, quoted
 from appliance.serving.hot_table import hot_table, reach_of
@@ -59,8 +60,12 @@ class Stage:
                     assert table_info.view is not None
                     view = snapshot.views[table_info.stream, table_info.view.version]
                     columns = levels(self._planner, table_info.view)
-                    text = view_sql(view, columns, snapshot=snapshot, hot=hot, root=self._root, bounds=work.question.span)
-                    self._create(work, "VIEW", table_info.name, text)
+                    bounds = work.question.span if work.stand_in is None else EVERYTHING
+                    text = view_sql(view, columns, snapshot=snapshot, hot=hot, root=self._root, bounds=bounds)
+                    if work.stand_in is not None:
+                        work.source = work.stand_in.source(text)
+                    else:
+                        self._create(work, "VIEW", table_info.name, text)
                 case side:
                     pin = snapshot.streams[table_info.stream]
                     sql = merged.view_sql(

@@ -38,6 +38,7 @@ from appliance.serving.folder import folder_source
 from appliance.serving.question import Question
 from appliance.serving.snapshot import SnapshotProvider
 from appliance.serving.source import StateSource, Store, pinned_reader
+from appliance.serving.stand_in import Worth
 from appliance.serving.state_tables import TABLES
 from tests.clock import NOON_US, FakeClock
 
@@ -76,7 +77,15 @@ class House:
         (root / "box.toml").write_text(CONFIG.format(ring=ring))
         self.damaged: list[str] = []
         self._numbers = itertools.count()
-        self.engine = Engine(root=self.folder, temp=root, temp_bytes_max=1 << 30, memory_max=512 << 20, threads=1, clock=self.clock)
+        self.engine = Engine(
+            root=self.folder,
+            temp=root,
+            temp_bytes_max=1 << 30,
+            memory_max=512 << 20,
+            threads=1,
+            clock=self.clock,
+            worth=Worth(0, 1e9),  # a view stands in wherever it can
+        )
         self.start()
 
     def start(self) -> None:
