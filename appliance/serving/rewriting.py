@@ -250,7 +250,9 @@ class _Rewriter:
         if made is None and _sees_no_repeats(node):
             return self._mapped(node)
         if made is None:
-            raise NotFromView(f"the view has no column from which {function(node)} could be made")
+            name = function(node)
+            hint = ", which takes the sum and the count of the very same" if name in ("avg", "mean") else ""
+            raise NotFromView(f"the view has no column from which {name} could be made{hint}")
         return {**made, "alias": node.get("alias", "")}
 
     def _summed(self, node: Node) -> Node | None:
