@@ -16,7 +16,7 @@ from appliance.records import EVERYTHING, TimeRange
 from appliance.serving.pruning import Need, compared
 from appliance.serving.snapshot import TableInfo
 
-_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?)?")
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?")
 """Of the many ways to write a time those that mean the same everywhere."""
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - times of records have no zone
 _ONE_US: Final = timedelta(microseconds=1)

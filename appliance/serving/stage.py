@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import duckdb
 import pyarrow as pa
 
-from appliance.records import EVERYTHING
 from appliance.serving import merged
 from appliance.serving.duck import Planner, literal, quoted
 from appliance.serving.hot_table import hot_table, reach_of
@@ -60,12 +60,11 @@ class Stage:
                     assert table_info.view is not None
                     view = snapshot.views[table_info.stream, table_info.view.version]
                     columns = levels(self._planner, table_info.view)
-                    bounds = work.question.span if work.stand_in is None else EVERYTHING
-                    text = view_sql(view, columns, snapshot=snapshot, hot=hot, root=self._root, bounds=bounds)
+                    show = partial(view_sql, view, snapshot=snapshot, hot=hot, root=self._root)
                     if work.stand_in is not None:
-                        work.source = work.stand_in.source(text)
+                        work.source = work.stand_in.source(show([work.stand_in.used(columns[0]), *columns[1:]]))
                     else:
-                        self._create(work, "VIEW", table_info.name, text)
+                        self._create(work, "VIEW", table_info.name, show(columns, bounds=work.question.span))
                 case side:
                     pin = snapshot.streams[table_info.stream]
                     sql = merged.view_sql(

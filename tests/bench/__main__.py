@@ -29,6 +29,7 @@ BENCHES = {
     "tui": "tui_cpu:rows",
     "windows": "windows:rows",
     "views": "views:rows",
+    "views-rewrite": "views_rewrite:rows",
     "alerts-short": "alerts:rows_short",
 }
 LONG = {

@@ -18,6 +18,7 @@ from tests.views.house import DAILY, HOUR_US, HOURLY, House, rows_of, view
 from tests.views.questions import questions
 
 CHANGED = HOURLY.replace("count(*) AS n", "2 * count(*) AS n")
+CUT = "2026-11-21 05:10:00"
 rows = st.lists(
     st.tuples(st.integers(-400, 40).map(lambda q: q / 4), st.sampled_from(["a", "b", None]), st.none() | st.integers(0, 9)),
     min_size=1,

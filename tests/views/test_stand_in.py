@@ -10,8 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from appliance.clock import US_PER_DAY
+from appliance.records import EVERYTHING
+from appliance.serving.duck import Planner
 from appliance.serving.explain import lines
-from appliance.serving.stand_in import Worth
+from appliance.serving.plain_select import plain_select
+from appliance.serving.stand_in import StandIns, Worth
 from tests.clock import NOON_US
 from tests.views.house import HOUR_US, House, view
 from tests.views.questions import questions
@@ -126,8 +129,36 @@ def test_an_error_is_that_of_the_question_as_it_was_asked(house: House) -> None:
             house.ask("SELECT sum(value), device::INTEGER FROM readings GROUP BY 2 ORDER BY 2", views=views)
 
 
-def test_few_records_are_not_worth_a_look() -> None:
-    assert Worth().records_min >= 100_000
+@pytest.mark.parametrize(
+    "bound",
+    [
+        "now()",
+        "now() - INTERVAL 3 HOURS",
+        "current_timestamp - INTERVAL '1 day'",
+        "current_date - INTERVAL 1 MONTH",
+        "today()",
+        "'2026-11-21 10:20'",
+        "TIMESTAMP '2026-11-21 10:20:30.123456'",
+        "date_trunc('hour', now()) - INTERVAL '1 day 3 hours'",
+        "'2026-11-21T10:20:30Z'",
+    ],
+)
+def test_a_bound_is_what_duckdb_takes_it_for(house: House, bound: str) -> None:
+    assert house.check_stand_in(f"SELECT count(*), max(value) FROM readings WHERE ts < {bound}").stood_in == "wide"
+    assert house.check_stand_in(f"SELECT count(*), max(value) FROM readings WHERE {bound} >= ts").stood_in == "wide"
+
+
+def test_no_view_is_looked_for_where_few_records_are_read(house: House) -> None:
+    planner = Planner()
+    stand_ins = StandIns(planner, Worth(records_min=100))
+    (table,) = house.source().lookup(["readings"])
+    for condition, pays in (("true", True), ("ts > now() - INTERVAL 1 HOUR", False), (f"ts > make_timestamp({NOON_US})", False)):
+        sql = f"SELECT count(*) FROM readings WHERE {condition}"
+        select = plain_select(planner.tree(sql))
+        assert select is not None
+        found, why = stand_ins.of(select, sql, table, bounds=EVERYTHING, now_us=NOON_US)
+        assert (found is not None, why) == (pays, "")
+    planner.close()
 
 
 def test_sealed_buckets_do_not_bring_back_what_retention_removed(tmp_path: Path) -> None:
