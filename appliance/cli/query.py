@@ -45,6 +45,7 @@ Write = Callable[[bytes], None]
 @click.option("--until", help="Only records before then.")
 @click.option("--path", type=click.Choice(PATHS), default="merged", show_default=True, help="The side to read.")
 @click.option("--explain", is_flag=True, help="Run it, and show how it was answered instead of its rows.")
+@click.option("--no-views", is_flag=True, help="Read the records also where a view holds the answer ready.")
 @click.option("--background", is_flag=True, help="Queue it with the service and keep its result; with -o also wait and fetch it.")
 @click.option("--notify", multiple=True, metavar="CHANNEL", help="With --background: told when it is over.")
 @config_option
@@ -58,6 +59,7 @@ def query(
     until: str | None,
     path: str,
     explain: bool,
+    no_views: bool,
     background: bool,
     notify: tuple[str, ...],
 ) -> None:
@@ -83,10 +85,11 @@ def query(
         path=path,
         format=format_ or ("table" if on_terminal else "csv"),
         explain=explain,
+        views=not no_views,
     )
     if background:
-        if explain or path != "merged":
-            raise UsageRefused("--background can't go with --explain and --path")
+        if explain or path != "merged" or no_views:
+            raise UsageRefused("--background can't go with --explain, --path and --no-views")
         in_background(question, config.data_dir, output, format_=format_, notify=notify)
         return
     if notify:
@@ -139,6 +142,7 @@ def ask_service(question: Question, data_dir: Path, write: Write, progress: Prog
         "path": question.path,
         "format": question.format,
         "explain": question.explain,
+        "views": question.views,
         "id": question.id,
     }
     try:

@@ -100,7 +100,7 @@ class Planner:
         self.connection.execute("SET lock_configuration = true")
         self._use(pruning.OPTIMIZERS)
         _add_now(self.connection)
-        self._tables: dict[str, TableInfo] = {}
+        self._tables: dict[str, Columns] = {}
         self._described: dict[tuple[str, Columns], Columns] = {}
 
     def needs(self, sql: str, tables: Iterable[TableInfo], *, now_us: int) -> Mapping[str, pruning.Need]:
@@ -146,6 +146,29 @@ class Planner:
             self._described[key] = found
         return found
 
+    def tree(self, sql: str) -> Any:
+        """The parse tree of one statement. Raises ``ValueError`` where it has none."""
+        row = self.connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
+        answer: Any = msgspec.json.decode(row[0]) if row is not None else {}
+        if answer.get("error") is not False or len(answer["statements"]) != 1:
+            raise ValueError("the SQL has no parse tree")
+        return answer["statements"][0]
+
+    def written(self, node: Mapping[str, Any]) -> str:
+        """A SELECT_NODE as SQL. Raises ``duckdb.Error`` for what is none."""
+        whole = {"error": False, "statements": [{"node": node, "named_param_map": []}]}
+        row = self.connection.execute("SELECT json_deserialize_sql(?::JSON)", [msgspec.json.encode(whole).decode()]).fetchone()
+        assert row is not None
+        return str(row[0])
+
+    def value(self, sql: str, *, now_us: int) -> tuple[Any, ...] | None:
+        """The only row of a SELECT without a table. None where it fails, or gives no row."""
+        freeze_now(self.connection, sql, now_us=now_us)
+        try:
+            return self.connection.execute(sql).fetchone()
+        except duckdb.Error:
+            return None
+
     def _use(self, optimizers: frozenset[str]) -> None:
         self.connection.execute(f"SET disabled_optimizers = {literal(','.join(sorted(self._optimizers - optimizers)))}")
 
@@ -156,10 +179,10 @@ class Planner:
                 self.connection.execute(f"DROP TABLE IF EXISTS {quoted(name)}")
             self._tables.clear()
         for table in tables:
-            if self._tables.get(table.name) != table:
+            if self._tables.get(table.name) != table.columns:
                 columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in table.columns)
                 self.connection.execute(f"CREATE OR REPLACE TABLE {quoted(table.name)} ({columns})")
-                self._tables[table.name] = table
+                self._tables[table.name] = table.columns
 
     def close(self) -> None:
         self.connection.close()

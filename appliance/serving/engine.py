@@ -25,12 +25,13 @@ from appliance.serving.explain import Explain, Part
 from appliance.serving.gate import admit, first_lines
 from appliance.serving.hot_table import int64_array
 from appliance.serving.newest import newest_of, stretches
-from appliance.serving.plain_select import plain_need, plain_select
+from appliance.serving.plain_select import PlainSelect, plain_need, plain_select
 from appliance.serving.pruning import Need
 from appliance.serving.question import Question
 from appliance.serving.snapshot import Side, SnapshotProvider, StreamPin, TableInfo
 from appliance.serving.stage import Stage
-from appliance.serving.views import explained_view, with_columns
+from appliance.serving.stand_in import StandIns, Worth
+from appliance.serving.views import with_columns
 from appliance.serving.work import (
     Work,
     explained,
@@ -98,10 +99,19 @@ class Engine:
     """The two databases and the state of one query."""
 
     def __init__(
-        self, *, root: Path, temp: Path, temp_bytes_max: int, memory_max: int, threads: int, clock: Clock, is_batch: bool = False
+        self,
+        *,
+        root: Path,
+        temp: Path,
+        temp_bytes_max: int,
+        memory_max: int,
+        threads: int,
+        clock: Clock,
+        is_batch: bool = False,
+        worth: Worth | None = None,
     ) -> None:
         """``root`` is the data folder, ``temp`` an existing folder of this process's own for what doesn't fit into memory; what is batch
-        work goes there sooner."""
+        work goes there sooner. ``worth`` says when a view may stand in for records; None: when it saves time."""
         self._root = root.absolute()
         self._clock = clock
         self._memory_max = memory_max
@@ -116,6 +126,7 @@ class Engine:
         )
         self._stopped = False
         self._stage = Stage(self._runner, self._planner, self._root)
+        self._stand_ins = StandIns(self._planner, worth or Worth())
         self.is_worn = False
         """True after an error that may have harmed the databases: this engine should not be used again."""
 
@@ -160,7 +171,7 @@ class Engine:
 
     def _prepare(self, question: Question, provider: SnapshotProvider, now_us: int) -> Work:
         """Everything up to the pinned snapshot."""
-        work = Work(question)
+        work = Work(question, now_us)
         with self.timed(work, "parse"):
             work.statement = admit(self._planner.connection, question.sql)
             if work.statement.shows_tables:
@@ -171,7 +182,7 @@ class Engine:
             work.tables = self._with_columns([on_side(info, question.path) for info in found])
         with self.timed(work, "plan"):
             freeze_now(self._runner, work.statement.sql, now_us=now_us)
-            work.needs = self._needs(work, now_us)
+            work.needs = self._needs(work)
             self._check()
         with self.timed(work, "pin"):
             self._pin(work, provider)
@@ -192,23 +203,50 @@ class Engine:
         wanted, views = wanted_of(work), views_of(work)
         own = [t.stream for t in work.tables if t.side in (Side.STATE, Side.FILE)]
         if wanted or own or views:
-            work.snapshot = known_columns(provider.pin(wanted, own, views), work.tables)
+            try:
+                snapshot = provider.pin(wanted, own, views)
+            except QueryRefused:
+                if work.stand_in is None:
+                    raise
+                self._read_records(work)  # the view has just got another definition
+                return self._pin(work, provider)
+            work.snapshot = known_columns(snapshot, work.tables)
+        return None
 
-    def _needs(self, work: Work, now_us: int) -> Mapping[str, Need] | None:
+    def _needs(self, work: Work) -> Mapping[str, Need] | None:
         """What the query can touch; None when that can't be found out. Raises ``QueryRefused`` where the SQL doesn't bind."""
         work.plain = plain_select(work.statement.tree)
         if work.plain is not None and len(work.tables) == 1:
+            if work.question.views:
+                self._find_stand_in(work, work.plain, work.tables[0])
+            if work.stand_in is not None:
+                return {work.stand_in.table.name: Need(work.stand_in.span, frozenset())}
             need = plain_need(work.plain, work.tables[0])
             if need is not None:
                 return {work.tables[0].name: need}
         work.plain = None
-        return self._planned_needs(work, now_us)
+        return self._planned_needs(work)
 
-    def _planned_needs(self, work: Work, now_us: int) -> Mapping[str, Need] | None:
+    def _find_stand_in(self, work: Work, plain: PlainSelect, table: TableInfo) -> None:
+        work.stand_in, work.not_stood_in = self._stand_ins.of(
+            plain, work.statement.sql, table, bounds=work.question.span, now_us=work.now_us
+        )
+        if work.stand_in is not None:
+            work.tables, work.plain = [work.stand_in.table], None
+
+    def _read_records(self, work: Work) -> None:
+        """Does without the view that was to stand in for them."""
+        assert work.stand_in is not None
+        work.tables = [work.stand_in.instead_of]
+        work.question = replace(work.question, views=False)
+        work.stand_in, work.source = None, ""
+        work.needs = self._needs(work)
+
+    def _planned_needs(self, work: Work) -> Mapping[str, Need] | None:
         """The same from a plan of DuckDB's."""
         sql = work.statement.sql
         try:
-            return self._planner.needs(sql, work.tables, now_us=now_us)
+            return self._planner.needs(sql, work.tables, now_us=work.now_us)
         except ValueError as e:
             log.debug("query %s is not pruned: %s", work.question.id, e)
         except (duckdb.Error, MemoryError) as e:
@@ -227,8 +265,13 @@ class Engine:
             except (duckdb.Error, pa.ArrowException, OSError, MemoryError) as e:
                 self._stage.forget()
                 error = self._worded(e)
+                if isinstance(e, REFUSALS) and work.stand_in is not None and not self.is_worn:
+                    self._undo(work)
+                    self._read_records(work)  # which fail as the SQL was written, or don't
+                    self._pin(work, provider)
+                    continue
                 if isinstance(e, REFUSALS) and work.plain is not None:
-                    self._planned_needs(work, 0)  # words it for the SQL as it was written
+                    self._planned_needs(work)  # words it for the SQL as it was written
                 if isinstance(e, REFUSALS) or isinstance(error, QueryCancelled) or self.is_worn:
                     raise error from None
                 self._undo(work)
@@ -345,18 +388,7 @@ class Engine:
 
     def explain(self, work: Work, rows: int) -> Explain:
         """What there is to say about a query so far."""
-        streams = [explained(work, key, pin) for key, pin in work.snapshot.streams.items()]
-        return Explain(
-            id=work.question.id,
-            path=work.question.path,
-            streams=tuple(streams),
-            tables=tuple(t.name for t in work.tables if t.side is Side.STATE),
-            rows=rows,
-            parts=tuple(work.parts),
-            notes=tuple(work.notes),
-            pruned=work.needs is not None,
-            views=tuple(explained_view(pin) for pin in work.snapshot.views.values()),
-        )
+        return explained(work, rows)
 
 
 def _next(reader: pa.RecordBatchReader) -> pa.RecordBatch | None:

@@ -78,6 +78,10 @@ class Explain(msgspec.Struct, frozen=True, kw_only=True):
     pruned: bool
     """False: the range could not be found out of the SQL, so everything was read."""
     views: tuple[ViewExplain, ...] = ()
+    stood_in: str = ""
+    """The view that answered in place of the stream's records; empty: none."""
+    not_stood_in: str = ""
+    """Why none of the stream's views did, where it would have paid."""
 
     def with_part(self, part: Part) -> Explain:
         """With one more step in front."""
@@ -97,6 +101,10 @@ def lines(explain: Explain) -> Iterator[str]:
             yield f"  dirty {s.dirty_spans} spans: twins are told apart in {s.deduplicated_files:,} files and the hot rows"
         if s.lost_files:
             yield f"  lost  {s.lost_files:,} files are missing or damaged"
+    if explain.stood_in:
+        yield f"answered from the view {explain.stood_in} in place of the stream's records"
+    if explain.not_stood_in:
+        yield explain.not_stood_in
     for view in explain.views:
         yield from _view_lines(view, "")
     for table in explain.tables:

@@ -19,7 +19,7 @@ from appliance.manifest import Deletion, Segment
 from appliance.records import EVERYTHING, Schema, TimeRange
 from appliance.serving.duck import literal, quoted
 from appliance.serving.snapshot import SQL_TYPE, Span, StreamPin
-from appliance.spans import FIRST, LAST, hull, touches
+from appliance.spans import FIRST, LAST, floor_to, hull, touches
 from appliance.spans import Span as TimeSpan
 
 LISTED_MAX: Final = 2_048
@@ -191,7 +191,7 @@ def _bounds(bounds: TimeRange) -> tuple[str, ...]:
 
 def _any_of(spans: Sequence[TimeSpan], width_us: int) -> str:
     """That a time lies in one of the spans; where they are few buckets, by the bucket's name, which is a look-up a row."""
-    closed = [(low, high) for low, high in spans if low > FIRST and high < LAST]
+    closed = [(low, high) for low, high in spans if FIRST < low == floor_to(low, width_us) and floor_to(high, width_us) == high < LAST]
     if len(closed) < 3 or sum(high - low for low, high in closed) // width_us > LISTED_MAX:
         closed = []
     parts = [

@@ -16,17 +16,18 @@ from appliance.records import EVERYTHING, TimeRange
 from appliance.serving.pruning import Need, compared
 from appliance.serving.snapshot import TableInfo
 
-_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?)?")
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?")
 """Of the many ways to write a time those that mean the same everywhere."""
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - times of records have no zone
 _ONE_US: Final = timedelta(microseconds=1)
-_MIRRORED: Final = {
+MIRRORED: Final = {
     "COMPARE_LESSTHAN": "COMPARE_GREATERTHAN",
     "COMPARE_LESSTHANOREQUALTO": "COMPARE_GREATERTHANOREQUALTO",
     "COMPARE_GREATERTHAN": "COMPARE_LESSTHAN",
     "COMPARE_GREATERTHANOREQUALTO": "COMPARE_LESSTHANOREQUALTO",
     "COMPARE_EQUAL": "COMPARE_EQUAL",
 }
+"""Comparisons, and what they are with their sides exchanged."""
 _ALL_COLUMNS: Final = frozenset({"STAR", "POSITIONAL_REFERENCE", "LAMBDA", "LAMBDA_REF"})
 """Expressions behind which any column may stand."""
 _ELSEWHERE: Final = frozenset({"SUBQUERY"})
@@ -112,13 +113,13 @@ def _span(condition: Any, alias: str) -> TimeRange:
             span = span.intersect(_span(part, alias))
         return span
     if kind == "COMPARE_BETWEEN" and is_ts(condition["input"], alias):
-        low = compared("COMPARE_GREATERTHANOREQUALTO", _constant(condition["lower"]))
-        return low.intersect(compared("COMPARE_LESSTHANOREQUALTO", _constant(condition["upper"])))
-    if kind in _MIRRORED and "left" in condition:
+        low = compared("COMPARE_GREATERTHANOREQUALTO", constant_us(condition["lower"]))
+        return low.intersect(compared("COMPARE_LESSTHANOREQUALTO", constant_us(condition["upper"])))
+    if kind in MIRRORED and "left" in condition:
         if is_ts(condition["left"], alias):
-            return compared(kind, _constant(condition["right"]))
+            return compared(kind, constant_us(condition["right"]))
         if is_ts(condition["right"], alias):
-            return compared(_MIRRORED[kind], _constant(condition["left"]))
+            return compared(MIRRORED[kind], constant_us(condition["left"]))
     return EVERYTHING
 
 
@@ -141,8 +142,8 @@ def is_ts(part: Any, alias: str) -> bool:
     return names in (["ts"], [alias, "ts"])
 
 
-def _constant(part: Any) -> int | None:
-    """Microseconds of a TIMESTAMP constant; None for anything else."""
+def constant_us(part: Any) -> int | None:
+    """Microseconds of a plain TIMESTAMP constant; None for anything else."""
     if part.get("class") == "FUNCTION" and part["function_name"] == "make_timestamp" and len(part["arguments"]) == 1:
         literal = literal_of(part["arguments"][0]["expression"], "INTEGER")
         return None if literal is None else int(literal)

@@ -27,6 +27,8 @@ class Question:
     """As ``since_us``, excluded."""
     path: str = "merged"
     """The side on which streams are read: ``merged``, ``hot`` or ``cold``; a table named with its side stays there."""
+    views: bool = True
+    """Whether views may stand in for the records of a stream, where the answer is the same."""
     format: str = "json"
     """One of ``FORMATS``."""
     explain: bool = False

@@ -61,6 +61,27 @@ class ViewInfo(msgspec.Struct, frozen=True):
     """The columns of the stream below them all."""
 
 
+class Offer(msgspec.Struct, frozen=True):
+    """A view straight over a stream, that may stand in for its records."""
+
+    name: str
+    key: str
+    """Folded."""
+    view: ViewInfo
+    rows: int
+    """Of its files."""
+
+
+class Behind(msgspec.Struct, frozen=True):
+    """What there is of a stream, and the views that may stand in for it."""
+
+    rows: int
+    low_us: int
+    """Event times of the records, about."""
+    high_us: int
+    views: tuple[Offer, ...]
+
+
 class TableInfo(msgspec.Struct, frozen=True):
     """What a name in SQL stands for."""
 
@@ -73,6 +94,8 @@ class TableInfo(msgspec.Struct, frozen=True):
     """Name and SQL type of each column, in order; of a view empty until DuckDB has been asked."""
     view: ViewInfo | None = None
     """Of a view."""
+    behind: Behind | None = None
+    """Of a stream with views."""
 
     @property
     def time_index(self) -> int:
@@ -110,6 +133,8 @@ class WantedView(msgspec.Struct, frozen=True, kw_only=True):
     since_us: int | None = None
     """Of its buckets' starts, included."""
     until_us: int | None = None
+    of_records: bool = False
+    """The bounds are event times of records: of buckets that they cut only these count, and of sealed ones what records there are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from appliance.serving.snapshot import (
     columns_of,
     matched,
 )
-from appliance.serving.view_source import pin_views, view_info, with_views
+from appliance.serving.view_source import behind, pin_views, view_info, with_views
 from appliance.spans import touches
 
 PINS_MAX: Final = 20
@@ -132,7 +132,7 @@ class StateSource:
             return info
         state = self._state.get(name)
         if state is not None:
-            return TableInfo(state.name, Side.MERGED, key, columns_of(state.schema))
+            return TableInfo(state.name, Side.MERGED, key, columns_of(state.schema), behind=behind(self._state, state))
         for suffix, side in SUFFIXES.items():
             state = self._state.get(name[: -len(suffix)]) if key.endswith(suffix) else None
             if state is not None:

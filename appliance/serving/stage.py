@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -59,8 +60,11 @@ class Stage:
                     assert table_info.view is not None
                     view = snapshot.views[table_info.stream, table_info.view.version]
                     columns = levels(self._planner, table_info.view)
-                    text = view_sql(view, columns, snapshot=snapshot, hot=hot, root=self._root, bounds=work.question.span)
-                    self._create(work, "VIEW", table_info.name, text)
+                    show = partial(view_sql, view, snapshot=snapshot, hot=hot, root=self._root)
+                    if work.stand_in is not None:
+                        work.source = work.stand_in.source(show([work.stand_in.used(columns[0]), *columns[1:]]))
+                    else:
+                        self._create(work, "VIEW", table_info.name, show(columns, bounds=work.question.span))
                 case side:
                     pin = snapshot.streams[table_info.stream]
                     sql = merged.view_sql(

@@ -14,7 +14,7 @@ import msgspec
 from appliance.derived import Definition, ViewFile, ViewVersion
 from appliance.hot.state import State, StreamState
 from appliance.records import fold
-from appliance.spans import EVERYTHING, FIRST, Span, ceil_to, common, fewer, union, without
+from appliance.spans import EVERYTHING, FIRST, LAST, Span, ceil_to, common, fewer, floor_to, union, widened, without
 
 LIVE_SPANS_MAX: Final = 256
 """More spans than this are joined over the smallest gaps: clean buckets are computed too then, to the same answer."""
@@ -74,6 +74,30 @@ def pin_view(state: State, version: ViewVersion, spans: Sequence[Span], *, bad: 
     live = common(fewer(live, LIVE_SPANS_MAX), without(wanted, ((FIRST, version.used.sealed_us),)))
     shown = _shown(files, without(wanted, live))
     return _pin(state, version.definition, version.chain, version.stream, live, shown, bad, tuple(_lost_words(f) for f in lost))
+
+
+def pin_records(state: State, version: ViewVersion, spans: Sequence[Span], *, bad: Collection[str]) -> ViewPin:
+    """What the view's SQL gives over the records in ``spans``, and over no others. Raises ``KeyError`` when the stream is gone.
+
+    Whole buckets that are stored and clean come out of files. Computed are, besides what is dirty or open: buckets that an end of a
+    span cuts, sealed ones, since there files hold more than the records, and where segments can't be read, since there they do too.
+    """
+    width = version.definition.bucket_us
+    stream = state.streams[version.stream]
+    fits = _fits(version, stream)
+    files = [f for f in version.files if f.path not in bad] if fits else []
+    cut = [(edge - 1, edge + 1) for span in spans for edge in span if edge not in (FIRST, LAST) and floor_to(edge, width) != edge]
+    unread = [(s.ts_min, s.ts_max + 1) for s in stream.lost]
+    live = union(
+        [
+            *(version.live() if fits else EVERYTHING),
+            (FIRST, version.used.sealed_us),
+            *((f.low, f.high) for f in version.files if f.path in bad),
+            *widened([*cut, *unread], width),
+        ]
+    )
+    live = common(fewer(common(live, widened(spans, width)), LIVE_SPANS_MAX), spans)
+    return _pin(state, version.definition, version.chain, version.stream, live, _shown(files, without(spans, live)), bad, ())
 
 
 def _pin(

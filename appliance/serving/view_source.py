@@ -8,10 +8,10 @@ import msgspec
 
 from appliance.derived import View, ViewVersion
 from appliance.errors import QueryRefused
-from appliance.hot.state import State
+from appliance.hot.state import State, StreamState
 from appliance.records import TimeRange, fold
-from appliance.serving.snapshot import Side, TableInfo, ViewInfo, Wanted, WantedView, columns_of, hull
-from appliance.serving.view_pins import ViewPin, pin_view, stream_wants
+from appliance.serving.snapshot import Behind, Offer, Side, TableInfo, ViewInfo, Wanted, WantedView, columns_of, hull
+from appliance.serving.view_pins import ViewPin, pin_records, pin_view, stream_wants
 from appliance.spans import FIRST, LAST, Span, union
 from appliance.spans import hull as hull_of
 
@@ -29,6 +29,25 @@ def view_info(state: State, name: str) -> TableInfo | None:
     if view is None:
         return None
     return _info(state, view, view.version(int(number)), f"{view.name}@{number}")
+
+
+def behind(state: State, stream: StreamState) -> Behind | None:
+    """What may stand in for the records of a stream; None: no view has anything of it ready."""
+    key = fold(stream.name)
+    offers = []
+    for view in state.views.values():
+        version = view.active
+        if version is None or version.chain or version.definition.having or version.stream != key or version.used.closed_us == FIRST:
+            continue
+        info = _info(state, view, version, view.name)
+        assert info.view is not None
+        rows = sum({f.path: f.rows for f in version.files}.values())
+        offers.append(Offer(view.name, fold(view.name), info.view, rows))
+    if not offers:
+        return None
+    lows = [s.ts_min for s in stream.segments] or [c.ts_min for c in stream.ring[:1]]
+    highs = [s.ts_max for s in stream.segments] + [c.ts_max for c in stream.ring[-1:]]
+    return Behind(stream.cold_rows + stream.hot_rows, min(lows), max(highs), tuple(offers)) if lows and highs else None
 
 
 def _info(state: State, view: View, version: ViewVersion | None, name: str) -> TableInfo:
@@ -52,7 +71,8 @@ def pin_views(state: State, wanted: Iterable[WantedView], *, bad: Collection[str
             raise QueryRefused(f"the view {want.view} has just got another definition; ask again")
         since = FIRST if want.since_us is None else want.since_us
         until = LAST if want.until_us is None else want.until_us
-        found[want.view, want.version] = pin_view(state, version, ((since, until),) if since < until else (), bad=bad)
+        pin = pin_records if want.of_records else pin_view
+        found[want.view, want.version] = pin(state, version, ((since, until),) if since < until else (), bad=bad)
     return found
 
 

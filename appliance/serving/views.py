@@ -13,14 +13,14 @@ from typing import Final
 
 import msgspec
 
-from appliance.records import TimeRange
+from appliance.records import EVERYTHING, TimeRange
 from appliance.serving import merged
 from appliance.serving.duck import Columns, Planner, literal, quoted
 from appliance.serving.explain import ViewExplain
 from appliance.serving.merged import HotSource
 from appliance.serving.snapshot import Snapshot, TableInfo, ViewInfo
 from appliance.serving.view_pins import Shown, ViewPin
-from appliance.spans import FIRST, LAST, Span
+from appliance.spans import FIRST, LAST, Span, touches, union
 
 BUCKETS_LISTED_MAX: Final = 2_048
 """Up to so many buckets a condition names them one by one, which costs a look-up a row instead of two comparisons for each span."""
@@ -43,15 +43,23 @@ def levels(planner: Planner, view: ViewInfo) -> list[Columns]:
 
 
 def view_sql(
-    pin: ViewPin, columns: Sequence[Columns], *, snapshot: Snapshot, hot: Mapping[str, HotSource], root: Path, bounds: TimeRange
+    pin: ViewPin,
+    columns: Sequence[Columns],
+    *,
+    snapshot: Snapshot,
+    hot: Mapping[str, HotSource],
+    root: Path,
+    bounds: TimeRange = EVERYTHING,
 ) -> str:
     """A SELECT with the first of ``columns`` in their order; the others are those of the views below.
 
-    ``bounds`` restricts the starts of buckets.
+    ``bounds`` restricts the starts of buckets. Of the first ``columns`` some may be left out that nobody asks for.
     """
 
     def records(lowest: ViewPin) -> str:
         stream = snapshot.streams[lowest.stream]
+        if lowest.stream not in hot and not any(touches(lowest.live, f.ts_min, f.ts_max) for f in stream.files):
+            return ""
         return merged.view_sql(
             stream, hot=hot.get(lowest.stream), files=stream.files, root=root, within=lowest.live, width_us=lowest.width_us
         )
@@ -71,7 +79,14 @@ def _answer(pin: ViewPin, columns: Sequence[Columns], root: Path, records: Calla
     whole = [s for s in pin.files if not s.spans]
     if whole:
         parts.append(f"SELECT {names} FROM {_read(whole, root)}")
-    parts += [f"SELECT {names} FROM {_read([s], root)} WHERE {_in(pin, s.spans)}" for s in pin.files if s.spans]
+    cut = [s for s in pin.files if s.spans]
+    alike = [s for s in cut if s.file.whole]
+    spans = union(span for s in alike for span in s.spans)
+    if len(spans) > SPANS_COMPARED_MAX:
+        alike = []
+    if alike:  # as one: a file without rows but for its own spans has none in those of others
+        parts.append(f"SELECT {names} FROM {_read(alike, root)} WHERE {_in(pin, spans)}")
+    parts += [f"SELECT {names} FROM {_read([s], root)} WHERE {_in(pin, s.spans)}" for s in cut if s not in alike]
     if pin.live:
         source = records(pin) if pin.below is None else _answer(pin.below, columns[1:], root, records)
         if source:

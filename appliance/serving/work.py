@@ -11,12 +11,14 @@ import pyarrow.compute as pc
 from appliance.manifest import Segment
 from appliance.records import TimeRange
 from appliance.serving import merged
-from appliance.serving.explain import Part, StreamExplain, time_text
+from appliance.serving.explain import Explain, Part, StreamExplain, time_text
 from appliance.serving.gate import Statement
 from appliance.serving.plain_select import PlainSelect
 from appliance.serving.pruning import Need
 from appliance.serving.question import Question
 from appliance.serving.snapshot import NOTHING, Side, Snapshot, StreamPin, TableInfo, Wanted, WantedView, hull, matched
+from appliance.serving.stand_in import StandIn
+from appliance.serving.views import explained_view
 from appliance.spans import FIRST, LAST
 from appliance.spans import hull as hull_of
 
@@ -26,6 +28,8 @@ class Work:
     """What is known of a query so far; owned by the engine, filled step by step."""
 
     question: Question
+    now_us: int = 0
+    """What ``now()`` gives."""
     statement: Statement = field(default_factory=lambda: Statement("", "", ()))
     tables: Sequence[TableInfo] = ()
     needs: Mapping[str, Need] | None = None
@@ -42,6 +46,11 @@ class Work:
     source: str = ""
     """Of a plain question: its table as a WITH has it, which costs less than a view."""
 
+    stand_in: StandIn | None = None
+    """A view in place of the records."""
+    not_stood_in: str = ""
+    """Why there is none, where one would have paid."""
+
     @property
     def bounds(self) -> TimeRange:
         """The event times that are read."""
@@ -52,7 +61,8 @@ class Work:
         """What is run."""
         if not self.source:
             return self.statement.whole
-        return f"{self.statement.explain} WITH {self.source} {self.statement.sql}"
+        sql = self.statement.sql if self.stand_in is None else self.stand_in.sql
+        return f"{self.statement.explain} WITH {self.source} {sql}"
 
 
 def on_side(info: TableInfo, path: str) -> TableInfo:
@@ -70,7 +80,8 @@ def views_of(work: Work) -> list[WantedView]:
             key = (table.stream, table.view.version)
             have = found.get(key)
             span = hull(NOTHING if have is None else TimeRange(have.since_us, have.until_us), need_of(work, table).span)
-            found[key] = WantedView(view=key[0], version=key[1], since_us=span.since, until_us=span.until)
+            cut = work.stand_in is not None
+            found[key] = WantedView(view=key[0], version=key[1], since_us=span.since, until_us=span.until, of_records=cut)
     return list(found.values())
 
 
@@ -153,7 +164,24 @@ def lost_note(segment: Segment, reason: str) -> str:
     return f"stream {segment.stream}: {segment.rows} records from {span} are not in this answer: {where} {reason}"
 
 
-def explained(work: Work, key: str, pin: StreamPin) -> StreamExplain:
+def explained(work: Work, rows: int) -> Explain:
+    """What there is to say about a query; ``rows`` are those of its result so far."""
+    return Explain(
+        id=work.question.id,
+        path=work.question.path,
+        streams=tuple(_explained_stream(work, key, pin) for key, pin in work.snapshot.streams.items()),
+        tables=tuple(t.name for t in work.tables if t.side is Side.STATE),
+        rows=rows,
+        parts=tuple(work.parts),
+        notes=tuple(work.notes),
+        pruned=work.needs is not None,
+        views=tuple(explained_view(pin) for pin in work.snapshot.views.values()),
+        stood_in="" if work.stand_in is None else work.stand_in.view,
+        not_stood_in=work.not_stood_in,
+    )
+
+
+def _explained_stream(work: Work, key: str, pin: StreamPin) -> StreamExplain:
     """What there is to say about one stream of a query."""
     nowhere = Wanted(stream=key, since_us=NOTHING.since, until_us=NOTHING.until)
     wanted = next((w for w in wanted_of(work) if w.stream == key), nowhere)

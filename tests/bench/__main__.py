@@ -31,6 +31,8 @@ COLD = {
     "tsbs": "tsbs_queries:rows",
     "lake": "lake_bytes:rows",
     "views": "views:rows",
+    "views-rewrite": "views_rewrite:rows",
+    "host-bytes": "host_bytes:rows",
     "larger-than-memory": "larger:rows",
     "audit": "audit:rows",
     "report": "reports:rows",

@@ -37,17 +37,17 @@ CONFIG = f'[workload.hourly]\nkind = "view"\nbucket = "1h"\nsql = "{HOURLY}"\nev
 RUNS = 7
 
 
-def fill(folder: Path) -> int:
+def fill(folder: Path, *, hosts: int = HOSTS, step_s: int = STEP_S) -> int:
     """A lake of a year, registered as a clean stop leaves it; the number of records."""
     (folder / "lake/cpu").mkdir(parents=True)
     segments, seq = [], 1
     with duckdb.connect() as maker:
         for day in range(FIRST_DAY, FIRST_DAY + DAYS):
-            steps = US_PER_DAY // (STEP_S * 1_000_000)
+            steps = US_PER_DAY // (step_s * 1_000_000)
             sql = (
-                f"SELECT make_timestamp({day * US_PER_DAY} + s * {STEP_S * 1_000_000}) AS ts, 'host_' || h AS host,"
+                f"SELECT make_timestamp({day * US_PER_DAY} + s * {step_s * 1_000_000}) AS ts, 'host_' || h AS host,"
                 f" (hash(s * 1000 + h * 10 + {day}) % 10001) / 100.0 AS usage, (hash(s + h + {day}) % 100)::BIGINT AS load,"
-                f" ({seq} + s * {HOSTS} + h)::BIGINT AS _seq FROM range({steps}) a(s), range({HOSTS}) b(h) ORDER BY host, ts"
+                f" ({seq} + s * {hosts} + h)::BIGINT AS _seq FROM range({steps}) a(s), range({hosts}) b(h) ORDER BY host, ts"
             )
             table: pa.Table = maker.sql(sql).to_arrow_table().cast(SCHEMA.lake)
             path = f"lake/cpu/date={day_name(day)}/{seq:019d}.parquet"

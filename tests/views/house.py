@@ -38,6 +38,7 @@ from appliance.serving.folder import folder_source
 from appliance.serving.question import Question
 from appliance.serving.snapshot import SnapshotProvider
 from appliance.serving.source import StateSource, Store, pinned_reader
+from appliance.serving.stand_in import Worth
 from appliance.serving.state_tables import TABLES
 from tests.clock import NOON_US, FakeClock
 
@@ -76,7 +77,15 @@ class House:
         (root / "box.toml").write_text(CONFIG.format(ring=ring))
         self.damaged: list[str] = []
         self._numbers = itertools.count()
-        self.engine = Engine(root=self.folder, temp=root, temp_bytes_max=1 << 30, memory_max=512 << 20, threads=1, clock=self.clock)
+        self.engine = Engine(
+            root=self.folder,
+            temp=root,
+            temp_bytes_max=1 << 30,
+            memory_max=512 << 20,
+            threads=1,
+            clock=self.clock,
+            worth=Worth(0, 1e9),  # a view stands in wherever it can
+        )
         self.start()
 
     def start(self) -> None:
@@ -234,10 +243,21 @@ class House:
             rows: list[dict[str, Any]] = self.answered(sql, source)[0].to_pylist()
             return rows
 
-    def answered(self, sql: str, source: SnapshotProvider, **more: Any) -> tuple[pa.Table, Explain]:
-        with self.engine.answer(Question(sql=sql, id="q", **more), source, now_us=self.clock.now_us()) as answer:
+    def answered(self, sql: str, source: SnapshotProvider, *, views: bool = False, **more: Any) -> tuple[pa.Table, Explain]:
+        """``views`` says whether views may stand in for records."""
+        with self.engine.answer(Question(sql=sql, id="q", views=views, **more), source, now_us=self.clock.now_us()) as answer:
             table = pa.Table.from_batches(list(answer.batches()), answer.schema)
             return table, answer.explain()
+
+    def check_stand_in(self, sql: str, **more: Any) -> Explain:
+        """Asks with and without views, which has to be the same, and tells how it was answered with them."""
+        with_views, explain = self.answered(sql, self.source(), views=True, **more)
+        without, plain = self.answered(sql, self.source(), **more)
+        assert with_views.schema == without.schema, sql
+        assert rows_of(with_views.to_pylist()) == rows_of(without.to_pylist()), sql
+        assert with_views.num_rows == without.num_rows
+        assert not plain.stood_in
+        return explain
 
     def check(self, name: str = "hourly", *, sql: str | None = None) -> None:
         """The view is what its SQL gives over all records now, here and from the folder."""

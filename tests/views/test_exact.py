@@ -15,8 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from appliance.errors import OutcomeUnknown
 from tests.clock import NOON_US
 from tests.views.house import DAILY, HOUR_US, HOURLY, House, rows_of, view
+from tests.views.questions import questions
 
 CHANGED = HOURLY.replace("count(*) AS n", "2 * count(*) AS n")
+CUT = "2026-11-21 05:10:00"
 rows = st.lists(
     st.tuples(st.integers(-400, 40).map(lambda q: q / 4), st.sampled_from(["a", "b", None]), st.none() | st.integers(0, 9)),
     min_size=1,
@@ -102,9 +104,20 @@ class Views(RuleBasedStateMachine):
         self.dies_at = None
         self.house.die()
 
+    @rule(sql=questions())
+    def a_question_over_the_stream_is_asked(self, sql: str) -> None:
+        self.house.check_stand_in(sql)
+
     @rule()
     def it_restarts(self) -> None:
         self.house.restart()
+
+    @invariant()
+    def a_view_stands_in_exactly(self) -> None:
+        if self.opened:
+            self.house.check_stand_in(
+                "SELECT device, count(*), sum(value), max(value) FROM readings WHERE ts > '2026-11-21 05:10' GROUP BY 1"
+            )
 
     @invariant()
     def each_view_is_what_its_sql_gives_over_all_records(self) -> None:

@@ -42,6 +42,7 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     path: str = "merged"
     format: str = "json"
     explain: bool = False
+    views: bool = True
     id: str | None = None
 
 
@@ -65,6 +66,7 @@ async def run(desk: Desk, request: Request) -> Response:
         path=asked.path,
         format=asked.format,
         explain=asked.explain,
+        views=asked.views,
     )
     return await _answer(desk, question)
 
