@@ -393,10 +393,4 @@ class Engine:
 
 def _next(reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
     """The next batch that holds rows."""
-    while True:
-        try:
-            batch = reader.read_next_batch()
-        except StopIteration:
-            return None
-        if batch.num_rows:
-            return batch
+    return next((batch for batch in reader if batch.num_rows), None)
