@@ -79,7 +79,7 @@ def test_a_config_that_comes_after_the_start_is_found_by_a_reload(tmp_path: Path
     try:
         wait_for(lambda: _ran(command, "status", folder, environment)[0] == 0, what="the service")
         (folder / "appliance.toml").write_text(RULE.replace('notify = ["ops"]', ""))
-        assert _ran(command, "reload", folder, environment) == (0, "the config is right; rules and channels are in force\n")
+        assert _ran(command, "reload", folder, environment) == (0, "the config is right; rules, batch work and channels are in force\n")
         (folder / "appliance.toml").write_text(RULE)
         assert _ran(command, "reload", folder, environment)[0] == 2
     finally:

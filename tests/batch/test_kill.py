@@ -116,7 +116,7 @@ def test_a_result_is_there_once(tmp_path: Path, config: str, step: str) -> None:
             assert list((service.folder / "queries").iterdir()) == []
         else:
             assert service.query("SELECT sum(n) AS n FROM counts") == [{"n": 90}]
-            assert [f.name for f in (service.folder / "views" / "counts").iterdir()] == [f"{run['id']}.parquet"]
+            assert [f.name for f in (service.folder / "tables" / "counts").iterdir()] == [f"{run['id']}.parquet"]
     finally:
         if service.is_up:
             service.kill()

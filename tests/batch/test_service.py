@@ -100,10 +100,10 @@ def test_a_table_is_known_by_name_and_replaced_whole_and_what_follows_it_runs(se
     assert (row["reason"], row["state"]) == ("after means", "done"), row
     assert len(list((service.folder / "reports" / "out").glob("means-????-??-??.csv"))) == 1
     second = done(service, "means")
-    assert len(list((service.folder / "views").rglob("*.parquet"))) == 2
+    assert len(list((service.folder / "tables").rglob("*.parquet"))) == 2
     assert service.query("SELECT count(*) AS n FROM Means") == [{"n": 3}]
     third = done(service, "means")
-    assert sorted(int(f.stem) for f in (service.folder / "views").rglob("*.parquet")) == [second["id"], third["id"]]
+    assert sorted(int(f.stem) for f in (service.folder / "tables").rglob("*.parquet")) == [second["id"], third["id"]]
 
 
 def test_a_stream_gets_the_records_of_each_run_once(service: Running) -> None:
