@@ -38,11 +38,11 @@ OPTIONS = CompactOptions()
 
 @dataclass
 class Stream:
-    """The cpu stream with its manifest in memory, and the account of what was written."""
+    """A stream with its manifest in memory, and the account of what was written."""
 
     root: Path
     name: str = "cpu"
-    schema: Schema = field(default_factory=lambda: Schema("cpu", ()))
+    schema: Schema = field(default_factory=lambda: Schema("", ()))
     mark: int = 0
     segments: tuple[Segment, ...] = ()
     dirty: dict[int, Dirty] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Stream:
         self.roller = self.roller or Roller(Publisher(self.root, owner="roll"), node="bench")
         step = RollStep(self.name, self.mark, self.mark + table.num_rows, Reason.EVERY)
         hot = HotRows(self.mark + 1, table, schema)
-        result = self.roller.build(step, folder="cpu", identity=(*schema.tags, "ts"), rows=lambda _step: hot)
+        result = self.roller.build(step, folder=self.name, identity=(*schema.tags, "ts"), rows=lambda _step: hot)
         self.mark = result.mark_to
         self.rolled_bytes += result.bytes
         self._take(result.segments)
@@ -79,7 +79,7 @@ class Stream:
             self._carry_out(plans[0])
 
     def _carry_out(self, plan: CompactionPlan) -> None:
-        task = CompactionTask(plan, self.schema, (*self.schema.tags, "ts"), "cpu")
+        task = CompactionTask(plan, self.schema, (*self.schema.tags, "ts"), self.name)
         (outcome,) = compact(
             [task], root=self.root, node="bench", clock=SystemClock(), memory_max_bytes=OPTIONS.memory_max, step=lambda _name: self._weigh()
         )

@@ -21,6 +21,7 @@ dir = "{folder}/data"
 wal-dir = "{folder}/wal"
 max-series-per-database = 0
 max-values-per-tag = 0
+{more}
 [http]
 bind-address = "127.0.0.1:{port}"
 log-enabled = false
@@ -33,14 +34,14 @@ level = "error"
 
 
 @contextmanager
-def influxdb(folder: Path) -> Iterator[str | None]:
-    """The URL of a write endpoint; None where ``influxd`` is not installed."""
+def influxdb(folder: Path, *, more: str = "") -> Iterator[str | None]:
+    """The URL of a write endpoint; None where ``influxd`` is not installed. ``more``: settings of its section ``[data]``."""
     if shutil.which("influxd") is None:
         yield None
         return
     port, rpc = free_port(), free_port()
     config = folder / "influxdb.conf"
-    config.write_text(INFLUX_CONFIG.format(folder=folder, port=port, rpc=rpc))
+    config.write_text(INFLUX_CONFIG.format(folder=folder, port=port, rpc=rpc, more=more))
     with _started(["influxd", "-config", str(config)], folder, port, "/ping"):
         _request(port, "POST", "/query?q=CREATE%20DATABASE%20x")
         yield f"http://127.0.0.1:{port}/write?db=x"

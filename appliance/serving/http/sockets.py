@@ -72,14 +72,15 @@ def bind_unix(path: Path) -> socket.socket:
     """A listening unix socket at ``path``; one that is left over from a dead process is replaced.
 
     The caller holds the lock of the data folder, so that whatever lies there is left over. Raises ``StoreDamaged`` when it is no
-    socket. A path longer than ``SOCKET_PATH_BYTES_MAX`` is reached through its folder's descriptor; clients do the same.
+    socket, or when none can be made, as on a disk that can't be written to. A path longer than ``SOCKET_PATH_BYTES_MAX`` is reached
+    through its folder's descriptor; clients do the same.
     """
-    with suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise StoreDamaged("is no socket, though the service's socket belongs here", path=path, hint="move it away")
-        path.unlink()
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        with suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(path.lstat().st_mode):
+                raise StoreDamaged("is no socket, though the service's socket belongs here", path=path, hint="move it away")
+            path.unlink()
         os.fchmod(sock.fileno(), SOCKET_MODE)  # before bind: the file is never there with another mode
         if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
             sock.bind(os.fspath(path))
@@ -92,7 +93,11 @@ def bind_unix(path: Path) -> socket.socket:
         path.chmod(SOCKET_MODE)
         sock.listen(BACKLOG)
         sock.setblocking(False)
-    except OSError:
+    except OSError as e:
+        sock.close()
+        hint = "the service needs a disk that it can write to; appliance query works without one"
+        raise StoreDamaged(f"can't be made: {e.strerror or e}", path=path, hint=hint) from e
+    except StoreDamaged:
         sock.close()
         raise
     return sock
