@@ -164,13 +164,15 @@ class TrainingOptions(Options, frozen=True, kw_only=True, tag="training", tag_fi
     """A model made from history, checked on days that it has not seen, and used while it is the best."""
 
     stream: str
-    """Whose records it learns from. `baseline()` in rules compares with the newest model of the same stream, column and key."""
+    """Whose records it learns from. `baseline()`, `baseline_low()` and `baseline_high()` in rules compare with the newest model of the same
+    stream, column and key."""
     column: str
     """The field that it is about."""
     by: tuple[str, ...] | None = None
     """Columns of which each set of values has a model of its own. Default: all tags."""
-    method: Literal["baseline", "robust", "seasonal"] = "baseline"
-    """Mean per hour of the week (`baseline`), median and spread (`robust`), or profiles of day and week by robust means (`seasonal`)."""
+    method: Literal["baseline", "robust", "seasonal", "forest"] = "baseline"
+    """Mean per hour of the week (`baseline`), median with bounds of three spreads (`robust`), profiles of day and week by robust means
+    (`seasonal`), or these profiles with bounds by an isolation forest (`forest`; needs the extra `training`)."""
     days: Annotated[int, Meta(ge=1, le=3_660)] = 56
     """The past that it learns from."""
     holdout_days: Annotated[int, Meta(ge=1, le=366)] = 7

@@ -88,8 +88,9 @@ def name_of(model: Model) -> Name:
 
 def baseline_of_model(model: Model) -> Baseline:
     """What rules compare with."""
-    hours = model.hours
-    return Baseline({key: row for row, key in enumerate(model.keys)}, hours, model.made_us)
+    rows = {key: row for row, key in enumerate(model.keys)}
+    low, high = model.bounds or (None, None)
+    return Baseline(rows, model.hours, model.made_us, low, high)
 
 
 def _first_usable(folder: Path, versions: Sequence[ModelRow]) -> tuple[Model | None, list[tuple[ModelRow, str]]]:

@@ -10,8 +10,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Final
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -20,19 +22,21 @@ from appliance.alerting.rulebook import Rulebook, make_rulebook
 from appliance.batch_options import Priority, TrainingOptions
 from appliance.batching.models import ModelStore
 from appliance.batching.notices import HandOver
+from appliance.batching.program import own_program
 from appliance.batching.work import Context, Limits, Outcome, Runner, When, Work
 from appliance.box import Box
 from appliance.clock import US_PER_DAY, US_PER_S, Clock, day_name
-from appliance.cold.batch.training import fitting, judging
+from appliance.cold.batch.training import fitting, forest, judging
 from appliance.cold.batch.training.asking import HOUR_US, hourly_sql, robust_sql
 from appliance.cold.batch.training.fitting import Cells
-from appliance.cold.batch.training.model import F64, Model
+from appliance.cold.batch.training.model import F64, Model, numbers
 from appliance.config import Config
 from appliance.errors import RetryLater, UsageRefused
 from appliance.hot.state import State, StreamState
 from appliance.hot.stream.baselines import Baselines
 from appliance.hot.stream.expression import Baseline as BaselineTerm
 from appliance.hot.stream.expression import terms
+from appliance.hot.stream.expression.functions import BASELINE
 from appliance.hot.stream.rules import RuleRefused, key_columns
 from appliance.observe.status import Problem
 from appliance.records import fold
@@ -40,6 +44,7 @@ from appliance.records import fold
 log = logging.getLogger(__name__)
 KEYS_MAX: Final = 50_000
 """Keys of one model: their file and what rules hold of it stay small."""
+GROWING: Final = "appliance.cold.batch.training.growing"
 IMPLIED_EVERY_S: Final = 86_400.0
 LOOK_S: Final = 60.0
 ABSENT_LOOK_S: Final = 1.0
@@ -96,6 +101,8 @@ class Training:
     async def run(self, context: Context) -> Outcome:
         """Trains, judges, stores. Raises ``UsageRefused`` where stream or column are not there or nothing is to be learned."""
         clock, options = self._around.clock, self.options
+        if options.method == "forest" and find_spec("sklearn") is None:
+            raise UsageRefused(f"training {self.name!r}: the method forest needs the extra: pip install 'edge-appliance[training]'")
         about = self.about()
         if about is None:
             raise UsageRefused(
@@ -153,12 +160,27 @@ class Training:
             return await asyncio.to_thread(fitting.hourly_means, learned), {}, {}
         if self.options.method == "seasonal":
             return *(await asyncio.to_thread(fitting.seasonal, learned)), {}
+        if self.options.method == "forest":
+            return await self._grow(runner, learned, every.where(every.hour >= held_h))
         stream, by, column = about
         sql = robust_sql(stream.name, by, column, since_us=since_us, held_us=held_h * HOUR_US, until_us=until_us)
         rows = (await _rows(runner, sql)).to_pylist()
         hours, body = fitting.robust(rows, every.keys)
         seen = sum(r["held"] for r in rows)
         return hours, body, {"inside": sum(r["inside"] for r in rows) / seen if seen else None}
+
+    async def _grow(self, runner: Runner, learned: Cells, held: Cells) -> tuple[F64, dict[str, Any], dict[str, Any]]:
+        """A seasonal profile with bounds around it, out of a forest that a process grows."""
+        hours, parts = await asyncio.to_thread(fitting.seasonal, learned)
+        spread = await asyncio.to_thread(fitting.spreads, learned, hours)
+        points = await asyncio.to_thread(lambda: forest.points_of(forest.sampled(learned), hours, spread))
+        if len(points) < forest.POINTS_A_TREE:
+            words = f"{len(points)} values that scatter are too few to grow a forest of; it takes {forest.POINTS_A_TREE}"
+            raise UsageRefused(f"training {self.name!r}: {words}")
+        grown = msgspec.json.decode(await runner.program(own_program(GROWING), input=points.tobytes()))
+        body = {**parts, "spread": fitting.listed(spread), **grown}
+        low, high = (hours + spread[:, None] * numbers(body[side])[None, :] for side in ("low", "high"))
+        return hours, body, {"inside": await asyncio.to_thread(forest.inside, held, low, high)}
 
     def _keep(self, model: Model, held: Cells) -> Outcome:
         store, options = self._around.store, self.options
@@ -171,11 +193,12 @@ class Training:
 
 
 def trainings(config: Config, rulebook: Rulebook, around: Surroundings) -> list[Training]:
-    """The works: those of the config, and one for each ``baseline()`` of its rules that none of them covers."""
+    """The works: those of the config, and one for each ``baseline()`` of its rules that none of them covers:
+    with bounds where a rule asks for ``baseline_low()`` or ``baseline_high()``."""
     named = [Training(name, w, around) for name, w in config.workloads.items() if isinstance(w, TrainingOptions)]
     covered = {_sign(t.options) for t in named}
     implied: dict[str, Training] = {}
-    for options in _implied(rulebook):
+    for options in sorted(_implied(rulebook), key=lambda o: o.method != "robust"):
         if _sign(options) not in covered:
             by = "" if options.by is None else f" by {', '.join(options.by)}"
             name = f"{IMPLICIT}{options.stream}.{options.column}{by})"
@@ -285,7 +308,8 @@ def _implied(rulebook: Rulebook) -> Iterable[TrainingOptions]:
                 continue
             for term in terms(expression):
                 if isinstance(term, BaselineTerm):
-                    yield TrainingOptions(stream=options.stream, column=term.column.name, by=options.by, schedule=None)
+                    implied = TrainingOptions(stream=options.stream, column=term.column.name, by=options.by, schedule=None)
+                    yield implied if term.function == BASELINE else msgspec.structs.replace(implied, method="robust")
 
 
 def _sign(options: TrainingOptions) -> tuple[str, tuple[str, ...] | None, str]:

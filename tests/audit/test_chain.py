@@ -16,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.chain import FIRST, Reading, breaks, jump_between, line_of, read_line
-from appliance.clock import US_PER_S
+from appliance.clock import US_PER_DAY, US_PER_S
 from appliance.cold.batch.audit.gaps import joined, missing, silences, spans_of
 from appliance.cold.batch.audit.replay import replay
 from appliance.hot.store import FORMAT_VERSION
+from appliance.reconcile.audit.writing import Walk
 from appliance.reconcile.config_log import changes, note_reload, note_start
 from tests.audit.dying import kill_at
 from tests.audit.evidence import NOON_DAY, asked, bundle, compact, differences, records, refuse, roll
@@ -245,3 +246,18 @@ def test_a_line_says_the_same_after_it_was_read() -> None:
     assert link is not None
     assert (link.id, link.kind, link.body["rows"]) == (1, "config", 3)
     assert read_line("no entry") is None
+
+
+def test_a_walk_forgets_what_was_replaced_and_is_not_asked_for(tmp_path: Path) -> None:
+    box = open_box(tmp_path / "data", clock=FakeClock())
+    for start in (0, 10):
+        records(box, range(start, start + 10))
+        roll(box)
+    compact(box, NOON_DAY, tmp_path / "spill")
+    with closing(box.reader()) as reader:
+        for wanted, states in ((asked(), ["replaced", "replaced", "live"]), (asked(NOON_US + US_PER_DAY), ["live"])):
+            walk = Walk(reader, wanted)
+            assert list(breaks(walk.lines())) == []
+            assert [f.state for f in walk.whole.segments.values()] == states
+            assert (walk.count, walk.whole.accounts["readings"].nowhere, walk.whole.unknown) == (4, 0, [])
+    box.close()

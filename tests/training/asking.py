@@ -9,8 +9,9 @@ from typing import Final
 
 import pyarrow as pa
 
-from appliance.batching.work import Written
-from appliance.errors import QueryRefused, UsageRefused
+from appliance.batching.program import Program
+from appliance.batching.work import Limits, Written
+from appliance.errors import QueryRefused
 from appliance.hot.state import State
 from appliance.records import EVERYTHING, TimeRange
 from appliance.serving.http.context import Answers
@@ -60,6 +61,7 @@ class AskingRunner:
         read = {key: s.last_seq for key, s in state.streams.items()}
         return Written(path, 0, path.stat().st_size, pa.schema([]), read, state.version, answer.notes)
 
-    async def program(self, command: Sequence[str], *, input: bytes = b"") -> bytes:  # noqa: ARG002 - as the protocol has it
-        """Not here."""
-        raise UsageRefused(f"{command[0]} needs the batch queue")
+    async def program(self, command: Sequence[str], *, input: bytes = b"") -> bytes:
+        """As ``Runner.program``, within the limits of [batch]."""
+        limits = Limits(memory_max=256 << 20, threads=1, time_max_s=600, disk_bytes_max=1 << 30)
+        return await Program(command, folder=self._folder, limits=limits).run(input)

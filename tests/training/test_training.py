@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.ensemble import IsolationForest
 
 from appliance.alerting.models import load_models, read_model
+from appliance.alerting.rulebook import make_rulebook
+from appliance.batching.training import Surroundings, trainings
 from appliance.clock import US_PER_DAY
+from appliance.cold.batch.training.forest import TREES, forest_of
+from appliance.cold.batch.training.growing import grow
 from appliance.cold.batch.training.model import Model, ModelUnusable, decode, encode
+from appliance.config import load_config
 from appliance.errors import UsageRefused
 from appliance.hot.models import ModelRow
 from appliance.hot.stream.baselines import Baseline
@@ -63,7 +70,63 @@ def test_medians_stand_firm_against_what_is_wild_and_most_of_the_rest_lies_withi
         assert model.body["median"][0] == pytest.approx(50, abs=0.5)
         assert model.body["spread"][0] == pytest.approx(2.2, abs=0.4)
         assert 0.85 < model.quality["inside"] < 0.93
-        assert row(class_.baselines.tables[NAME], "d1")[0] == model.body["median"][0]
+        baseline = class_.baselines.tables[NAME]
+        assert row(baseline, "d1")[0] == model.body["median"][0]
+        assert baseline.high is not None
+        assert baseline.high[0, 0] == pytest.approx(model.body["median"][0] + 3 * model.body["spread"][0])
+
+
+def test_a_forest_bounds_what_is_usual_at_each_hour_and_its_file_scores_without_its_maker(tmp_path: Path) -> None:
+    with school(tmp_path / "data") as class_:
+        class_.learn(history(days=42), history(days=42, level=500.0, device="d2", seed=2, noise=5.0))
+        assert "in use" in class_.train(method="forest").words
+        (stored,) = class_.store.rows()
+        model = read_model(class_.box.folder, stored)
+        assert (model.error or 9) < 2.0
+        assert model.quality["inside"] > 0.95
+        baseline = class_.baselines.tables[NAME]
+        low, high = baseline.low, baseline.high
+        assert low is not None
+        assert high is not None
+        for device, level, noise in (("d1", 100.0, 0.5), ("d2", 500.0, 5.0)):
+            least, most = low[baseline.rows[device,]], high[baseline.rows[device,]]
+            assert np.isfinite(least).all()
+            assert np.isfinite(most).all()
+            assert np.mean(most - truth(level)) == pytest.approx(4 * noise, rel=0.6)
+            assert np.mean(truth(level) - least) == pytest.approx(4 * noise, rel=0.6)
+        forest = forest_of(model.body)
+        points = np.random.default_rng(5).normal(0, 1, (300, 3)).astype(np.float32)
+        again = grow(points).forest
+        assert again == grow(points).forest
+        expected = -IsolationForest(n_estimators=TREES, max_samples=256, random_state=1).fit(points).score_samples(points)
+        assert again.score(points) == pytest.approx(expected)
+        assert (forest.score(np.array([[0, 0, 1], [11, 0, 1]], np.float32)) > forest.strange[0]).tolist() == [False, True]
+
+
+def test_what_does_not_scatter_has_no_bounds_and_too_little_is_said(tmp_path: Path) -> None:
+    with school(tmp_path / "data") as class_:
+        class_.learn(history(days=1), of(np.arange(NOON_US - US_PER_DAY, NOON_US, HOUR_US, dtype=np.int64), np.full(24, 5.0), "still"))
+        with pytest.raises(UsageRefused, match="are too few to grow a forest of; it takes 256"):
+            class_.train(method="forest")
+
+
+def test_without_the_extra_a_forest_is_refused_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with school(tmp_path / "data") as class_:
+        class_.learn(history(days=2))
+        with pytest.raises(UsageRefused, match=r"the method forest needs the extra: pip install 'edge-appliance\[training\]'"):
+            class_.train(method="forest")
+
+
+def test_a_rule_that_asks_for_bounds_implies_a_model_that_has_some(tmp_path: Path) -> None:
+    rules = {"over": "watts > baseline_high(watts)", "twice": "watts > 2 * baseline(watts)", "volts": "volts > 2 * baseline(volts)"}
+    file = tmp_path / "appliance.toml"
+    file.write_text("".join(f'[workload.{n}]\nkind = "alert"\nstream = "power"\nwhen = "{w}"\nby = ["device"]\n' for n, w in rules.items()))
+    config = load_config(data_dir=tmp_path, file=file)
+    with school(tmp_path / "data") as class_:
+        around = Surroundings(class_.store, lambda: class_.box.state, class_.clock)
+        found = trainings(config, make_rulebook(config), around)
+    assert [(t.options.column, t.options.method) for t in found] == [("watts", "robust"), ("volts", "baseline")]
 
 
 def worse_then_better(class_: School) -> None:

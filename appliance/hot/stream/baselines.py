@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.clock import US_PER_S
+from appliance.hot.stream.expression.functions import BASELINE, BASELINE_HIGH, BASELINE_LOW
 from appliance.hot.stream.values import I64, Key, Vector
 
 HOURS: Final = 168
@@ -37,6 +38,13 @@ class Baseline:
     values: Hours
     made_us: int = 0
     """Wall clock of the training."""
+    low: Hours | None = None
+    high: Hours | None = None
+    """The lowest and highest value that is still usual, like ``values``; None where the model has no such bounds."""
+
+    def of(self, function: str) -> Hours | None:
+        """What a function of ``BASELINES`` gives; None: the model doesn't know."""
+        return {BASELINE_LOW: self.low, BASELINE_HIGH: self.high}.get(function, self.values)
 
 
 @dataclass(slots=True)
@@ -49,13 +57,23 @@ class Baselines:
         """From now on this one."""
         self.tables = {**self.tables, name: baseline}
 
-    def look(self, name: Name, ids: I64, at_us: I64, key_of: Callable[[int], Key], cache: dict[int, tuple[int, I64]]) -> Vector:
-        """The value for each key and time; null where there is none.
+    def look(
+        self,
+        name: Name,
+        ids: I64,
+        at_us: I64,
+        key_of: Callable[[int], Key],
+        cache: dict[int, tuple[int, I64]],
+        *,
+        function: str = BASELINE,
+    ) -> Vector:
+        """What a function of ``BASELINES`` gives for each key and time; null where there is nothing.
 
         ``cache`` is the caller's, for this name: which row of the newest table each id has.
         """
         table = self.tables.get(name)
-        if table is None or not len(ids):
+        found = None if table is None else table.of(function)
+        if table is None or found is None or not len(ids):
             return Vector(np.zeros(len(ids)), np.zeros(len(ids), np.bool_))
         made, places = cache.get(0, (-1, np.empty(0, np.int64)))
         highest = int(ids.max()) + 1
@@ -64,5 +82,5 @@ class Baselines:
             places = np.append(known, [table.rows.get(key_of(i), -1) for i in range(len(known), highest)]).astype(np.int64)
             cache[0] = (id(table), places)
         row = places[ids]
-        values = table.values[np.maximum(row, 0), hour_of_week(at_us)]
+        values = found[np.maximum(row, 0), hour_of_week(at_us)]
         return Vector(values, (row >= 0) & np.isfinite(values))

@@ -183,7 +183,8 @@ class RecordTerms:
                     found.append(self._since(term, have, key, ts, keep=keep))
                 case Baseline():
                     name = (self.stream, self.by, term.column.name)
-                    found.append(self.baselines.look(name, key, ts, self.keys.key, self._caches.setdefault(term, {})))
+                    cache = self._caches.setdefault(term, {})
+                    found.append(self.baselines.look(name, key, ts, self.keys.key, cache, function=term.function))
         return found
 
     def _change(self, argument: Expression, have: dict[str, Vector], key: I64, ts: I64, *, keep: bool) -> tuple[Vector, I64]:

@@ -206,7 +206,8 @@ class Windowed:
                 return points.vectors[self.aggregates[term]]
             case BaselineTerm():
                 cache = self._caches.setdefault(term.column.name, {})
-                return self.baselines.look((self.stream, self.by, term.column.name), points.key, points.at_us, self.keys.key, cache)
+                name = (self.stream, self.by, term.column.name)
+                return self.baselines.look(name, points.key, points.at_us, self.keys.key, cache, function=term.function)
             case _:
                 return self._key_column(points.key, str(term))
 

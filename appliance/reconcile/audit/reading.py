@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from appliance.chain import Link, read_line
@@ -14,6 +14,7 @@ from appliance.hot.reader import HotReader
 RAW_SHOWN: Final = 500
 """Characters of a refused record; its hash is of all."""
 PEOPLE: Final = frozenset({"silence", "unsilence", "ack", "unack", "deletion", "deletion done"})
+CLOCK: Final = frozenset({"clock"})
 CONFIG: Final = frozenset({"begin", "config", "start", "stop", "model"})
 
 
@@ -66,13 +67,6 @@ def removed(reader: HotReader, *, since_us: int | None, until_us: int) -> Iterat
         for row in cursor:
             fields = dict(zip(names, row, strict=True))
             yield {"what": table, "stream": fields.pop("stream"), "at": moment(fields.pop("at_us")), **fields}
-
-
-def within(found: Iterable[Link], kinds: frozenset[str], *, since: str | None, until: str) -> Iterator[Mapping[str, Any]]:
-    """The entries of some kinds that were made within a time, as they are."""
-    for link in found:
-        if link.kind in kinds and (since is None or link.at >= since) and link.at < until:
-            yield link.body
 
 
 def moment(at_us: int) -> str:

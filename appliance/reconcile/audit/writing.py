@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from appliance.chain import FIRST, Link, breaks, hash_of
+from appliance.chain import FIRST, Link, breaks, hash_of, read_line
 from appliance.clock import US_PER_S
 from appliance.cold.batch.audit import bundle
 from appliance.cold.batch.audit.gaps import missing
-from appliance.cold.batch.audit.replay import EXPECTED_ENDS, LIVE, Fact, Replay, replay
+from appliance.cold.batch.audit.replay import EXPECTED_ENDS, LIVE, Fact, Replay
 from appliance.cold.files import sync
 from appliance.errors import UsageRefused
 from appliance.hot.reader import HotReader
@@ -26,6 +26,8 @@ from appliance.reconcile.audit.hashing import WHOLE, look_at
 from appliance.reconcile.audit.reading import moment
 from appliance.reconcile.audit.silence import silent_stretches
 
+TOLD: Final = reading.CONFIG | reading.PEOPLE | reading.CLOCK
+"""Kinds of entries that a bundle has in files of their own."""
 NOT_LOOKED_AT: Final = "not looked at: it had ended"
 
 
@@ -60,6 +62,51 @@ class Made:
     """What was found wrong while it was made, a line each."""
 
 
+class Walk:
+    """One walk along the whole chain, in memory that follows the lake and what is asked for, not the chain."""
+
+    def __init__(self, reader: HotReader, asked: Asked) -> None:
+        self.whole = Replay(keeps=lambda fact: _concerns(fact, asked))
+        self.head = FIRST
+        """The hash of the newest entry so far."""
+        self.count = 0
+        self._reader = reader
+        self._since = None if asked.since_us is None else moment(asked.since_us)
+        self._until = moment(asked.until_us)
+        self._told: list[Link] = []
+        self._first: int | None = None
+
+    def lines(self) -> Iterator[str]:
+        """Each entry, taken in."""
+        for line in reading.chain_lines(self._reader):
+            self.count += 1
+            self.head = hash_of(line)
+            link = read_line(line)
+            if link is not None:
+                self._take(link)
+            yield line
+
+    def of(self, kinds: frozenset[str]) -> Iterator[Mapping[str, Any]]:
+        """The entries of some kinds that were made within the time, as they are."""
+        return (link.body for link in self._told if link.kind in kinds)
+
+    def first(self, facts: Iterable[Fact]) -> int:
+        """Where the run of entries begins that a bundle of these segments has: from there to the newest it is without a break."""
+        if self._since is None or not self.count:
+            return 1
+        named = [fact.added for fact in facts] + ([] if self._first is None else [self._first])
+        return max(1, min(named, default=self.count))
+
+    def _take(self, link: Link) -> None:
+        self.whole.take(link)
+        if self._since is not None and link.at < self._since:
+            return
+        if self._first is None:
+            self._first = link.id
+        if link.kind in TOLD and link.at < self._until:
+            self._told.append(link)
+
+
 def write_bundle(
     root: Path,
     target: Path,
@@ -77,29 +124,28 @@ def write_bundle(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageRefused(f"{target} is there already; name a folder that is new or empty")
     target.mkdir(parents=True, exist_ok=True)
-    lines = list(reading.chain_lines(reader))
-    links = reading.links(lines)
-    whole = replay(links)
-    wrong = [*breaks(lines, first=1, before=FIRST), *whole.unknown]
+    walk = Walk(reader, asked)
+    wrong = [*breaks(walk.lines(), first=1, before=FIRST), *walk.whole.unknown]
+    whole = walk.whole
     facts = [f for f in whole.segments.values() if _concerns(f, asked)]
     found = _found(root, facts, progress)
     wrong += [f"{path}: {said}" for path, said in found.items() if said not in (WHOLE, NOT_LOOKED_AT)]
     wrong += [f"{f.path}: was set aside: {f.state}: {f.reason}" for f in facts if f.state not in (LIVE, *EXPECTED_ENDS)]
-    run = _run(lines, links, facts, asked)
+    first = walk.first(facts)
+    chain = {"first": first, "last": walk.count, "head": walk.head}
     gaps = [*_sequences(state, whole), *_silences(root, reader, state, whole, asked)]
-    since, until = None if asked.since_us is None else moment(asked.since_us), moment(asked.until_us)
     files = {
         bundle.README: [bundle.README_TEXT],
-        bundle.CHAIN: [f"{line}\n" for line in run],
+        bundle.CHAIN: (f"{line}\n" for line in reading.chain_lines(reader, since=first)),
         bundle.SEGMENTS: [bundle.line(_segment(f, found[f.path])) for f in facts],
         bundle.GAPS: map(bundle.line, gaps),
         bundle.REFUSED: map(bundle.line, reading.refused(reader, since_us=asked.since_us, until_us=asked.until_us)),
         bundle.REMOVED: map(bundle.line, reading.removed(reader, since_us=asked.since_us, until_us=asked.until_us)),
-        bundle.CONFIG: map(bundle.line, reading.within(links, reading.CONFIG, since=since, until=until)),
-        bundle.PEOPLE: map(bundle.line, reading.within(links, reading.PEOPLE, since=since, until=until)),
-        bundle.CLOCK: map(bundle.line, reading.within(links, frozenset({"clock"}), since=since, until=until)),
+        bundle.CONFIG: map(bundle.line, walk.of(reading.CONFIG)),
+        bundle.PEOPLE: map(bundle.line, walk.of(reading.PEOPLE)),
+        bundle.CLOCK: map(bundle.line, walk.of(reading.CLOCK)),
         bundle.HASHES: [f"{f.sha256}  {f.path}\n" for f in facts if f.state == LIVE],
-        bundle.MANIFEST: [bundle.manifest_text(_manifest(asked, run, lines, state, whole, facts))],
+        bundle.MANIFEST: [bundle.manifest_text(_manifest(asked, chain, state, whole, facts))],
     }
     sums = {name: _put(target / name, text) for name, text in files.items()}
     seal = _put(target / bundle.SUMS, [f"{sums[name]}  {name}\n" for name in bundle.SUMMED])
@@ -107,17 +153,12 @@ def write_bundle(
         _put(target / bundle.SIGNATURE, [signature((target / bundle.SUMS).read_bytes(), key) + "\n"])
     sync(target)
     size = sum(f.bytes for f in facts if f.state == LIVE)
-    return Made(target, seal, head_of(lines), len(run), len(facts), size, len(gaps), tuple(wrong))
+    return Made(target, seal, walk.head, walk.count - first + 1, len(facts), size, len(gaps), tuple(wrong))
 
 
 def signature(sums: bytes, key: bytes) -> str:
     """HMAC-SHA256 (RFC 2104) of the bundle's sums, in hex."""
     return hmac.new(key, sums, hashlib.sha256).hexdigest()
-
-
-def head_of(lines: Sequence[str]) -> str:
-    """The hash of the newest entry."""
-    return hash_of(lines[-1]) if lines else FIRST
 
 
 def _concerns(fact: Fact, asked: Asked) -> bool:
@@ -128,16 +169,6 @@ def _concerns(fact: Fact, asked: Asked) -> bool:
 def _found(root: Path, facts: Iterable[Fact], progress: Callable[[int, int], None]) -> dict[str, str]:
     live = [f for f in facts if f.state == LIVE]
     return {f.path: NOT_LOOKED_AT for f in facts} | {f.path: said for f, said in look_at(root, live, progress=progress)}
-
-
-def _run(lines: Sequence[str], links: Sequence[Link], facts: Iterable[Fact], asked: Asked) -> list[str]:
-    """The entries from the first that the bundle speaks of to the newest, without a break."""
-    if asked.since_us is None or not links:
-        return list(lines)
-    since = moment(asked.since_us)
-    named = [f.added for f in facts] + [link.id for link in links if link.at >= since]
-    first = min(named, default=links[-1].id)
-    return list(lines[max(0, first - links[0].id) :])
 
 
 def _segment(fact: Fact, found: str) -> dict[str, Any]:
@@ -179,9 +210,7 @@ def _silences(root: Path, reader: HotReader, state: State, whole: Replay, asked:
             }
 
 
-def _manifest(
-    asked: Asked, run: Sequence[str], lines: Sequence[str], state: State, whole: Replay, facts: Sequence[Fact]
-) -> Mapping[str, Any]:
+def _manifest(asked: Asked, chain: Mapping[str, object], state: State, whole: Replay, facts: Sequence[Fact]) -> Mapping[str, Any]:
     return {
         "node": asked.node,
         "made": moment(asked.now_us),
@@ -191,7 +220,7 @@ def _manifest(
         "since_us": asked.since_us,
         "until_us": asked.until_us,
         "silence_s": asked.silence_s,
-        "chain": {"first": len(lines) - len(run) + 1, "last": len(lines), "head": head_of(lines)},
+        "chain": chain,
         "segments": len(facts),
         "streams": {s.name: _account(s, whole) for _, s in sorted(state.streams.items())},
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -66,6 +66,9 @@ class Replay:
     accounts: dict[str, Account] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     """Ends of segments that the run doesn't know, in words; expected of a run that begins late."""
+    keeps: Callable[[Fact], bool] = lambda _fact: True
+    """Whether a segment that a compaction has replaced is still of interest; one that is not is forgotten, so that memory follows the
+    lake and not its history."""
 
     def take(self, link: Link) -> None:
         """One more entry."""
@@ -98,6 +101,8 @@ class Replay:
             self.unknown.append(f"entry {link.id} ends a segment of {stream!r} that the chain never registered: {path}")
         else:
             self.segments[path] = _ended(fact, link.id, state, str(ended.get("reason", "")))
+            if state == "replaced" and not self.keeps(fact):
+                del self.segments[path]
         account.live -= rows
         if state == "expired":
             account.removed += rows

@@ -13,9 +13,11 @@ MAD_TO_SIGMA: Final = 1.4826
 
 
 def hourly_sql(stream: str, by: Sequence[str], column: str, *, since_us: int, until_us: int) -> str:
-    """Columns ``k0``…, ``h`` (hours since 1970), ``n`` (records), ``mean``."""
+    """Columns ``k0``…, ``h`` (hours since 1970), ``n`` (records), ``mean``, ``low`` and ``high`` (the extremes)."""
+    value = _quoted(column)
     return (
-        f"SELECT {_keys(by)}epoch_us(ts) // {HOUR_US} AS h, count(*) AS n, avg({_quoted(column)}) AS mean"
+        f"SELECT {_keys(by)}epoch_us(ts) // {HOUR_US} AS h, count(*) AS n, avg({value}) AS mean,"
+        f" CAST(min({value}) AS DOUBLE) AS low, CAST(max({value}) AS DOUBLE) AS high"
         f" FROM {_quoted(stream)} WHERE {_within(column, since_us, until_us)} GROUP BY ALL"
     )
 

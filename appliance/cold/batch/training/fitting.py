@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from appliance.cold.batch.training.asking import MAD_TO_SIGMA
+from appliance.cold.batch.training.asking import MAD_TO_SIGMA, SPREADS
 from appliance.cold.batch.training.model import F64, HOURS, Key
 
 I64 = npt.NDArray[np.int64]
@@ -22,7 +22,7 @@ TRIM: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Hourly means: one element for each key and hour with a record."""
+    """Hourly means and extremes: one element for each key and hour with a record."""
 
     keys: tuple[Key, ...]
     key: I64
@@ -31,10 +31,12 @@ class Cells:
     """Hours since 1970 in UTC."""
     count: I64
     mean: F64
+    low: F64
+    high: F64
 
     def where(self, mask: npt.NDArray[np.bool_]) -> Cells:
         """Those that ``mask`` names, with the same keys."""
-        return Cells(self.keys, self.key[mask], self.hour[mask], self.count[mask], self.mean[mask])
+        return Cells(self.keys, self.key[mask], self.hour[mask], self.count[mask], self.mean[mask], self.low[mask], self.high[mask])
 
     @property
     def of_week(self) -> I64:
@@ -56,7 +58,8 @@ def cells_of(table: pa.Table, keys: int) -> Cells:
     else:
         known, key = ((),) if table.num_rows else (), np.zeros(table.num_rows, np.int64)
     hour, count = (_column(table, name, np.int64) for name in ("h", "n"))
-    return Cells(known, key, hour, count, _column(table, "mean", np.float64))
+    mean, low, high = (_column(table, name, np.float64) for name in ("mean", "low", "high"))
+    return Cells(known, key, hour, count, mean, low, high)
 
 
 def hourly_means(cells: Cells) -> F64:
@@ -81,7 +84,7 @@ def seasonal(cells: Cells) -> tuple[F64, dict[str, Any]]:
     day = trimmed(rest, cells.key * 24 + hour_of_day, keys * 24).reshape(keys, 24)
     week = trimmed(rest - day[cells.key, hour_of_day], cells.key * 7 + day_of_week, keys * 7).reshape(keys, 7)
     hours = level[:, None, None] + week[:, :, None] + day[:, None, :]
-    parts = {"level": _listed(level), "day": [_listed(d) for d in day], "week": [_listed(w) for w in week]}
+    parts = {"level": listed(level), "day": [listed(d) for d in day], "week": [listed(w) for w in week]}
     return hours.reshape(keys, HOURS), parts
 
 
@@ -90,7 +93,26 @@ def robust(rows: Sequence[Mapping[str, Any]], keys: Sequence[Key]) -> tuple[F64,
     found = {tuple(r[f"k{i}"] for i in range(len(keys[0]))): r for r in rows} if keys else {}
     median = np.array([found[k]["median"] if k in found else np.nan for k in keys], np.float64)
     spread = np.array([(found[k]["mad"] or 0.0) * MAD_TO_SIGMA if k in found else np.nan for k in keys], np.float64)
-    return np.repeat(median[:, None], HOURS, axis=1), {"median": _listed(median), "spread": _listed(spread)}
+    bounds = {"low": [-SPREADS] * HOURS, "high": [SPREADS] * HOURS}
+    return np.repeat(median[:, None], HOURS, axis=1), {"median": listed(median), "spread": listed(spread), **bounds}
+
+
+def spreads(cells: Cells, hours: F64) -> F64:
+    """Of each key: how far its hourly extremes lie from what ``hours`` says, as a standard deviation out of medians.
+
+    NaN where nothing is known, or most of it does not scatter at all.
+    """
+    keys = len(cells.keys)
+    said = hours[cells.key, cells.of_week]
+    off = np.abs(np.concatenate([cells.low - said, cells.high - said]))
+    key = np.concatenate([cells.key, cells.key])
+    known = np.isfinite(off)
+    off, key = off[known], key[known]
+    order = np.lexsort((off, key))
+    sizes = np.bincount(key, minlength=keys)
+    middle = np.minimum(np.cumsum(sizes) - sizes + sizes // 2, max(0, len(off) - 1))
+    medians = off[order][middle] if len(off) else np.full(keys, np.nan)
+    return np.where((sizes > 0) & (medians > 0), medians * MAD_TO_SIGMA, np.nan)
 
 
 def trimmed(values: F64, group: I64, groups: int) -> F64:
@@ -137,10 +159,11 @@ def _column(table: pa.Table, name: str, kind: type) -> Any:
     return np.asarray(table.column(name).combine_chunks().to_numpy(zero_copy_only=False), kind)
 
 
-def _listed(values: F64) -> list[float | None]:
+def listed(values: F64) -> list[float | None]:
+    """As JSON has them: None where there is nothing."""
     return [None if v != v else v for v in values.tolist()]
 
 
 def listed_hours(hours: F64) -> list[list[float | None]]:
     """As a model's body has them."""
-    return [_listed(row) for row in hours]
+    return [listed(row) for row in hours]

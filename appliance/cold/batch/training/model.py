@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ class Model:
     version: int
     """From 1, rising by one."""
     method: str
-    """``baseline``, ``robust`` or ``seasonal``."""
+    """``baseline``, ``robust``, ``seasonal`` or ``forest``."""
     stream: str
     by: tuple[str, ...]
     """Columns of the key."""
@@ -48,7 +48,8 @@ class Model:
     keys: tuple[Key, ...]
     body: Mapping[str, Any]
     """``hours``: a list of ``HOURS`` values for each key (None: history says nothing), from Monday 00:00 UTC on; and what
-    the method adds."""
+    the method adds: ``spread``, one for each key, and ``low`` and ``high``, in spreads from ``hours``, one for each hour of the week
+    (None: no bound); ``forest`` (see ``forest.Forest``)."""
 
     @property
     def hours(self) -> F64:
@@ -57,9 +58,23 @@ class Model:
         return np.asarray(found, np.float64).reshape(len(self.keys), HOURS) if found else np.full((len(self.keys), HOURS), np.nan)
 
     @property
+    def bounds(self) -> tuple[F64, F64] | None:
+        """The lowest and highest value that is still usual, keys by hours of the week; None where the method gives none."""
+        if "low" not in self.body:
+            return None
+        spread = numbers(self.body["spread"])[:, None]
+        low, high = (self.hours + spread * numbers(self.body[side])[None, :] for side in ("low", "high"))
+        return low, high
+
+    @property
     def error(self) -> float | None:
         """On held-out days; None: not measured."""
         return None if self.quality.get("error") is None else float(self.quality["error"])
+
+
+def numbers(listed: Iterable[float | None]) -> F64:
+    """As JSON has them; None is NaN."""
+    return np.array([np.nan if v is None else v for v in listed], np.float64)
 
 
 def model_path(name: str, version: int) -> str:

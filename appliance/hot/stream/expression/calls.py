@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.hot.stream.expression.functions import BASELINE, DIGITS_MAX, SCALARS, STATISTICS, TIME_SINCE, Statistic
+from appliance.hot.stream.expression.functions import BASELINES, DIGITS_MAX, SCALARS, STATISTICS, TIME_SINCE, Statistic
 from appliance.hot.stream.expression.nodes import Aggregate, Baseline, Call, Column, Expression, Literal, TimeSince, operands_of
 from appliance.hot.stream.expression.refused import ExpressionRefused, clipped
 from appliance.hot.stream.expression.tokens import Token
@@ -24,7 +24,7 @@ class Arguments:
 
 def is_aggregate(name: str) -> bool:
     """Whether a function looks at more than one record, so that none such may stand within it."""
-    return name in STATISTICS or name in {TIME_SINCE, BASELINE}
+    return name in STATISTICS or name in {TIME_SINCE, *BASELINES}
 
 
 def call_of(name: Token, arguments: Arguments) -> Expression:
@@ -39,11 +39,11 @@ def call_of(name: Token, arguments: Arguments) -> Expression:
         condition = _only(name, arguments, "condition")
         _check_has_column(name, condition)
         return TimeSince(condition, name.at)
-    if name.value == BASELINE:
+    if name.value in BASELINES:
         column = _only(name, arguments, "column")
         if not isinstance(column, Column):
             raise ExpressionRefused(f"{name.shown} takes a column, not {clipped(column)}", column=column.at)
-        return Baseline(column, name.at)
+        return Baseline(column, name.at, name.value)
     return _scalar(name, arguments.given)
 
 

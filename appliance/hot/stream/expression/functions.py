@@ -61,7 +61,11 @@ DIGITS_MAX: Final = 15
 
 TIME_SINCE: Final = "time_since"
 BASELINE: Final = "baseline"
-EVERY_FUNCTION: Final = (*SCALARS, *STATISTICS, TIME_SINCE, BASELINE)
+BASELINE_LOW: Final = "baseline_low"
+BASELINE_HIGH: Final = "baseline_high"
+BASELINES: Final = (BASELINE, BASELINE_LOW, BASELINE_HIGH)
+"""What a model says of a column: what is usual, and the lowest and highest value that it still takes for usual."""
+EVERY_FUNCTION: Final = (*SCALARS, *STATISTICS, TIME_SINCE, *BASELINES)
 """Every name that may stand before a parenthesis."""
 
 RESERVED_WORDS: Final = frozenset({"and", "or", "not", "is", "in", "between", "like", "null", "true", "false", "distinct"})

@@ -116,7 +116,7 @@ class _Checker:
             case Column():
                 return self._column(term)
             case Baseline():
-                self._numbers("baseline", (term.column,))
+                self._numbers(term.function, (term.column,))
                 return Kind.FLOAT
             case TimeSince():
                 self._truths("time_since", (term.condition,))

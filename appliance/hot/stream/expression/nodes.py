@@ -218,9 +218,11 @@ class Baseline:
 
     column: Column
     at: int = field(default=0, compare=False)
+    function: str = BASELINE
+    """One of ``BASELINES``."""
 
     def __str__(self) -> str:
-        return f"{BASELINE}({self.column})"
+        return f"{self.function}({self.column})"
 
 
 Term: TypeAlias = Column | Aggregate | TimeSince | Baseline

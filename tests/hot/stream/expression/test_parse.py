@@ -54,6 +54,7 @@ from tests.hot.stream.expression.expressions import whole
         ("rate(level) < -2", "rate(level) < -2"),
         ("time_since(temperature > 80) > 60", "time_since(temperature > 80) > 60"),
         ("avg(power) > 1.5 * baseline(power)", "avg(power) > 1.5 * baseline(power)"),
+        ("power > baseline_high(power) or power < BASELINE_LOW(power)", "power > baseline_high(power) or power < baseline_low(power)"),
         ("greatest(a, b, c) - least(a,0)", "greatest(a, b, c) - least(a, 0)"),
         ("coalesce(round(x,1), sqrt(y))", "coalesce(round(x, 1), sqrt(y))"),
         ("min > max", "min > max"),
