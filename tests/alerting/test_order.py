@@ -121,6 +121,13 @@ def test_however_disordered_records_are_cut_the_same_happens(
         assert all(a != b for a, b in pairwise(states))
 
 
+def test_what_the_watermark_has_made_due_is_due_before_a_record_that_comes_later_with_an_older_time() -> None:
+    rule: dict[str, Any] = {"when": "t > 80", "nodata_s": 30.0, "for_s": 2.0}
+    records = [(0.0, "a", 90.0), (3.0, "b", 20.0), (0.0, "a", 20.0)]
+    for cuts in ([], [2], [1, 2]):
+        assert [h[1:3] for h in happened(rehearsed(rule, records, cuts=cuts), "a")] == [("pending", 0.0), ("firing", 2.0), ("ok", 0.0)]
+
+
 def test_repeats_from_long_ago_read_no_more_than_what_is_kept_of_windows() -> None:
     asked: list[tuple[int, int]] = []
     again = [(10.0, "a", 20.0), (YEAR_S, "a", 90.0), (YEAR_S, "a", 91.0)]
