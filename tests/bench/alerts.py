@@ -77,7 +77,7 @@ def _told(config: str, *, sources: str = NO_SOURCES) -> Iterator[tuple[Running, 
     """A service with these rules whose channel is a webhook here."""
     arrivals = Arrivals()
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
-        running = Running(Path(folder) / "data", config=f"{config}\n{arrivals.channel}", sources=sources)
+        running = Running(Path(folder) / "data", config=f"{config}\n{arrivals.channel}", sources=sources, fresh=True)
         try:
             yield running.start(), arrivals
         finally:
