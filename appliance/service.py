@@ -173,6 +173,7 @@ class Service:
         )
         asked.configure(alerting.rulebook)
         alerting.sql_rules = asked.rules
+        await batch.prepare()
         app.open(self._context(box, queries, taker, board, pool, alerting, hub))
         keeper.start()
         await batch.start(alerting.rulebook)

@@ -81,6 +81,10 @@ class BatchSide:
         )
         return tuple(problems)
 
+    async def prepare(self) -> None:
+        """Before anybody asks: names the views that there are."""
+        await self.views.note(view_options(self._config))
+
     async def start(self, rulebook: Rulebook) -> None:
         """Begins; on the event loop."""
         self._loop = asyncio.get_running_loop()

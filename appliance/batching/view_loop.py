@@ -46,10 +46,14 @@ class ViewLoop:
         """One for each view of a config, for the queue."""
         return [RefreshView(name, self._desk) for name in view_options(config)]
 
+    async def note(self, options: Mapping[str, ViewOptions]) -> None:
+        """These views are there, looked at or not: for whoever asks before ``start``."""
+        await self._desk.configure(options)
+
     async def start(self, options: Mapping[str, ViewOptions]) -> None:
         """From now on these views."""
         await self.stop()
-        await self._desk.configure(options)
+        await self.note(options)
         if options:
             self._task = asyncio.create_task(self._define_always())
 

@@ -75,10 +75,12 @@ def test_a_service_that_is_killed_at_any_step_of_a_refresh_goes_on_where_it_was(
             service.start("--kill-at", step)
             service.write(lines(range(number * 7, 300 + number * 20)))
             wait_for(service.has_died, what=f"its end at {step}")
-        service.start()
-        assert is_exact(service)
-        wait_for(lambda: is_fresh(service), what="a refresh")
-        assert is_exact(service)
+            service.start()
+            assert is_exact(service)
+            wait_for(lambda: is_fresh(service), what="a refresh")
+            assert is_exact(service)
+            if step != STEPS[-1]:
+                service.kill()
         files = {str(p.relative_to(service.folder)) for p in (service.folder / "views").rglob("*") if p.is_file()}
         assert len(files) == view(service)["files"]
     finally:
