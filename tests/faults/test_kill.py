@@ -80,7 +80,8 @@ def test_what_was_acknowledged_survives_kills_at_random_moments(tmp_path: Path) 
 def test_what_was_acknowledged_survives_a_kill_at_each_step(tmp_path: Path, step: str) -> None:
     service, ledger = service_on(tmp_path / "data"), Ledger()
     for turn in range(KILLS_A_STEP):
-        service.start("--kill-at", f"{step}:{turn + 2}")
+        service.start("--kill-at", f"{step}:{turn + 2}", wait=False)
+        wait_for(lambda: service.has_died() or service.is_ready(), what=f"the service to be ready or killed; {service.said()}")
         load = Load(service.port, ledger).start()
         wait_for(service.has_died, what=f"the kill at {step}; {service.said()}")
         load.stop()

@@ -71,8 +71,9 @@ class Draft:
         """The alerts of a rule as they are after what was drafted so far."""
         return self._all(rule)
 
-    def apply(self, signals: Iterable[Signal]) -> None:
-        """Signals in the order of happening for each alert. Those of rules that are not configured are passed over."""
+    def apply(self, signals: Iterable[Signal], *, waiting_since_us: int | None = None) -> None:
+        """Signals in the order of happening for each alert. Those of rules that are not configured are passed over. ``waiting_since_us``:
+        as of ``advance``."""
         for signal in signals:
             rule = self._rules.get(signal.rule)
             if rule is None:
@@ -82,7 +83,8 @@ class Draft:
                 if not _may_start(signal, rule):
                     continue
                 instance = Instance(signal.rule, signal.key, labels=labels_of(rule, signal.key))
-            self._take(instance, life.step(instance, signal, rule, now_us=self._now_us))
+            waits = waiting_since_us is not None and instance.learned_us < waiting_since_us
+            self._take(instance, life.step(instance, signal, rule, now_us=self._now_us, waits=waits))
 
     def advance(self, clock: str, watermark_us: int, *, waiting_since_us: int | None = None) -> None:
         """Runs the timers of the rules with this clock that are due at the watermark; with ``waiting_since_us`` (wall clock) not those of

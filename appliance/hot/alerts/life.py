@@ -21,18 +21,18 @@ _ASIDE = (Phase.NODATA, Phase.ERROR)
 _NOT_ACKED: Mapping[str, Any] = {"acked_by": None, "acked_until_us": None, "ack_comment": ""}
 
 
-def step(instance: Instance, signal: Signal, rule: RuleFacts, *, now_us: int) -> Step:
+def step(instance: Instance, signal: Signal, rule: RuleFacts, *, now_us: int, waits: bool = False) -> Step:
     """The alert after a signal, and what has happened on the way. Timers that are due at the signal's watermark run first, but none that
     is due after its own time; before a record comes those have run that were due by the time of its key as the record before had it,
-    whether it comes in one round with others or alone.
+    whether it comes in one round with others or alone; not so while the alert ``waits`` for what its device has kept.
 
     The very same instance comes back when nothing has changed. ``now_us`` is the wall clock and goes into ``learned_us`` alone.
     """
     life = _Life(instance, rule, now_us)
-    is_of_record = signal.seq is not None and signal.what is not What.LATE
+    is_of_record = signal.seq is not None
     until_us = min(signal.watermark_us, signal.at_us)
-    life.run_timers(max(until_us, signal.watermark_us - instance.behind_us) if is_of_record else until_us)
-    if is_of_record:
+    life.run_timers(max(until_us, signal.watermark_us - instance.behind_us) if is_of_record and not waits else until_us)
+    if is_of_record and signal.what is not What.LATE:
         life.fall_behind(max(0, signal.watermark_us - signal.at_us))
     _APPLY[signal.what](life, signal, _finite(signal.values))
     return life.instance, tuple(life.transitions)

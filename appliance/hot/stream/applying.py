@@ -15,11 +15,11 @@ def apply(draft: Draft, plan: StreamPlan, clock: str, signals: Iterable[Signal],
 
     ``waiting_since_us``: as of ``Draft.advance``.
     """
-    draft.apply(signals)
+    draft.apply(signals, waiting_since_us=waiting_since_us)
     _set_deadlines(draft, plan)
     due = plan.due()
     if due:
-        draft.apply(due)
+        draft.apply(due, waiting_since_us=waiting_since_us)
     draft.advance(clock, plan.clock.watermark_us, waiting_since_us=waiting_since_us)
     _set_deadlines(draft, plan)
 
