@@ -94,16 +94,15 @@ class Box:
         folder = self.disk.root / "data"
         if not (folder / "hot.sqlite").exists():
             return ["there is no hot store"] if self.runs else []
-        try:
-            reader = HotReader(folder)
-        except StoreDamaged as e:  # the power went while the first start made its tables; the next start has to make them
-            return [] if not self.runs and "no such table" in str(e) else [str(e)]
+        reader = HotReader(folder)
         try:
             with reader.pinned():
                 state = reader.load_state().get("load")
                 if state is None:
                     return ["there is no stream"] if self.runs else []
                 parts = [c.data.column("n").to_numpy() for c in reader.iterate(state, after_seq=state.mark)]
+        except StoreDamaged as e:  # the power went while the first start made its tables; the next start has to make them
+            return [] if not self.runs and "no such table" in str(e) else [str(e)]
         finally:
             reader.close()
         absent = [s.path for s in (*state.segments, *state.lost) if not (folder / s.path).exists()]
