@@ -102,7 +102,7 @@ def dropped() -> Iterator[Row]:
     """Into a running service: from the rename into the inbox until the file lies in ``done/``, which is after the commit."""
     csv = csv_bytes(DROPPED_ROWS)
     with tempfile.TemporaryDirectory() as name:
-        service = Running(Path(name) / "box", config=CONFIG).start()
+        service = Running(Path(name) / "box", config=CONFIG, fresh=True).start()
         assert service.process is not None
         try:
             for notation, data in (("csv", csv), ("jsonl", jsonl_bytes(csv))):

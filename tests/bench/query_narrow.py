@@ -33,7 +33,7 @@ def rows() -> Iterator[Row]:
             "SELECT ts, usage_user, usage_system FROM cpu WHERE hostname = 'host_3'"
             f" AND ts >= make_timestamp({end_us - 3600 * US_PER_S}) AND ts < make_timestamp({end_us}) ORDER BY ts"
         )
-        running = Running(folder, sources='\n[[source]]\nkind = "drop"\n')
+        running = Running(folder, sources='\n[[source]]\nkind = "drop"\n', fresh=True)
         try:
             running.start()
             p50, p99, first, explain = _ask(running, sql)

@@ -29,7 +29,7 @@ LINES_BLOCK = 5_000
 def service(config: str = "", sources: str = "") -> Iterator[Running]:
     """A service on a folder of its own that ends afterwards."""
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
-        running = Running(Path(folder) / "data", config=config, sources=sources)
+        running = Running(Path(folder) / "data", config=config, sources=sources, fresh=True)
         try:
             yield running.start()
         finally:

@@ -151,7 +151,7 @@ def rows(*, hosts: int = 100, days: int = 3, only: str = "") -> Iterator[Row]:
     world = World(hosts, days)
     with tempfile.TemporaryDirectory(prefix="bench") as name, influxdb(Path(name)) as url:
         peer = None if url is None else urlsplit(url).port
-        running = Running(Path(name) / "data", config=CONFIG, sources="source = []\n")
+        running = Running(Path(name) / "data", config=CONFIG, sources="source = []\n", fresh=True)
         try:
             running.start()
             at = time.perf_counter()

@@ -78,7 +78,7 @@ def rows() -> Iterator[Row]:
         folder.mkdir()
         note("views: making ten million records")
         count = fill(folder)
-        service = Running(folder, config=CONFIG, sources="source = []\n")
+        service = Running(folder, config=CONFIG, sources="source = []\n", fresh=True)
         try:
             service.start()
             yield _row(f"view of {count / 1e6:.1f} M records: build", _refreshed(service), "s", 10)

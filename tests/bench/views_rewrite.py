@@ -51,7 +51,7 @@ def rows() -> Iterator[Row]:
             folder.mkdir()
             note("views-rewrite: making ten million records")
             count = fill(folder, hosts=hosts, step_s=step_s)
-            service = Running(folder, config=CONFIG, sources="source = []\n")
+            service = Running(folder, config=CONFIG, sources="source = []\n", fresh=True)
             try:
                 service.start()
                 yield from _asked(service, f"{count / 1e6:.1f} M records, {3600 // step_s} a row of the view", ratio_min)
