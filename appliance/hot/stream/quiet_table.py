@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from appliance.hot.stream.bounds import NOTHING, UNKNOWN, Bounds, union
 from appliance.hot.stream.event_clock import NEVER
 from appliance.hot.stream.values import FALSE, I64, Extent, Mask, Points, Vector
 from appliance.hot.stream.watch import Watch
-from appliance.hot.stream.windows.aggregates import Aggregate
+from appliance.hot.stream.windows.aggregates import FAR, Aggregate
 from appliance.hot.stream.windows.store import Store
 from appliance.hot.stream.windows.table import PaneTable
 
@@ -48,8 +49,10 @@ class QuietTable(PaneTable):
         lateness_us: int = 0,
     ) -> None:
         """``arguments`` is the number of input vectors, ``watches`` are all rules that ask: each must have a ``may_hold``."""
-        self._parts: list[tuple[I64, I64, list[Vector], I64]] = []
+        self._parts: list[Part] = []
         self._rows = 0
+        self._late: list[I64] = []
+        """Keys with late records among those that wait."""
         self._end_us = NEVER
         self._is_open = False
         super().__init__(pane_us=pane_us, panes=panes, aggregates=aggregates, lateness_panes=lateness_panes, lateness_us=lateness_us)
@@ -58,7 +61,7 @@ class QuietTable(PaneTable):
         self._usual = Bounds(aggregates, arguments, over_us=panes * pane_us)
         """Of all records but those that stand out."""
         self._whole = Bounds(aggregates, arguments, over_us=panes * pane_us)
-        """Of all records."""
+        """Of all records, as long as they are kept: of windows of the past too."""
         self._usual_version = self._whole_version = -1
         self._is_quiet = False
         self._possible: frozenset[str] = frozenset()
@@ -93,14 +96,25 @@ class QuietTable(PaneTable):
         """As ``PaneTable.overfull``: no values are kept."""
         return self._wanted[:0]
 
+    @property
+    def is_ordered(self) -> bool:
+        """As ``PaneTable.is_ordered``."""
+        return self._kept.layout.is_ordered
+
     def settle(self) -> None:
         """Puts what waits into the panes."""
         if self._is_open or not (self._parts or self._kept.watermark_us < self._end_us):
             return
-        ids, ts, vectors, before = _joined(self._parts)
-        self._parts, self._rows = [], 0
+        parts, late = self._parts, self._late
+        self._parts, self._rows, self._late = [], 0, []
         with self._opened():
-            super().absorb(ids, ts, vectors, before, watermark_us=self._end_us)
+            if not late:
+                part = _joined(parts)
+            else:
+                touched = np.unique(np.concatenate(late))
+                slow, part = _parted(_joined(parts), touched)
+                super().load(slow.ids, slow.ts, slow.seqs, slow.vectors, slow.watermark, watermark_us=NEVER)
+            super().absorb(part.ids, part.ts, part.vectors, part.watermark, watermark_us=self._end_us)
 
     # --- records and time -------------------------------------------------------------------------------------------------
 
@@ -117,13 +131,24 @@ class QuietTable(PaneTable):
         if loud is None:
             return super().take(ids, ts, seqs, vectors, watermark, watermark_us=watermark_us)
         waits = ~loud.take(ids)
+        part = Part(ids, ts, seqs, list(vectors), watermark)
         if waits.all():
-            self._wait(ids, ts, list(vectors), watermark)
+            self._wait(part)
         elif waits.any():
-            some = np.flatnonzero(waits)
-            self._wait(ids[some], ts[some], [v.take(some) for v in vectors], watermark[some])
+            self._wait(part.take(np.flatnonzero(waits)))
         self._end_us = max(self._end_us, watermark_us)
         return self._look(loud, lambda: PaneTable.take(self, ids, ts, seqs, vectors, watermark, watermark_us=watermark_us, watched=loud))
+
+    def puts_off(self, ids: I64, ts: I64, seqs: I64, vectors: Sequence[Vector], watermark: I64, *, watermark_us: int, late: I64) -> bool:
+        """Keeps a round with late records (``late``: of which keys) for later, since nothing comes of it; False: it has to be looked at."""
+        self._note(ids, ts, vectors)
+        loud = self._loud(ids, vectors)
+        if loud is None or loud.any() or any(self.can_hold(w) for w in self._watches):
+            return False
+        self._late.append(late)
+        self._wait(Part(ids, ts, seqs, list(vectors), watermark))
+        self._end_us = max(self._end_us, watermark_us)
+        return True
 
     def advance(self, watermark_us: int, watermark: I64 | None = None, watched: Mask | None = None) -> Points:
         """As ``PaneTable.advance``, but for points at which no rule can speak."""
@@ -174,11 +199,11 @@ class QuietTable(PaneTable):
         finally:
             self._is_open = was
 
-    def _wait(self, ids: I64, ts: I64, vectors: list[Vector], watermark: I64) -> None:
-        if self._parts and [v.values.dtype for v in vectors] != [v.values.dtype for v in self._parts[0][2]]:
+    def _wait(self, part: Part) -> None:
+        if self._parts and [v.values.dtype for v in part.vectors] != [v.values.dtype for v in self._parts[0].vectors]:
             self.settle()
-        self._parts.append((ids, ts, vectors, watermark))
-        self._rows += len(ids)
+        self._parts.append(part)
+        self._rows += len(part.ids)
         if self._rows >= ROWS_MAX - self.panes * self.pane_us * _SPREAD % 2**32 % (ROWS_MAX // 2):
             self.settle()
 
@@ -203,15 +228,16 @@ class QuietTable(PaneTable):
         if int(ts.min()) - self.panes * self.pane_us < back_us:
             old = np.flatnonzero(ts - self.panes * self.pane_us < back_us)
             self._stand_out(ids[old], np.full(len(old), back_us))
+        if int(ts.min()) - self.panes * self.pane_us < self._whole.forgotten_us:
             whole = [UNKNOWN] * len(vectors)
         is_time = self._usual.note(extents, most, newest_us)
         self._whole.note(whole, most, newest_us)
         if is_time:
             with self._opened():  # what waits makes it later, but of keys that only wait
-                oldest_us = min([int(ts.min()), *(int(part[1].min()) for part in self._parts)])
+                oldest_us = min([int(ts.min()), *(int(part.ts.min()) for part in self._parts)])
                 begin_us = min(self.begin_us, oldest_us - self.panes * self.pane_us)
             self._usual.forget(begin_us)
-            self._whole.forget(begin_us)
+            self._whole.forget(begin_us - (self.kept_panes - self.panes) * self.pane_us if begin_us < FAR else FAR)
 
     def _stand_out(self, ids: I64, ts: I64) -> None:
         np.maximum.at(self._spike_us, ids, ts)
@@ -294,12 +320,36 @@ def _within(extent: Extent, limits: Extent) -> Extent:
     return (low, high) if low <= high else NOTHING
 
 
-def _joined(parts: Sequence[tuple[I64, I64, list[Vector], I64]]) -> tuple[I64, I64, list[Vector], I64]:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Records that wait, in the order in which they came; arguments as of ``PaneTable.take``."""
+
+    ids: I64
+    ts: I64
+    seqs: I64
+    vectors: list[Vector]
+    watermark: I64
+
+    def take(self, some: I64) -> Part:
+        """Some of them."""
+        return Part(self.ids[some], self.ts[some], self.seqs[some], [v.take(some) for v in self.vectors], self.watermark[some])
+
+
+def _joined(parts: Sequence[Part]) -> Part:
     if not parts:
-        none = np.empty(0, np.int64)
-        return none, none, [], none
+        return Part(_NONE, _NONE, _NONE, [], _NONE)
     if len(parts) == 1:
         return parts[0]
-    ids, ts, vectors, before = zip(*parts, strict=True)
-    whole = [Vector(np.concatenate([v.values for v in of]), np.concatenate([v.valid for v in of])) for of in zip(*vectors, strict=True)]
-    return np.concatenate(ids), np.concatenate(ts), whole, np.concatenate(before)
+    vectors = [
+        Vector(np.concatenate([v.values for v in of]), np.concatenate([v.valid for v in of]))
+        for of in zip(*(part.vectors for part in parts), strict=True)
+    ]
+    ids, ts, seqs, watermark = (np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "ts", "seqs", "watermark"))
+    return Part(ids, ts, seqs, vectors, watermark)
+
+
+def _parted(part: Part, touched: I64) -> tuple[Part, Part]:
+    """The records of the keys ``touched`` (rising) in the order of their sequences, and the others."""
+    is_slow = np.isin(part.ids, touched)
+    slow = np.flatnonzero(is_slow)
+    return part.take(slow[np.argsort(part.seqs[slow])]), part.take(np.flatnonzero(~is_slow))

@@ -128,6 +128,8 @@ class Windowed:
         taken = Taken(rows, vectors, ids[kept], where[kept], ts[kept], times, order.back, has_late=True)
         slow, repeated = slow[kept], repeated[kept]
         before = times.before[taken.where]
+        if isinstance(self.table, QuietTable) and not repeated.any() and not order.back and self._puts_off(taken, slow):
+            return
         passes_us = self._passes_us(taken, repeated) if slow.any() else before
         for start, end in stretches(taken.ids, slow, before, passes_us):
             here = np.arange(start, end)
@@ -139,6 +141,14 @@ class Windowed:
                 yield from self._forward(taken, fast, next_row, int(before[end - 1]))
             for some in rounds_of_keys(taken.ids[late]) if len(late) else ():
                 yield from self._amend(taken, late[some], bool(repeated[late[some]].any()))
+
+    def _puts_off(self, taken: Taken, slow: Mask) -> bool:
+        """Whether a round with late records can wait, since nobody would hear of it."""
+        assert isinstance(self.table, QuietTable)
+        where = taken.where
+        vectors, before = [v.take(where) for v in taken.vectors], taken.times.before[where]
+        end_us, late = taken.times.end_us, taken.ids[slow]
+        return self.table.puts_off(taken.ids, taken.ts, taken.rows.seqs[where], vectors, before, watermark_us=end_us, late=late)
 
     def _within_pane(self, ts: I64, newest_us: I64, slow: Mask, repeated: Mask) -> tuple[I64, Mask]:
         """Where no aggregate asks for the order within a pane a row of the pane that its key is in is as good as the newest there."""

@@ -48,8 +48,9 @@ def load(
     watermark: I64,
     *,
     watermark_us: int,
+    others: bool,
 ) -> None:
-    """See ``PaneTable.load``."""
+    """See ``PaneTable.load``. ``others``: keys without rows are brought up to the watermark too."""
     assert bool(np.all(seqs[1:] > seqs[:-1])), "rows are loaded in the order of their sequences"
     if len(ids):
         store.reserve(int(ids.max()) + 1)
@@ -64,7 +65,7 @@ def load(
     keys = np.unique(ids)
     _merge(store, frame, keys, _contents(store, keys), ids, ts, vectors)
     # points that are due by now are not given, of other keys either
-    passed = store.next_at <= store.watermark_us
+    passed = store.next_at <= store.watermark_us if others else np.zeros(len(store.pane), np.bool_)
     passed[keys] = True
     reschedule(store, frame, np.flatnonzero(passed))
 

@@ -157,7 +157,9 @@ class PaneTable:
         May be called again with later rows. Rows of all kept panes give the state that ``take`` would have left.
         """
         with np.errstate(over="ignore", invalid="ignore"):
-            rewriting.load(self._store, self._frame, ids, ts, seqs, vectors, watermark, watermark_us=watermark_us)
+            rewriting.load(
+                self._store, self._frame, ids, ts, seqs, vectors, watermark, watermark_us=watermark_us, others=not self._is_stale
+            )
 
     def replace(self, affected: I64, pane_from: int, pane_to: int, ids: I64, ts: I64, seqs: I64, vectors: Sequence[Vector]) -> None:
         """The panes ``pane_from`` to ``pane_to`` (both in) of the keys ``affected`` are made anew of these rows.
