@@ -119,14 +119,18 @@ def test_looking_only_where_a_rule_may_speak_changes_no_signal(
         assert signals(quiet, whole, at, idle_s) == signals(plain, whole, at, idle_s)
 
 
-def told(when: str, records: list[Any], at: list[int], **options: Any) -> list[tuple[str, float, int]]:
+def told(when: str, records: list[Any], at: list[int], *, rows_max: int = 16_384, **options: Any) -> list[tuple[str, float, int]]:
     """Of a rule over ten seconds: device, second and level of each signal, which are the same with a table that looks at everything."""
     found = []
     for quiet in (True, False):
         with nullcontext() if quiet else LOOKING_AT_ALL:
             parsed = parse_rule("rule", AlertOptions(stream="readings", by=("device",), over_s=10.0, when=when, **options))
             plan = make_plan(SCHEMA, [parsed], PlanOptions(S, 100, None, Baselines(), lambda *_: ()))
-        with patch.object(quiet_table, "LOUD_SHARE", 1.0), patch.object(quiet_table, "AWAKE_ROUNDS", 0):
+        with (
+            patch.object(quiet_table, "LOUD_SHARE", 1.0),
+            patch.object(quiet_table, "AWAKE_ROUNDS", 0),
+            patch.object(quiet_table, "ROWS_MAX", rows_max),
+        ):
             found.append(signals(plan, rows(records), at, []))
     assert found[0] == found[1]
     return [(str(s.key[0]), (s.at_us - T0) / S, s.level) for s in found[0]]
@@ -157,3 +161,20 @@ def test_records_that_waited_are_in_the_window_when_their_device_gets_loud() -> 
     few = [(device, 0.1, 0.0, 20.0, 5) for _ in range(5) for device in (0, 1, 2)]
     found = told("avg(t) > 75 and sum(n) >= 30", [*few, (0, 0.1, 0.0, 900.0, 5)], list(range(1, 16)))
     assert [(device, level) for device, _, level in found] == [("d0", 1)]
+
+
+def test_late_records_that_waited_are_in_the_window_when_their_device_gets_loud() -> None:
+    steady = [(device, 0.5, 0.0, 20.0, 5) for _ in range(12) for device in (0, 1)]
+    late = [(0, 0.0, -9.3, 20.0, 5), (0, 0.0, -7.3, 20.0, 7), (0, 0.0, -4.3, 20.0, 5)]
+    records = [*steady, *late, *steady[:6], (0, 0.1, 0.0, 900.0, 5), (0, 0.1, 0.0, 20.0, 5), *steady]
+    found = told("max(t) > 75 and sum(n) >= 60", records, [24, 26, 28, 32, 33, 34, *range(35, 58)])
+    assert [(device, level) for device, _, level in found][:2] == [("d0", 1), ("d0", -1)]
+
+
+def test_a_late_record_is_told_of_where_a_window_of_the_past_holds_what_was_large_then() -> None:
+    steady = [(device, 0.5, 0.0, 20.0, None) for _ in range(16) for device in (0, 1)]
+    late = [(0, 0.0, -11.0, -5.0, None)]
+    records = [(0, 0.0, 0.0, 85.0, None), *steady, *late, *steady[:4]]
+    for cuts in ([1, 5, 9, 13, 17, 21, 25, 29, 33, 34], list(range(1, 38)), [33]):
+        found = told("max(t) > 80 and min(t) < 0", records, cuts, rows_max=4)
+        assert ("d0", 1) in [(device, level) for device, _, level in found]
