@@ -72,6 +72,11 @@ class Store:
         for retained in self.retained.values():
             retained.reserve(room)
 
+    def begin_us(self, *, pane_us: int, panes: int) -> int:
+        """See ``PaneTable.begin_us``."""
+        live = (self.pane != NEVER) & ((self.pane + panes) * pane_us > self.watermark_us - self.lag)
+        return (int(self.pane[live].min()) - panes + 1) * pane_us if live.any() else FAR
+
     def lags(self, ts: I64, watermark: I64) -> I64:
         """How far the own watermarks of keys are behind just after records at ``ts``."""
         return np.asarray(np.maximum(watermark - ts + self.lateness_us, 0), dtype=np.int64)

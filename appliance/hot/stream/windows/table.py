@@ -147,9 +147,7 @@ class PaneTable:
     def begin_us(self) -> int:
         """The event time before which no window that is yet to be given reaches, but of a key whose panes have all left its window; ``FAR``
         where there is none."""
-        store = self._store
-        live = (store.pane != NEVER) & ((store.pane + self.panes) * self.pane_us > store.watermark_us - store.lag)
-        return (int(store.pane[live].min()) - self.panes + 1) * self.pane_us if live.any() else FAR
+        return self._store.begin_us(pane_us=self.pane_us, panes=self.panes)
 
     def load(self, ids: I64, ts: I64, seqs: I64, vectors: Sequence[Vector], watermark: I64, *, watermark_us: int) -> None:
         """Takes in rows without giving points, to rebuild after a start: in the order of their sequences, whatever their times.
