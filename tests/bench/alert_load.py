@@ -29,7 +29,7 @@ class Arrivals:
 
     def __init__(self) -> None:
         self.at: dict[tuple[str, str], list[float]] = {}
-        """(rule, device) -> when it was told each time."""
+        """(rule, device) -> when it was told each time; of a fire that was over before it was handed over there is one message, its end."""
         found = self.at
 
         class Handler(BaseHTTPRequestHandler):
@@ -39,7 +39,7 @@ class Arrivals:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 now = time.perf_counter()
                 for item in json.loads(body)["items"]:
-                    if item["tells"] == "firing":
+                    if item["tells"] in ("firing", "resolved"):
                         found.setdefault((item["rule"], item["key"][0]), []).append(now)
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
