@@ -24,7 +24,7 @@ from appliance.hot.encoding import encode
 from appliance.manifest import Dirty, Segment
 from appliance.records import Column, FileProgress, Kind, Reject, Schema, fold
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """``PRAGMA user_version`` of the file; a higher one is from a later appliance and is refused."""
 WAL_BYTES_KEPT = 16 * 1024 * 1024
 """The WAL file is cut back to this after a checkpoint (measured: 0 doubles the bytes that are written)."""
