@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from appliance.cron import parse_cron
 from appliance.names import result_format
+from appliance.need_options import NeedsOptions
 from appliance.options import Count, Duration, OptionRefused, Options, Size
 from appliance.units import GIB, MIB
 
@@ -59,7 +60,7 @@ class RetentionOptions(Options, frozen=True, kw_only=True):
     """Size of lake and views above which the oldest days of the least valuable streams are removed. Default: none."""
 
 
-class ViewOptions(Options, frozen=True, kw_only=True, tag="view", tag_field="kind"):
+class ViewOptions(NeedsOptions, frozen=True, kw_only=True, tag="view", tag_field="kind"):
     """A table that batch keeps ready: one result a bucket of time; what is open or late is answered from the records themselves."""
 
     bucket_s: Annotated[float, Meta(ge=1, le=366 * 86_400, extra={"unit": "duration"})]
@@ -74,7 +75,7 @@ class ViewOptions(Options, frozen=True, kw_only=True, tag="view", tag_field="kin
     """Age above which buckets are removed. Default: never, also when the records that they were made of are gone."""
 
 
-class JobOptions(Options, frozen=True, kw_only=True, tag="job", tag_field="kind"):
+class JobOptions(NeedsOptions, frozen=True, kw_only=True, tag="job", tag_field="kind"):
     """Batch work of the owner: a query whose result is kept, or a command."""
 
     sql: str | None = None
@@ -111,6 +112,7 @@ class JobOptions(Options, frozen=True, kw_only=True, tag="job", tag_field="kind"
     """Channels that are told when it has failed for good, and when it is well again."""
 
     def __post_init__(self) -> None:
+        self.check_needs()
         if (self.sql is None) == (not self.command):
             raise OptionRefused("sql", "or command: a job has one of them")
         targets = [name for name, value in (("table", self.table), ("file", self.file), ("stream", self.stream)) if value is not None]
@@ -126,7 +128,7 @@ class JobOptions(Options, frozen=True, kw_only=True, tag="job", tag_field="kind"
         _check_when(schedule=self.schedule, every=self.every_s, after=self.after, on_day=self.on_day)
 
 
-class ReportOptions(Options, frozen=True, kw_only=True, tag="report", tag_field="kind"):
+class ReportOptions(NeedsOptions, frozen=True, kw_only=True, tag="report", tag_field="kind"):
     """Text with queries and charts, rendered on a schedule or on request."""
 
     title: str | None = None
@@ -155,12 +157,13 @@ class ReportOptions(Options, frozen=True, kw_only=True, tag="report", tag_field=
     """Channels that get it."""
 
     def __post_init__(self) -> None:
+        self.check_needs()
         if sum(source is not None for source in (self.text, self.file, self.sql)) != 1:
             raise OptionRefused("text", "or file, or sql: a report has one of them")
         _check_when(schedule=self.schedule, every=None, after=self.after, on_day=None)
 
 
-class TrainingOptions(Options, frozen=True, kw_only=True, tag="training", tag_field="kind"):
+class TrainingOptions(NeedsOptions, frozen=True, kw_only=True, tag="training", tag_field="kind"):
     """A model made from history, checked on days that it has not seen, and used while it is the best."""
 
     stream: str
@@ -187,12 +190,13 @@ class TrainingOptions(Options, frozen=True, kw_only=True, tag="training", tag_fi
     """Channels that are told when it has failed for good, and when a new model was refused."""
 
     def __post_init__(self) -> None:
+        self.check_needs()
         if self.holdout_days >= self.days:
             raise OptionRefused("holdout_days", f"must be less than days ({self.days})")
         _check_when(schedule=self.schedule, every=None, after=None, on_day=None)
 
 
-class AuditOptions(Options, frozen=True, kw_only=True, tag="audit", tag_field="kind"):
+class AuditOptions(NeedsOptions, frozen=True, kw_only=True, tag="audit", tag_field="kind"):
     """An evidence bundle, written by itself: what `appliance audit` writes, and `appliance audit verify` checks."""
 
     schedule: str | None = None
@@ -211,6 +215,7 @@ class AuditOptions(Options, frozen=True, kw_only=True, tag="audit", tag_field="k
     """Channels that get the seal of each bundle and what is not as it should be, and are told when it has failed for good."""
 
     def __post_init__(self) -> None:
+        self.check_needs()
         _check_when(schedule=self.schedule, every=None, after=self.after, on_day=None)
 
 

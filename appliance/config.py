@@ -18,6 +18,7 @@ import msgspec
 from appliance.batch_options import AuditOptions, BatchOptions, JobOptions, ReportOptions, RetentionOptions, TrainingOptions, ViewOptions
 from appliance.config_reading import Reading, dotted, nearest_of, variables_of
 from appliance.errors import ConfigRefused
+from appliance.need_options import NeedsOptions, PathsOptions
 from appliance.option_docs import config_schema, example_config
 from appliance.option_values import shown, written
 from appliance.options import (
@@ -68,9 +69,11 @@ __all__ = [
     "LimitOptions",
     "LineProtocolSource",
     "MqttSource",
+    "NeedsOptions",
     "NodeOptions",
     "NotifyOptions",
     "Options",
+    "PathsOptions",
     "QueryOptions",
     "ReportOptions",
     "RetentionOptions",
@@ -115,6 +118,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     http: HttpOptions = HttpOptions()
     query: QueryOptions = QueryOptions()
     alerts: AlertsOptions = AlertsOptions()
+    paths: PathsOptions = PathsOptions()
     sources: tuple[SourceOptions, ...] = DEFAULT_SOURCES
     streams: Mapping[str, StreamOptions] = {}
     """By the stream's name as the config writes it; ``stream`` finds one whatever its case."""

@@ -11,12 +11,14 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 
-from appliance import batch_options, options, workload_options
+from appliance import batch_options, need_options, options, workload_options
+from appliance.need_options import NeedsOptions
 from appliance.option_values import expected, is_table, meta_of, options_of, unit_of, written
 from appliance.options import SOURCE_KINDS, Options, StreamOptions
 from appliance.workload_options import TABLES, WORKLOAD_KINDS, NotifyOptions
 
 NODE_DEFAULT = "the host name"
+_ANY_WORKLOAD = "[workload.NAME] of every kind"
 
 
 class OptionRow(NamedTuple):
@@ -51,7 +53,7 @@ def example_config() -> str:
         "# Durations: 20ms, 1s, 5min, 2h, 400d. Sizes: 64MiB, 20GiB. A key that is not known is refused by name."
     ]
     for title, kind in _tables():
-        if kind in WORKLOAD_KINDS.values():
+        if issubclass(kind, NeedsOptions):
             continue
         optional = kind in TABLES.values()
         header, *kind_line = title.split(" ", 1)
@@ -152,13 +154,23 @@ def _tables() -> list[tuple[str, type[Options]]]:
         *((f'[[source]] kind = "{name}"', kind) for name, kind in SOURCE_KINDS.items()),
         ("[stream.NAME]", StreamOptions),
         ("[notify.NAME]", NotifyOptions),
+        (_ANY_WORKLOAD, NeedsOptions),
         *((f'[workload.NAME] kind = "{name}"', kind) for name, kind in WORKLOAD_KINDS.items()),
     ]
 
 
 def _rows(title: str, kind: type[Options]) -> list[OptionRow]:
-    meanings = _meanings()[kind.__name__]
-    return [OptionRow(title, field.encode_name, _default(field), meanings[field.name]) for field in msgspec.structs.fields(kind)]
+    """The options of a class; those that every workload has stand under their own title alone."""
+    meanings = _meanings_of(kind)
+    shared = (
+        set() if title == _ANY_WORKLOAD or not issubclass(kind, NeedsOptions) else {f.name for f in msgspec.structs.fields(NeedsOptions)}
+    )
+    fields = (field for field in msgspec.structs.fields(kind) if field.name not in shared)
+    return [OptionRow(title, field.encode_name, _default(field), meanings[field.name]) for field in fields]
+
+
+def _meanings_of(kind: type[Options]) -> Mapping[str, str]:
+    return {name: meaning for base in reversed(kind.__mro__) for name, meaning in _meanings().get(base.__name__, {}).items()}
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
@@ -178,7 +190,9 @@ def _meanings() -> Mapping[str, Mapping[str, str]]:
     import inspect
 
     found: dict[str, dict[str, str]] = {}
-    for node in (n for module in (options, batch_options, workload_options) for n in ast.parse(inspect.getsource(module)).body):
+    for node in (
+        n for module in (options, need_options, batch_options, workload_options) for n in ast.parse(inspect.getsource(module)).body
+    ):
         if isinstance(node, ast.ClassDef):
             pairs = zip(node.body, node.body[1:], strict=False)
             found[node.name] = {
@@ -194,7 +208,7 @@ def _meanings() -> Mapping[str, Mapping[str, str]]:
 
 def _table_schema(kind: type[Options]) -> dict[str, Any]:
     fields = msgspec.structs.fields(kind)
-    meanings = _meanings()[kind.__name__]
+    meanings = _meanings_of(kind)
     properties = {}
     for field in fields:
         choices = [_option_schema(option) for option in options_of(field.type)]

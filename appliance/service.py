@@ -59,7 +59,7 @@ SOCKET_NAME: Final = "appliance.sock"
 WATCHDOG_LATE_NS: Final = 20_000_000_000
 """The watchdog is fed only while the writer went round its loop within this time."""
 TICK_S: Final = 1.0
-RELOADED: Final = ("workloads", "channels", "alerts")
+RELOADED: Final = ("workloads", "channels", "alerts", "paths")
 """What a reload puts into force at once."""
 AT_START: Final = ("node", "hot", "limits", "roll", "compact", "batch", "retention", "http", "query", "sources", "streams")
 """What a reload checks, and the next start puts into force."""

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from appliance.batch_options import AuditOptions, BatchOptions, JobOptions, ReportOptions, RetentionOptions, TrainingOptions, ViewOptions
 from appliance.clock import US_PER_S
+from appliance.need_options import NeedsOptions, PathsOptions
 from appliance.options import (
     CompactOptions,
     Count,
@@ -51,7 +52,7 @@ class AlertsOptions(Options, frozen=True, kw_only=True):
     """Time after which the query of a rule that is free SQL is cancelled; at most 1min."""
 
 
-class AlertOptions(Options, frozen=True, kw_only=True, tag="alert", tag_field="kind"):
+class AlertOptions(NeedsOptions, frozen=True, kw_only=True, tag="alert", tag_field="kind"):
     """A rule: a condition, and who is told while it holds."""
 
     stream: str | None = None
@@ -112,6 +113,7 @@ class AlertOptions(Options, frozen=True, kw_only=True, tag="alert", tag_field="k
     """Time in which fires are counted; an alert is calm again after as long without a change."""
 
     def __post_init__(self) -> None:
+        self.check_needs()
         _check_what_is_watched(self)
         _check_window(self)
         if (self.join is None) != (self.within_s is None):
@@ -148,7 +150,7 @@ class AlertOptions(Options, frozen=True, kw_only=True, tag="alert", tag_field="k
         return 0.0 if self.severity == "critical" else 0.5
 
 
-class SessionOptions(Options, frozen=True, kw_only=True, tag="session", tag_field="kind"):
+class SessionOptions(NeedsOptions, frozen=True, kw_only=True, tag="session", tag_field="kind"):
     """Stretches of activity: records of one key that follow each other without a gap, each stretch one record of its own stream."""
 
     stream: str
@@ -202,6 +204,7 @@ TABLES: Final[Mapping[str, type[Options]]] = {
     "http": HttpOptions,
     "query": QueryOptions,
     "alerts": AlertsOptions,
+    "paths": PathsOptions,
 }
 """The tables of the config file with one class each; those that are named by the owner stand beside them."""
 TOP_LEVEL: Final = (*TABLES, "source", "stream", "workload", "notify")
