@@ -9,29 +9,25 @@ import math
 
 import numpy as np
 
+from appliance.observe.histogram import BUCKETS, bucket_of, upper_ms
 from appliance.observe.status import LatencyStatus
 
 SLOT_NS = 10_000_000_000
 SLOTS = 6
-_PER_DECADE = 64
-"""Buckets a factor of ten: a percentile is at most 3.7 % too high."""
-_LOWEST_MS = 0.01
-_BUCKETS = _PER_DECADE * 8
 
 
 class LatencyWindow:
     """What took how long, over the last minute."""
 
     def __init__(self) -> None:
-        self._counts = np.zeros((SLOTS, _BUCKETS), dtype=np.int64)
+        self._counts = np.zeros((SLOTS, BUCKETS), dtype=np.int64)
         self._max = np.zeros(SLOTS)
         self._slot = -1
 
     def add(self, ms: float, *, at_ns: int, count: int = 1) -> None:
         """``at_ns`` is of the monotonic clock and does not go back."""
         slot = self._turn(at_ns)
-        bucket = 0 if ms <= _LOWEST_MS else min(_BUCKETS - 1, int(math.log10(ms / _LOWEST_MS) * _PER_DECADE) + 1)
-        self._counts[slot, bucket] += count
+        self._counts[slot, bucket_of(ms)] += count
         self._max[slot] = max(self._max[slot], ms)
 
     def status(self, *, at_ns: int) -> LatencyStatus:
@@ -46,7 +42,7 @@ class LatencyWindow:
 
         def percentile(share: float) -> float:
             bucket = int(np.searchsorted(cumulated, math.ceil(share * total)))
-            return float(min(high, _LOWEST_MS * 10.0 ** (bucket / _PER_DECADE)))
+            return min(high, upper_ms(bucket))
 
         return LatencyStatus(percentile(0.5), percentile(0.99), high, total)
 
