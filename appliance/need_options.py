@@ -29,7 +29,7 @@ class NeedsOptions(Options, frozen=True, kw_only=True):
     records: Annotated[int, Meta(ge=0, lt=2**62)] | None = None
     """Records that one run looks at. Default: measured."""
     complex: bool | None = None
-    """Whether it groups, joins, sorts or ranks over many records. Default: yes for batch work and views; of others it is measured."""
+    """Whether it groups, joins, sorts or ranks over many records. Default: what its SQL says; yes for batch work without any."""
     nature: Literal["plain", "analysis", "search", "cache"] | None = None
     """What it is besides its figures: analysis, search indexes and caches have a first answer from hot and a better one from cold.
     Default: `cache` for views, else `plain`."""

@@ -10,7 +10,6 @@ import asyncio
 import inspect
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -32,7 +31,10 @@ from appliance.cold.lake import Damage
 from appliance.config import Config, find_config, load_config
 from appliance.errors import ApplianceError
 from appliance.observe.author import author
+from appliance.observe.costs import Costs
+from appliance.observe.descriptors import raise_descriptor_limit
 from appliance.observe.jobs import RunRow
+from appliance.observe.latencies import Latencies
 from appliance.observe.notify_systemd import Notifier
 from appliance.observe.status import Problem, SourceStatus, Status
 from appliance.reconcile.config_log import note_reload, note_start, note_stop
@@ -47,6 +49,8 @@ from appliance.serving.http.context import HttpContext
 from appliance.serving.http.server import HttpServer
 from appliance.serving.http.sockets import bind_tcp, bind_unix, inherited_sockets, is_for
 from appliance.serving.letters import replay_letters
+from appliance.serving.path_desk import PathDesk
+from appliance.serving.path_figures import Meters
 from appliance.serving.push import JOBS, SESSIONS, Hub
 from appliance.serving.queries import Queries
 from appliance.serving.source import Store, pinned_reader
@@ -94,6 +98,7 @@ class Service:
         self._alerting: Alerting | None = None
         self._asked: Asked | None = None
         self._batch: BatchSide | None = None
+        self._paths: PathDesk | None = None
         self._inherited: list[socket.socket] = []
         self.ready = asyncio.Event()
 
@@ -106,7 +111,7 @@ class Service:
         """Recovers, serves until told to stop, drains. The exit status: 0, or 1 when the hot store could not be written."""
         check_alerts(self.config)
         check_reports(self.config)
-        _raise_descriptor_limit()
+        raise_descriptor_limit()
         loop = self._loop = asyncio.get_running_loop()
         app = App(options=self.config.http, clock=self._clock, version=__version__)
         server = HttpServer(app, options=self.config.http, clock=self._clock)
@@ -144,6 +149,7 @@ class Service:
     async def _serve(self, app: App, server: HttpServer, box: Box, pool: ThreadPoolExecutor) -> None:
         queries = Queries(data_dir=box.folder, options=self.config.query, clock=self._clock, store=self._store(box))
         hub = Hub()
+        paths = self._paths = await asyncio.to_thread(self._make_paths, box)
         batch: BatchSide = await asyncio.to_thread(self._make_batch, box, queries, hub, lambda: under_way(keeper.status()))
         self._batch = batch
         keeper: Keeper = self._make_keeper(box, batch)
@@ -166,17 +172,14 @@ class Service:
         )
         self._problems += await asyncio.to_thread(batch.complete, alerting, board.status)
         await asyncio.to_thread(alerting.start)
-        asked = self._asked = Asked(
-            queries=queries,
-            processor=alerting.processor,
-            clock=self._clock,
-        )
+        asked = self._asked = Asked(queries=queries, processor=alerting.processor, clock=self._clock)
         asked.configure(alerting.rulebook)
         alerting.sql_rules = asked.rules
         await batch.prepare()
         app.open(self._context(box, queries, taker, board, pool, alerting, hub))
         keeper.start()
         await batch.start(alerting.rulebook)
+        paths.start()
         for source in sources:
             await _called(source.start)
         self._state = "running"
@@ -190,6 +193,7 @@ class Service:
         for source in sources:
             await _called(source.stop)
         await server.stop(grace_s=GRACE_S)
+        await paths.stop()
         await batch.stop()
         asked.close()
         await _called(alerting.stop)
@@ -237,6 +241,7 @@ class Service:
             delete=lambda deletion, records: box.delete(deletion, records=records),
             alerts=alerting.desk,
             jobs=self._batch.queue.desk,
+            paths=self._paths,
             reports=self._batch.reports.desk,
             alert_events_after=alerting.desk.events_after,
             hub=hub,
@@ -264,6 +269,12 @@ class Service:
             publish_session=lambda session: hub.publish(SESSIONS, "session", session, None),
             step=self._step,
         )
+
+    def _make_paths(self, box: Box) -> PathDesk:
+        meters = Meters(Costs(), Latencies())
+        desk = PathDesk(call=box.writer.call, reader=lambda: pinned_reader(box.folder), meters=meters, clock=self._clock)
+        desk.configure(self.config)
+        return desk
 
     def _make_keeper(self, box: Box, batch: BatchSide) -> Keeper:
         return Keeper(
@@ -342,6 +353,8 @@ class Service:
                 self._loop.call_soon_threadsafe(self._asked.configure, self._alerting.rulebook)
             said.append("rules, batch work and channels are in force")
             self.config = msgspec.structs.replace(self.config, **{n: getattr(found, n) for n in RELOADED})
+            if self._paths is not None:
+                said += self._paths.reload(self.config)
             if self._batch is not None:
                 self._batch.reload(self.config, self._alerting.rulebook)
                 note_reload(self._batch.models.box, found, author=author)
@@ -357,12 +370,6 @@ async def _called(function: Callable[[], Any]) -> None:
         await function()
     else:
         await asyncio.get_running_loop().run_in_executor(None, function)
-
-
-def _raise_descriptor_limit() -> None:
-    """As many open files as this process may have: the soft limit of a login is meant for smaller programs."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def status_line(status: Status) -> str:

@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "sessions": ("appliance.cli.sessions", "Show open sessions, and the newest that are over."),
     "jobs": ("appliance.cli.jobs", "Show batch work; run it, cancel it, look back."),
     "views": ("appliance.cli.views", "Show how fresh the views are; refresh one."),
+    "paths": ("appliance.cli.paths", "Show which path each workload runs on, and why."),
     "status": ("appliance.cli.status", "Show how the box is."),
     "verify": ("appliance.cli.verify", "Check that every file is what was written."),
     "delete": ("appliance.cli.delete", "Delete records of a time or a series."),

@@ -211,6 +211,16 @@ CREATE VIEW models_readable AS
            strftime('%Y-%m-%dT%H:%M:%SZ', made_us / 1000000, 'unixepoch') AS made, path FROM model;
 """
 
+_PLACEMENTS = """
+CREATE TABLE placement (
+    name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, path TEXT NOT NULL, rule TEXT NOT NULL, reason TEXT NOT NULL, declared TEXT NOT NULL,
+    wanted TEXT, wanted_rule TEXT, wanted_reason TEXT, wanted_us INTEGER, runs_on TEXT NOT NULL, budget_ms REAL NOT NULL,
+    since_us INTEGER NOT NULL, moved_from TEXT NOT NULL, needs TEXT NOT NULL);
+CREATE TABLE placement_move (
+    id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, from_path TEXT NOT NULL,
+    to_path TEXT NOT NULL, rule TEXT NOT NULL, reason TEXT NOT NULL, cause TEXT NOT NULL);
+"""
+
 
 @hot_store()
 def spine(db: Any) -> None:
@@ -258,6 +268,12 @@ def audit(db: Any) -> None:
 def reports(db: Any) -> None:
     """Issued reports with their revisions."""
     _run(db, _REPORTS)
+
+
+@hot_store()
+def placements(db: Any) -> None:
+    """Which path each workload runs on, and every move."""
+    _run(db, _PLACEMENTS)
 
 
 def _run(db: Any, statements: str) -> None:

@@ -1,4 +1,6 @@
-"""How many descriptors clients may take: without some left over, a crowd of connections would keep the store from opening a file."""
+"""How many descriptors there are, and how many clients may take: without some left over, a crowd of them would keep the store from opening
+a file.
+"""
 
 from __future__ import annotations
 
@@ -18,3 +20,9 @@ def client_descriptor_max() -> int:
     if limit == resource.RLIM_INFINITY:
         return 1 << 30
     return limit - max(KEPT_MIN, min(KEPT_MAX, limit // 4))
+
+
+def raise_descriptor_limit() -> None:
+    """As many open files as this process may have: the soft limit of a login is meant for smaller programs."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -44,8 +44,22 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     expected: str
     """What it would cost there, and what it costs here, in words."""
     since_us: int
-    is_made: bool = False
-    """By itself, as ``[paths] moves`` wants; else somebody has to change what the workload needs."""
+    made_us: int | None = None
+    """When it will be made by itself, as ``[paths] moves`` wants; None: somebody has to change what the workload needs."""
+
+
+class MoveRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One move of a workload."""
+
+    at_us: int
+    name: str
+    kind: str
+    moved_from: str
+    path: str
+    rule: str
+    reason: str
+    cause: str
+    """``config``: what it needs was changed; ``measured``: by itself."""
 
 
 class PathRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,15 +84,18 @@ class PathRow(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float | None = None
     """CPU seconds of the last hour."""
     trend: tuple[float, ...] = ()
-    """CPU seconds of each of the last hours, the oldest first."""
+    """CPU seconds of each five minutes of the last hour, the oldest first; empty: nothing was noted."""
     costs: tuple[PathFigures, ...] = ()
     """On each path on which it was measured."""
     proposal: Proposal | None = None
     warning: str = ""
     """What its needs ask for and its kind can't give."""
-    moved_us: int | None = None
-    """When it moved last since the service started; None: it has not."""
+    since_us: int | None = None
+    """Since when it runs on its path; None: no service has run it yet."""
     moved_from: str = ""
+    """The path before; empty: it has never moved."""
+    moves: tuple[MoveRow, ...] = ()
+    """The newest ones, first."""
 
 
 class PathsPicture(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from appliance.batch_options import JobOptions, ViewOptions
 from appliance.need_options import NeedsOptions
+from appliance.paths.complexity import complexity
 from appliance.paths.needs import PATHS, Needs, Path
 from appliance.workload_options import AlertOptions
 
@@ -49,6 +50,8 @@ def needs_of(_name: str, options: NeedsOptions) -> Needs:
     ``records`` is None where it has to be measured.
     """
     default = _default_of(options)
+    sql = getattr(options, "sql", None)
+    is_complex = default.is_complex if sql is None else bool(complexity(sql))
     freshness_s = _first(options.freshness_s, _least(default.freshness_s, options.staleness_s))
     kind_staleness_s = default.staleness_s if options.freshness_s is None else freshness_s
     return replace(
@@ -59,7 +62,7 @@ def needs_of(_name: str, options: NeedsOptions) -> Needs:
         freshness_s=freshness_s,
         staleness_s=_first(options.staleness_s, max(freshness_s, kind_staleness_s)),
         records=options.records,
-        is_complex=_first(options.complex, default.is_complex),
+        is_complex=_first(options.complex, is_complex),
         nature=_first(options.nature, default.nature),
     )
 
@@ -68,7 +71,7 @@ def _default_of(options: NeedsOptions) -> Needs:
     """The needs of a kind, where its options say how often it runs, with that."""
     match options:
         case AlertOptions(sql=str(), every_s=every_s):
-            return replace(_ALERT, freshness_s=every_s or 1.0, staleness_s=every_s or 1.0, is_complex=True)
+            return replace(_ALERT, freshness_s=every_s or 1.0, staleness_s=every_s or 1.0)
         case ViewOptions(every_s=every_s):
             return replace(_VIEW, staleness_s=max(every_s, _VIEW.freshness_s))
         case JobOptions(every_s=float(every_s)):

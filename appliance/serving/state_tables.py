@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from appliance.hot import job_tables
+from appliance.hot import job_tables, placements
 from appliance.hot import models as stored_models
 from appliance.hot.alerts import looks
 from appliance.hot.reader import HotReader
@@ -265,6 +265,8 @@ TABLES: Final[Mapping[str, StateTable]] = {
     "_outbox": stored_table(looks.OUTBOX, looks.outbox),
     "_jobs": stored_table(job_tables.JOBS, job_tables.look_jobs),
     "_job_history": stored_table(job_tables.HISTORY, job_tables.look_history),
+    "_paths": stored_table(placements.PATHS, placements.look_paths),
+    "_path_moves": stored_table(placements.MOVES, placements.look_moves),
     "_models": StateTable(MODELS, models),
     "_reports": stored_table(REPORTS, report_lines),
 }

@@ -33,6 +33,7 @@ from appliance.serving.http import (
     letters,
     metrics,
     models,
+    paths,
     probes,
     query,
     reports,
@@ -203,6 +204,7 @@ def _routes(desk: Desk) -> list[Route]:
         route("/api/reload", alerts.reload, "POST"),
         route("/api/views", views.views, "GET"),
         route("/api/views/{name}/refresh", views.refresh, "POST"),
+        route("/api/paths", paths.picture, "GET"),
         route("/api/models/activate", models.activate, "POST"),
     ]
 

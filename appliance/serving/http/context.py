@@ -19,6 +19,7 @@ from appliance.hot.state import State
 from appliance.manifest import Deletion
 from appliance.observe.alerts import AlertDesk, TransitionRow
 from appliance.observe.jobs import JobDesk
+from appliance.observe.paths import PathsDesk
 from appliance.observe.status import Status
 from appliance.records import Format, Receipt, Submission
 from appliance.serving.push import Hub
@@ -133,5 +134,7 @@ class HttpContext:
     """(model, version or None for the one before, who) -> what was done, in a line; durable then. Raises ``UsageRefused``."""
     reload: Callable[[str], str]
     """(who) -> what has changed, in a line, once the config was read again and is in force. Raises ``ConfigRefused``."""
+    paths: PathsDesk | None = None
+    """Who answers for the assignment of workloads; called in a thread."""
     refresh_view: Callable[[str], Awaitable[str]] = _no_views
     """(name of a view) -> refreshes it, and says what was done; on the event loop."""
