@@ -21,7 +21,11 @@ from appliance.paths.rules import Assignment
 
 MOVES_MAX: Final = 1_000
 """Moves that are kept; the oldest go first."""
-_ROW: Final = "name, kind, path, rule, reason, declared, wanted, wanted_rule, wanted_reason, wanted_us, runs_on, budget_ms, since_us, moved_from, needs"
+_COLUMNS: Final = (
+    *("name", "kind", "path", "rule", "reason", "declared", "wanted", "wanted_rule", "wanted_reason", "wanted_us"),
+    *("runs_on", "budget_ms", "since_us", "moved_from", "needs"),
+)
+_ROW: Final = ", ".join(_COLUMNS)
 PATHS: Final = (
     ("name", "VARCHAR"),
     ("kind", "VARCHAR"),
@@ -70,7 +74,7 @@ class Placed:
 def put_placements(connection: sqlite3.Connection, placed: Iterable[Placed]) -> None:
     """From now on."""
     connection.executemany(
-        f"INSERT OR REPLACE INTO placement ({_ROW}) VALUES ({', '.join('?' * len(_ROW.split(',')))})", [_values(p) for p in placed]
+        f"INSERT OR REPLACE INTO placement ({_ROW}) VALUES ({', '.join('?' * len(_COLUMNS))})", [_values(p) for p in placed]
     )
 
 
