@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from appliance.clock import US_PER_DAY, day_name
+from appliance.tally import Tallies
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Segment:
     """UTC days that it spans, from ``day`` on; all within one month."""
     purged: int = 0
     """Highest id of a ``Deletion`` whose records are certainly not in it; all lower ones are done with too."""
+    tallies: Tallies | None = field(default=None, hash=False)
+    """Of its records as they were written, by day; None: not known, it was written before there were tallies."""
 
     @property
     def day_last(self) -> int:

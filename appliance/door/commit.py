@@ -23,7 +23,7 @@ from appliance.door.book import StreamBook, place_hashes, times
 from appliance.door.group import Draft, Group, join_parts
 from appliance.door.twins import Finding, find_twins, reach_of
 from appliance.door.views import ViewBook
-from appliance.hot import latest_table
+from appliance.hot import latest_table, tallies
 from appliance.hot.ledger import Ledger
 from appliance.hot.ring import Ring, measured
 from appliance.hot.series import I64, U64, LastValues, Rows, SeriesTable, series_hashes
@@ -33,6 +33,7 @@ from appliance.hot.visible import shown
 from appliance.manifest import Segment
 from appliance.names import folder_name
 from appliance.records import Receipt, Schema, fold
+from appliance.tally import tally_by_day
 
 log = logging.getLogger(__name__)
 Number = TypeVar("Number", np.int64, np.uint64)
@@ -208,7 +209,16 @@ class Committer:
             ts = times(data)
             low, high = int(ts.min()), int(ts.max())
             self.store.add_batch(
-                book.id, schema, data, first=first, ts_min=low, ts_max=high, boot=boot, uptime_us=self.clock.boottime_us(), now_us=now_us
+                book.id,
+                schema,
+                data,
+                first=first,
+                ts_min=low,
+                ts_max=high,
+                boot=boot,
+                uptime_us=self.clock.boottime_us(),
+                now_us=now_us,
+                batch_tallies=tally_by_day(data, first),
             )
             yield measured(first, data, ts_min=low, ts_max=high, schema_version=schema.version)
             first += data.num_rows
@@ -268,6 +278,7 @@ class Committer:
         last, needed = self._unsaved(book, mark)
         with self.durably("roll"):
             added = self.store.add_segments(book.id, segments, now_us=self.clock.now_us())
+            tallies.raise_to(self.store.connection, book.id, book.schemas, added, mark_from=book.mark, mark_to=mark)
             self.store.raise_mark(book.id, mark)
             self._save(book, last, needed)
         self._note_saved(book, last, needed)

@@ -6,7 +6,7 @@ Functions over the ``Committer``, in the writer's thread; each is one transactio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,21 +16,29 @@ from appliance.clock import US_PER_DAY
 from appliance.door.book import StreamBook
 from appliance.door.commit import Committer
 from appliance.errors import UsageRefused
-from appliance.hot import deletions, latest_table
+from appliance.hot import deletions, latest_table, tallies
 from appliance.hot.series import U64, LastValues, Rows
 from appliance.hot.visible import shown
 from appliance.manifest import Deletion, Segment
 from appliance.records import fold
 from appliance.spans import FIRST, LAST
+from appliance.tally import Tallies
 
 
 def commit_compaction(
-    committer: Committer, key: str, inputs: Iterable[Segment], outputs: Iterable[Segment], *, clean_days: range | None, up_to_seq: int
+    committer: Committer,
+    key: str,
+    inputs: Iterable[Segment],
+    outputs: Iterable[Segment],
+    *,
+    clean_days: range | None,
+    up_to_seq: int,
+    changes: Tallies,
 ) -> bool:
     """A compaction's end: outputs in, inputs out (their files stay for readers), the days clean; one transaction.
 
     ``clean_days``: days in which twins were made one; those with no file left are clean anyway. ``up_to_seq`` is the mark when it was
-    planned. False, and nothing changed, when an input is no longer live.
+    planned, ``changes`` what the outputs have more or less than the inputs. False, and nothing changed, when an input is no longer live.
     """
     book = committer.books[key]
     gone = {s.id for s in inputs}
@@ -42,6 +50,8 @@ def commit_compaction(
     with committer.durably("compact"):
         added = committer.store.add_segments(book.id, made, now_us=now_us)
         committer.store.end_segments(gone, state="replaced", reason=None, now_us=now_us)
+        tallies.declare(committer.store.connection, book.id, changes)
+        tallies.settle(committer.store.connection, book.id)
         for day in clean:
             committer.store.clear_dirty(book.id, day, up_to_seq=up_to_seq)
     _set_segments(book, [*kept, *added])
@@ -57,6 +67,21 @@ def commit_purged(committer: Committer, key: str, segments: Sequence[Segment], *
     with committer.durably("purge"):
         deletions.note_purged(committer.store.connection, segments, purged=purged)
     book.segments = tuple(replace(s, purged=purged) if s.id in ids else s for s in book.segments)
+    committer.note_change(key)
+
+
+def commit_tallies(committer: Committer, key: str, found: Mapping[int, Tallies]) -> None:
+    """What segments (by id) hold, found by reading files that are what their hashes say, where it was not known; and days of which
+    everything is known now. One transaction with the steps ``tally.written`` and ``tally.durable``; what is known stays as it is.
+    """
+    book = committer.books[key]
+    with committer.durably("tally"):
+        tallies.note_segments(committer.store.connection, found)
+        tallies.settle(committer.store.connection, book.id)
+    book.segments, book.lost = (
+        tuple(replace(s, tallies=found[s.id]) if s.tallies is None and s.id in found else s for s in held)
+        for held in (book.segments, book.lost)
+    )
     committer.note_change(key)
 
 
@@ -155,6 +180,7 @@ def commit_retention(committer: Committer, key: str, segments: Sequence[Segment]
     committer.ledger.forget()
     with committer.durably("retention"):
         committer.store.end_segments(gone, state="expired", reason=why, now_us=now_us)
+        tallies.take_off(committer.store.connection, book.id, segments)
         deletions.add_removals(committer.store.connection, book.id, segments, kind="retention", why=why, author="appliance", now_us=now_us)
         committer.ledger.seal(committer.store.connection, key, until_us)
     book.segments = tuple(s for s in book.segments if s.id not in gone)

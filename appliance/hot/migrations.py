@@ -222,6 +222,30 @@ CREATE TABLE placement_move (
 """
 
 
+_TALLY = """
+CREATE TABLE batch_with_tally (
+    id INTEGER PRIMARY KEY, stream_id INTEGER NOT NULL REFERENCES stream(id), first INTEGER NOT NULL, last INTEGER NOT NULL,
+    ts_min INTEGER NOT NULL, ts_max INTEGER NOT NULL, schema_version INTEGER NOT NULL, encoding INTEGER NOT NULL,
+    boot INTEGER NOT NULL, uptime_us INTEGER NOT NULL, committed_us INTEGER NOT NULL, crc32 INTEGER NOT NULL, tally, body BLOB NOT NULL);
+INSERT INTO batch_with_tally
+    SELECT id, stream_id, first, last, ts_min, ts_max, schema_version, encoding, boot, uptime_us, committed_us, crc32, NULL, body
+    FROM batch;
+DROP TABLE batch;
+ALTER TABLE batch_with_tally RENAME TO batch;
+ALTER TABLE segment ADD COLUMN tallies TEXT;
+CREATE TABLE tally (
+    stream_id INTEGER NOT NULL REFERENCES stream(id), day INTEGER NOT NULL, rows INTEGER, sum INTEGER,
+    PRIMARY KEY (stream_id, day)) WITHOUT ROWID;
+WITH RECURSIVE covered(stream_id, day, last) AS (
+    SELECT stream_id, day, day + days - 1 FROM segment WHERE state IN ('live', 'damaged', 'missing')
+    UNION SELECT stream_id, day + 1, last FROM covered WHERE day < last)
+    INSERT INTO tally (stream_id, day) SELECT DISTINCT stream_id, day FROM covered;
+CREATE VIEW tally_readable AS
+    SELECT s.name AS stream, date(t.day * 86400, 'unixepoch') AS day, t.rows, t.sum, t.sum IS NOT NULL AS known
+    FROM tally t JOIN stream s ON s.id = t.stream_id;
+"""
+
+
 @hot_store()
 def spine(db: Any) -> None:
     """Streams and their schemas, hot batches, the manifest, taken files, dead letters."""
@@ -274,6 +298,14 @@ def reports(db: Any) -> None:
 def placements(db: Any) -> None:
     """Which path each workload runs on, and every move."""
     _run(db, _PLACEMENTS)
+
+
+@hot_store()
+def tally(db: Any) -> None:
+    """Counts and checksums by stream and day: of each batch (before its body, so that they are read without it), of each segment, and
+    of all that is in the lake. What was there before has none, and the days of its segments are not known.
+    """
+    _run(db, _TALLY)
 
 
 def _run(db: Any, statements: str) -> None:

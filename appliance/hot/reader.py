@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import pyarrow as pa
 
 from appliance.errors import StoreDamaged, StoreTooNew
 from appliance.hot import deletions
+from appliance.hot import tallies as kept
 from appliance.hot.encoding import decode
 from appliance.hot.ledger import load_used
 from appliance.hot.state import Chunk, State, StreamState
@@ -23,8 +25,10 @@ from appliance.hot.store import FILE_NAME, FORMAT_VERSION, columns_of, identity_
 from appliance.hot.view_store import load_views
 from appliance.manifest import Dirty, Segment
 from appliance.records import EVERYTHING, FileProgress, Schema, TimeRange
+from appliance.tally import Tally, from_text
 
 _SEGMENT = "id, day, path, first, last, rows, ts_min, ts_max, bytes, sha256, schema_version, level"
+_COLUMNS_WITH_TALLIES = 15
 VIEWS_SINCE = 3
 """The format that has tables of views."""
 _SPANS_FROM = 3
@@ -60,6 +64,7 @@ class HotReader:
             self._close_early()
             raise StoreDamaged(f"can't be read: {e}", path=self._path, hint="is this the appliance's data folder?") from e
         self._columns = f"{_SEGMENT}, days, purged" if version >= _SPANS_FROM else _SEGMENT
+        self._columns += ", tallies" if version >= kept.SINCE else ""
         self.has_deletions = version >= _SPANS_FROM
         """False for a file of an older appliance that nobody has brought to this one's form."""
         if version > FORMAT_VERSION:
@@ -177,7 +182,7 @@ class HotReader:
 
     def _segments(self, stream_id: int, name: str, where: str) -> tuple[Segment, ...]:
         found = self._db.execute(f"SELECT {self._columns} FROM segment WHERE stream_id = ? AND {where} ORDER BY day, first", (stream_id,))
-        return tuple(Segment(row[0], name, *row[1:]) for row in found)
+        return tuple(_segment(name, row) for row in found)
 
     def replaced(self) -> list[tuple[Segment, int]]:
         """Segments that were replaced or have expired and whose files may still be there, each with the time of that in µs."""
@@ -186,12 +191,27 @@ class HotReader:
             " FROM segment g JOIN stream s ON s.id = g.stream_id"
             " WHERE g.state IN ('replaced', 'expired') ORDER BY g.id"
         )
-        return [(Segment(row[2], row[0], *row[3:]), row[1]) for row in found]
+        return [(_segment(row[0], row[2:]), row[1]) for row in found]
 
     def batch_spans(self, state: StreamState) -> list[tuple[int, int, int]]:
         """(first, last, committed µs) of each hot batch of a stream, in order."""
         found = self._db.execute("SELECT first, last, committed_us FROM batch WHERE stream_id = ? ORDER BY first", (state.id,))
         return found.fetchall()
+
+    def tallies(self, stream_id: int) -> dict[int, Tally | None]:
+        """What the segments of a stream hold together by the books, lost ones included: UTC day -> tally.
+
+        None: not known, because something in it is from before there were tallies. A day that is not there has no record in the lake.
+        """
+        return kept.load(self._db.execute, stream_id) if self._version >= kept.SINCE else {}
+
+    def batch_tallies(self, stream_id: int) -> list[kept.BatchTallies]:
+        """What each hot batch of a stream held when it was committed, in the order of sequence; bodies are not read."""
+        return kept.load_batches(self._db.execute, stream_id) if self._version >= kept.SINCE else []
+
+    def hot_tallies(self, state: StreamState) -> dict[int, Tally] | None:
+        """What lies above the mark by the books: UTC day -> tally; None: not known."""
+        return kept.above_mark(self._db.execute, state.id, state.schemas) if self._version >= kept.SINCE else None
 
     def file_progress(self, digest: str, stream: str) -> FileProgress | None:
         """How far a file's content has been taken into a stream; None when it is not known."""
@@ -208,6 +228,13 @@ class HotReader:
     def execute(self, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         """Rows of one of the appliance's own SELECTs."""
         return self._db.execute(sql, parameters).fetchall()
+
+
+def _segment(stream: str, row: tuple[Any, ...]) -> Segment:
+    """A row of ``_SEGMENT`` and what has come since."""
+    if len(row) == _COLUMNS_WITH_TALLIES:
+        row = (*row[:-1], None if row[-1] is None else from_text(row[-1]))
+    return Segment(row[0], stream, *row[1:])
 
 
 def _low(since: int | None) -> int:

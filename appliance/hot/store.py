@@ -19,10 +19,12 @@ import pyarrow as pa
 
 from appliance.clock import Clock, SystemClock
 from appliance.errors import RetryLater, StoreDamaged, StoreTooNew
+from appliance.hot import tallies
 from appliance.hot.chain import Chain
 from appliance.hot.encoding import encode
 from appliance.manifest import Dirty, Segment
 from appliance.records import Column, FileProgress, Kind, Reject, Schema, fold
+from appliance.tally import Tallies, to_text
 
 FORMAT_VERSION = 4
 """``PRAGMA user_version`` of the file; a higher one is from a later appliance and is refused."""
@@ -38,6 +40,8 @@ _HEADER_BYTES = 100
 _VERSION_AT = slice(60, 64)
 """Where the header has ``user_version`` (https://www.sqlite.org/fileformat.html, 1.3.16)."""
 _LETTER_BYTES = 200
+_SEGMENT = ("day", "path", "first", "last", "rows", "ts_min", "ts_max", "bytes", "sha256", "schema_version", "level", "days", "purged")
+"""What the table of segments holds as ``Segment`` has it."""
 _PAGES_A_COMMIT = 4
 """Beside the rows themselves: the pages of the streams' and other small tables."""
 
@@ -195,16 +199,33 @@ class HotStore:
         boot: int,
         uptime_us: int,
         now_us: int,
+        batch_tallies: Tallies | None = None,
     ) -> int:
-        """Stores rows with the sequences from ``first`` on and returns the size of their body in bytes."""
+        """Stores rows with the sequences from ``first`` on and returns the size of their body in bytes. ``batch_tallies``: theirs, None:
+        not known.
+        """
         encoding, message = encode(schema, data)
         body = memoryview(message)
         last = first + data.num_rows - 1
         self._db.execute(
             "INSERT INTO batch"
-            " (stream_id, first, last, ts_min, ts_max, schema_version, encoding, boot, uptime_us, committed_us, crc32, body)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (stream_id, first, last, ts_min, ts_max, schema.version, encoding, boot, uptime_us, now_us, crc32(body), body),
+            " (stream_id, first, last, ts_min, ts_max, schema_version, encoding, boot, uptime_us, committed_us, crc32, tally, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                stream_id,
+                first,
+                last,
+                ts_min,
+                ts_max,
+                schema.version,
+                encoding,
+                boot,
+                uptime_us,
+                now_us,
+                crc32(body),
+                tallies.of_batch(batch_tallies, ts_min=ts_min),
+                body,
+            ),
         )
         self._db.execute("UPDATE stream SET last_seq = ?, last_commit_us = ? WHERE id = ?", (last, now_us, stream_id))
         self._pages += len(body) // PAGE_BYTES + 1
@@ -262,26 +283,8 @@ class HotStore:
         added = []
         for s in segments:
             cursor = self._db.execute(
-                "INSERT INTO segment"
-                " (stream_id, day, path, first, last, rows, ts_min, ts_max, bytes, sha256, schema_version, level, days, purged, created_us)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    stream_id,
-                    s.day,
-                    s.path,
-                    s.first,
-                    s.last,
-                    s.rows,
-                    s.ts_min,
-                    s.ts_max,
-                    s.bytes,
-                    s.sha256,
-                    s.schema_version,
-                    s.level,
-                    s.days,
-                    s.purged,
-                    now_us,
-                ),
+                f"INSERT INTO segment ({', '.join(_SEGMENT)}, stream_id, tallies, created_us) VALUES ({'?, ' * len(_SEGMENT)}?, ?, ?)",
+                (*(getattr(s, name) for name in _SEGMENT), stream_id, None if s.tallies is None else to_text(s.tallies), now_us),
             )
             assert cursor.lastrowid is not None
             added.append(replace(s, id=cursor.lastrowid))

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from appliance.box import Box
@@ -254,7 +255,15 @@ class Keeper:
         clean = range(plan.day, plan.day + plan.days) if plan.dedup else None
         try:
             done = box.writer.call(
-                lambda c: commit_compaction(c, fold(plan.stream), plan.inputs, outcome.outputs, clean_days=clean, up_to_seq=plan.mark)
+                partial(
+                    commit_compaction,
+                    key=fold(plan.stream),
+                    inputs=plan.inputs,
+                    outputs=outcome.outputs,
+                    clean_days=clean,
+                    up_to_seq=plan.mark,
+                    changes=outcome.changes,
+                )
             ).result()
         except OutcomeUnknown:
             raise

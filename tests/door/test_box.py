@@ -267,9 +267,13 @@ def test_segments_lost_ones_and_dirty_days_come_back(opens: Opens) -> None:
     assert all(s.id for s in first)
     box.set_aside("s", first[0], state="missing", reason="is missing")
     outputs = [Segment(0, "s", day, "lake/s/c.parquet", 1, 3, 1, 0, 9, 10, "cd", 1, 1)]
-    compact = box.writer.call(lambda c: commit_compaction(c, "s", [first[2]], outputs, clean_days=range(day, day + 1), up_to_seq=3))
+    compact = box.writer.call(
+        lambda c: commit_compaction(c, "s", [first[2]], outputs, clean_days=range(day, day + 1), up_to_seq=3, changes={})
+    )
     assert compact.result(30) is True
-    again = box.writer.call(lambda c: commit_compaction(c, "s", [first[2]], outputs, clean_days=range(day, day + 1), up_to_seq=3))
+    again = box.writer.call(
+        lambda c: commit_compaction(c, "s", [first[2]], outputs, clean_days=range(day, day + 1), up_to_seq=3, changes={})
+    )
     assert again.result(30) is False
     state = box.state.streams["s"]
     assert ([s.path for s in state.segments], [s.path for s in state.lost], dict(state.dirty)) == (
@@ -294,7 +298,7 @@ def test_a_day_stays_dirty_when_something_newer_came_meanwhile(opens: Opens) -> 
     send(box, batch("s", [at(1), at(1)], x=[1, 2]))
     send(box, batch("s", [at(1)], x=[3]))
     day = NOON_US // US_PER_DAY
-    box.writer.call(lambda c: commit_compaction(c, "s", [], [], clean_days=range(day, day + 1), up_to_seq=2)).result(30)
+    box.writer.call(lambda c: commit_compaction(c, "s", [], [], clean_days=range(day, day + 1), up_to_seq=2, changes={})).result(30)
     assert box.state.streams["s"].dirty[day].seq == 3
     assert opens().state.streams["s"].dirty[day].seq == 3
 

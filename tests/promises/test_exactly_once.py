@@ -172,7 +172,9 @@ class Records(RuleBasedStateMachine):
             self.live.writer.call(partial(commit_purged, key="s", segments=inputs, purged=state.deletions[-1].id)).result()
             return
         clean = days if dedup else None
-        commit = partial(commit_compaction, key="s", inputs=inputs, outputs=done.outputs, clean_days=clean, up_to_seq=mark)
+        commit = partial(
+            commit_compaction, key="s", inputs=inputs, outputs=done.outputs, clean_days=clean, up_to_seq=mark, changes=done.changes
+        )
         assert self.live.writer.call(commit).result()
 
     @precondition(lambda self: self.stream is not None)

@@ -19,6 +19,7 @@ from appliance.cold.segments import FileFacts, read_segment
 from appliance.hiding import without_hidden
 from appliance.manifest import Deletion
 from appliance.records import ARROW_OF, Kind, Schema, fold
+from appliance.tally import Tally, difference, joined, tally_by_day, widening
 
 CODE_TYPE = pa.int32()
 Input = tuple[Path, FileFacts]
@@ -32,6 +33,8 @@ class Coding:
         self.ranks = ranks
         self.removed = 0
         """Rows that were read and left out because they were deleted."""
+        self.changes: dict[int, Tally] = {}
+        """What the rows given out have more or less than those that were read: by those left out, and by integers that became floats."""
         self._deletions = deletions
         self.arrow = pa.schema([f if f.name not in schema.tags else pa.field(f.name, CODE_TYPE) for f in schema.lake])
 
@@ -54,7 +57,21 @@ class Coding:
         for batch in read_segment(path, tags=facts.schema.tags, rows=rows):
             kept = without_hidden(batch, self._deletions)
             self.removed += batch.num_rows - kept.num_rows
+            if kept.num_rows < batch.num_rows:
+                self.note(batch, kept)
+            wider = widening(kept, None, self._wider(facts))
+            if wider:
+                self.changes = joined((self.changes, wider))
             yield batch.num_rows, self._encode(kept, known)
+
+    def note(self, before: Any, after: Any) -> None:
+        """These rows, with all columns, have become those."""
+        self.changes = joined((self.changes, difference(tally_by_day(after), tally_by_day(before))))
+
+    def _wider(self, facts: FileFacts) -> list[str]:
+        """Columns of integers of a file that are floats now."""
+        ints = [c.name for c in facts.schema.columns if c.kind is Kind.INT]
+        return [name for name in ints if self.schema.by_fold[fold(name)].kind is Kind.FLOAT]
 
     def decode(self, table: pa.Table) -> pa.Table:
         """Ready for ``write_segment``: tags as dictionaries of only the values that occur."""

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, TypeAlias
@@ -27,6 +27,7 @@ from appliance.cold.files import Step, locate, no_step, remove
 from appliance.cold.segments import LAKE, folder_of
 from appliance.manifest import Deletion, Segment
 from appliance.records import Schema
+from appliance.tally import Tallies
 
 SPILL = "spill"
 """Folder of the data folder for what DuckDB spills; empty unless a compaction runs."""
@@ -74,6 +75,8 @@ class CompactionResult:
     """True: the only input holds nothing that was deleted and stays."""
     purged: int = 0
     """Highest id of the deletions that were looked for."""
+    changes: Tallies = field(default_factory=dict)
+    """As of ``Done.changes``."""
 
     @property
     def bytes(self) -> int:
@@ -195,7 +198,7 @@ class _Worker:
             wall_s = (self._clock.monotonic_ns() - started) / 1e9
             purged = max((d.id for d in task.deletions), default=0)
             return CompactionResult(
-                task.plan, ending.outputs, ending.folded, ending.cpu_s, wall_s, ending.removed, ending.untouched, purged
+                task.plan, ending.outputs, ending.folded, ending.cpu_s, wall_s, ending.removed, ending.untouched, purged, ending.changes
             )
         if ending.trouble in (Trouble.TIME, Trouble.CANCELLED, Trouble.DIED):
             self.stop()

@@ -8,6 +8,7 @@ import msgspec
 
 from appliance.manifest import Deletion, Segment
 from appliance.records import Column, Schema
+from appliance.tally import Tally
 
 MIB: Final = 1 << 20
 
@@ -71,6 +72,8 @@ class Done(msgspec.Struct, frozen=True, tag="done", kw_only=True):
     """Records that were left out because they were deleted."""
     untouched: bool = False
     """True: the only input holds nothing that was deleted and stays as it is; there is no output."""
+    changes: dict[int, Tally] = {}
+    """What the outputs hold more or less than the inputs, by UTC day: records made one, left out, or with integers as floats."""
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed", kw_only=True):

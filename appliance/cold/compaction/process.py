@@ -19,11 +19,21 @@ from appliance.cold.compaction.merge import merge
 from appliance.cold.compaction.twins import fold_twins
 from appliance.cold.files import Publisher, locate, remove
 from appliance.cold.layout import mergeable, sort_columns
-from appliance.cold.segments import GROUP_ROWS, SegmentMeta, check_segment, generation_of, read_facts, read_rows, write_segment
+from appliance.cold.segments import (
+    GROUP_ROWS,
+    SegmentMeta,
+    check_segment,
+    generation_of,
+    read_facts,
+    read_rows,
+    read_tallies,
+    write_segment,
+)
 from appliance.errors import StoreDamaged
 from appliance.hiding import without_hidden
 from appliance.manifest import Deletion, Segment
 from appliance.records import EVERYTHING, fold
+from appliance.tally import Tallies, difference, joined
 
 OWNER = "compact"
 """Begins the temporary names of this process."""
@@ -59,7 +69,18 @@ def run_job(job: Job, *, root: Path, spill: Path, emit: Emit) -> Done:
     taken, written = sum(s.rows for s in job.inputs) - coding.removed, sum(s.rows for s in outputs)
     assert written == counted.rows, f"{written} records written of {counted.rows}"
     assert written == taken or (job.dedup and written < taken), f"{written} records out of {taken}"
-    return Done(outputs=tuple(outputs), folded=taken - written, cpu_s=time.process_time() - started, removed=coding.removed)
+    _compare(job, root, outputs, coding.changes)
+    cpu_s = time.process_time() - started
+    return Done(outputs=tuple(outputs), folded=taken - written, cpu_s=cpu_s, removed=coding.removed, changes=coding.changes)
+
+
+def _compare(job: Job, root: Path, outputs: Sequence[Segment], changes: Tallies) -> None:
+    """Each record of the inputs is in the outputs, but for what was changed on purpose. Raises AssertionError when it isn't so."""
+    wanted = difference(joined(s.tallies or {} for s in outputs), changes)
+    if all(s.tallies is not None for s in job.inputs) and joined(s.tallies or {} for s in job.inputs) == wanted:
+        return
+    held = joined(read_tallies(root / s.path) for s in job.inputs)  # the files themselves, where the manifest doesn't know or is wrong
+    assert held == wanted, f"the outputs differ from the inputs on {sorted(difference(held, wanted))}"
 
 
 def _holds_deleted(path: Path, deletions: Sequence[Deletion]) -> bool:
@@ -114,7 +135,7 @@ def _ordered_rows(job: Job, coding: Coding, inputs: Sequence[Input], spill: Path
 
         rows = sort(inputs, coding, order, memory_bytes=job.memory_bytes // 2, spill=spill)
     if job.dedup:
-        rows = fold_twins(rows, order)
+        rows = fold_twins(rows, order, lambda before, after: coding.note(coding.decode(before), coding.decode(after)))
     for group in regroup(rows, rows_max=GROUP_ROWS, bytes_max=job.memory_bytes // _GROUP_COPIES):
         yield coding.decode(group)
 

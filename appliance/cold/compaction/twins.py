@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,12 @@ import pyarrow as pa
 
 from appliance.cold.compaction.coded import CODE_TYPE
 
+United = Callable[[pa.Table, pa.Table], None]
 
-def fold_twins(tables: Iterable[pa.Table], identity: Sequence[str]) -> Iterator[pa.Table]:
-    """The coded tables with each identity once. Twins are neighbours, in the order of their sequences.
+
+def fold_twins(tables: Iterable[pa.Table], identity: Sequence[str], united: United = lambda _before, _after: None) -> Iterator[pa.Table]:
+    """The coded tables with each identity once. Twins are neighbours, in the order of their sequences. ``united`` is told of rows that
+    have twins, and what has become of them.
 
     The record that stays has the highest ``_seq`` of its twins. In memory: one table, and one record for the identity that
     may go on in the next (later twins have higher sequences, so folding step by step gives what folding all at once would).
@@ -22,7 +25,7 @@ def fold_twins(tables: Iterable[pa.Table], identity: Sequence[str]) -> Iterator[
         if not table.num_rows:
             continue
         rows = table if open_record is None else pa.concat_tables([open_record, table])
-        folded = _fold(rows.combine_chunks(), identity)
+        folded = _fold(rows.combine_chunks(), identity, united)
         open_record = folded.slice(folded.num_rows - 1)
         if folded.num_rows > 1:
             yield folded.slice(0, folded.num_rows - 1)
@@ -30,13 +33,17 @@ def fold_twins(tables: Iterable[pa.Table], identity: Sequence[str]) -> Iterator[
         yield open_record
 
 
-def _fold(rows: pa.Table, identity: Sequence[str]) -> pa.Table:
+def _fold(rows: pa.Table, identity: Sequence[str], united: United) -> pa.Table:
     starts = np.flatnonzero(np.r_[True, ~_same_as_before(rows, identity)])
     if len(starts) == rows.num_rows:
         return rows
     ends = np.r_[starts[1:], rows.num_rows] - 1
     columns = [_last_values(rows.column(name).chunk(0), starts, ends) for name in rows.column_names]
-    return pa.table(columns, schema=rows.schema)
+    folded = pa.table(columns, schema=rows.schema)
+    counts = ends - starts + 1
+    several = counts > 1
+    united(rows.filter(pa.array(np.repeat(several, counts))), folded.filter(pa.array(several)))
+    return folded
 
 
 def _same_as_before(rows: pa.Table, identity: Sequence[str]) -> np.ndarray:
