@@ -22,6 +22,7 @@ from appliance.cold.compaction.process import run_job
 from appliance.cold.compaction.units import units_of
 from appliance.cold.files import Publisher
 from appliance.cold.retention.plan import plan_retention
+from appliance.cold.segments import read_tallies
 from appliance.config import load_config
 from appliance.door.lake_commits import commit_compaction, commit_deletion, commit_purged, commit_retention
 from appliance.hot.state import StreamState
@@ -38,6 +39,7 @@ from appliance.serving.history import History
 from appliance.serving.question import Question
 from appliance.serving.source import StateSource, Store, pinned_reader
 from appliance.serving.state_tables import TABLES
+from appliance.tally import Tally, joined, tally_by_day
 from tests.clock import NOON_US, FakeClock
 
 DAY_US = 86_400_000_000
@@ -85,6 +87,8 @@ class Records(RuleBasedStateMachine):
         self.has_expired = False
         """From then on last values may outlive their records."""
         self.box: Box | None = None
+        self.tallied: dict[str, dict[int, Tally]] = {}
+        """By path; segments never change."""
 
     @initialize(ring=st.sampled_from(["1KiB", "64MiB"]))
     def open(self, ring: str) -> None:
@@ -261,6 +265,27 @@ class Records(RuleBasedStateMachine):
         if self.has_expired:
             return
         assert found == wanted if self.is_latest_known else all(one in self.values() for one in found.items())
+
+    @invariant()
+    def the_books_agree_with_what_lies_in_store_and_lake(self) -> None:
+        """The table of tallies is the sum of the segments', each of which is that of its file; the batches' are those of the hot rows."""
+        if self.box is None or self.stream is None:
+            return
+        reader = self.live.reader()
+        try:
+            with reader.pinned():
+                state = reader.load_state().streams["s"]
+                books, hot = reader.tallies(state.id), reader.hot_tallies(state)
+                rows = [tally_by_day(c.data, c.first) for c in reader.iterate(state, after_seq=state.mark)]
+        finally:
+            reader.close()
+        assert state.segments == self.stream.segments
+        for segment in state.segments:
+            if segment.path not in self.tallied:
+                self.tallied[segment.path] = read_tallies(self.folder / segment.path)
+            assert segment.tallies == self.tallied[segment.path]
+        assert books == joined(self.tallied[s.path] for s in state.segments)
+        assert hot == joined(rows)
 
     def values(self) -> list[tuple[str | None, tuple[int, float | None, int | None]]]:
         """Every record of the list."""
