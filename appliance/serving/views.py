@@ -22,9 +22,10 @@ from appliance.serving.snapshot import Snapshot, TableInfo, ViewInfo
 from appliance.serving.view_pins import Shown, ViewPin
 from appliance.spans import FIRST, LAST, Span, touches, union
 
-BUCKETS_LISTED_MAX: Final = 2_048
-"""Up to so many buckets a condition names them one by one, which costs a look-up a row instead of two comparisons for each span."""
 SPANS_COMPARED_MAX: Final = 6
+"""More gaps than this are looked up instead of being compared with, one by one, for each row."""
+BITS_MAX: Final = 131_072
+"""So many buckets from the first gap to the last one still are a row of bits in the text of a query."""
 
 
 def with_columns(planner: Planner, tables: Sequence[TableInfo]) -> tuple[TableInfo, ...]:
@@ -82,7 +83,7 @@ def _answer(pin: ViewPin, columns: Sequence[Columns], root: Path, records: Calla
     cut = [s for s in pin.files if s.spans]
     alike = [s for s in cut if s.file.whole]
     spans = union(span for s in alike for span in s.spans)
-    if len(spans) > SPANS_COMPARED_MAX:
+    if len(spans) > SPANS_COMPARED_MAX and not _are_bits(pin, spans):
         alike = []
     if alike:  # as one: a file without rows but for its own spans has none in those of others
         parts.append(f"SELECT {names} FROM {_read(alike, root)} WHERE {_in(pin, spans)}")
@@ -104,7 +105,11 @@ def _read(shown: Sequence[Shown], root: Path) -> str:
 
 
 def _in(pin: ViewPin, spans: Sequence[Span]) -> str:
-    """The bucket lies in the spans: within their hull and in none of the gaps. Many gaps are a hash table, which costs half of a list."""
+    """The bucket lies in the spans: within their hull and in none of the gaps.
+
+    Many gaps are a row of bits, one for each bucket. Over 876,000 rows with 88 to 1,752 gaps that costs 2 to 8 ms, an anti-join with
+    the list of them 20 to 70 ms, comparisons 300 ms and more.
+    """
     bucket = quoted(pin.bucket)
     bounds = [
         *(() if spans[0][0] == FIRST else (f"{bucket} >= {merged.moment(spans[0][0])}",)),
@@ -113,10 +118,25 @@ def _in(pin: ViewPin, spans: Sequence[Span]) -> str:
     if len(spans) == 1:
         return " AND ".join(bounds) or "true"
     holes = [(a[1], b[0]) for a, b in pairwise(spans)]
-    if len(holes) > SPANS_COMPARED_MAX and sum(b - a for a, b in holes) // pin.width_us <= BUCKETS_LISTED_MAX:
-        listed = ", ".join(f"({merged.moment(start)})" for a, b in holes for start in range(a, b, pin.width_us))
-        return " AND ".join([*bounds, f"NOT EXISTS (SELECT 1 FROM (VALUES {listed}) __holes(__hole) WHERE __hole = {bucket})"])
+    if _are_bits(pin, spans):
+        return " AND ".join([*bounds, _in_no_hole(bucket, holes, pin.width_us)])
     return " AND ".join([*bounds, *(f"NOT ({bucket} >= {merged.moment(a)} AND {bucket} < {merged.moment(b)})" for a, b in holes)])
+
+
+def _are_bits(pin: ViewPin, spans: Sequence[Span]) -> bool:
+    return len(spans) > SPANS_COMPARED_MAX and (spans[-1][0] - spans[0][1]) // pin.width_us <= BITS_MAX
+
+
+def _in_no_hole(bucket: str, holes: Sequence[Span], width_us: int) -> str:
+    """A bit for each bucket from the first hole to the end of the last, and one at each end for all that lies beyond."""
+    begin, end = holes[0][0], holes[-1][1]
+    count = (end - begin) // width_us
+    bits = bytearray(b"0") * (count + 2)
+    for low, high in holes:
+        for at in range((low - begin) // width_us, (high - begin) // width_us):
+            bits[at + 1] = ord("1")
+    place = f"least(greatest((epoch_us({bucket}) - {begin}) // {width_us}, -1), {count}) + 1"
+    return f"get_bit('{bits.decode()}'::BIT, CAST({place} AS INTEGER)) = 0"
 
 
 def _nothing(columns: Columns) -> str:

@@ -188,7 +188,7 @@ class House:
             if not done.untouched:
                 days = range(day, day + 1) if dedup else None
                 commit = partial(commit_compaction, key="readings", inputs=inputs, outputs=done.outputs, clean_days=days)
-                assert self.box.writer.call(partial(commit, up_to_seq=state.mark)).result()
+                assert self.box.writer.call(partial(commit, up_to_seq=state.mark, changes=done.changes)).result()
 
     def delete(self, since_us: int | None, until_us: int | None, device: str | None = "*") -> None:
         """As a person asks for it."""
