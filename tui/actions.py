@@ -147,6 +147,13 @@ JOB_VIEWS = Group(
         Action("view_right", ("l", "right"), "→ l", "view", "the next view", foot=2, palette=False),
     ),
 )
+CONSISTENCY_VIEWS = Group(
+    "The views",
+    (
+        Action("view_left", ("h", "left"), "← h", "view", "the view before: open, repaired, streams, days", foot=2, palette=False),
+        Action("view_right", ("l", "right"), "→ l", "view", "the next view", foot=2, palette=False),
+    ),
+)
 JOBS = Group(
     "The chosen job",
     (

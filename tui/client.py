@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +21,14 @@ import msgspec
 from appliance.errors import ApplianceError, NotRunning, QueryCancelled, QueryRefused
 from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, TransitionRow, WindowChart
 from appliance.observe.author import author
+from appliance.observe.consistency import ConsistencyPicture
 from appliance.observe.jobs import JobsPicture, RunRow
+from appliance.observe.paths import PathsPicture
 from appliance.observe.reports import ReportsPicture
 from appliance.observe.status import Status
 from appliance.observe.views import ViewRow
 from tui.connection import UnixConnection
+from tui.stop import Stop as Stop  # part of what a query is asked with
 
 _T = TypeVar("_T")
 _ERROR_CHARS_MAX = 4000
@@ -62,36 +65,6 @@ class Answer:
 
     table: Any
     complete: bool
-
-
-class Stop:
-    """Handed to a query, so that another thread can end it. Safe to call from any thread, more than once."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._hooks: list[Callable[[], None]] = []
-        self._stopped = False
-
-    @property
-    def stopped(self) -> bool:
-        """Whether somebody asked."""
-        return self._stopped
-
-    def when_stopped(self, hook: Callable[[], None]) -> None:
-        """Calls ``hook`` once, at the moment of the stop, or now if that is past."""
-        with self._lock:
-            if not self._stopped:
-                self._hooks.append(hook)
-                return
-        hook()
-
-    def stop(self) -> None:
-        """Ends what holds this."""
-        with self._lock:
-            self._stopped = True
-            hooks, self._hooks = self._hooks, []
-        for hook in hooks:
-            hook()
 
 
 class Client(Protocol):
@@ -151,6 +124,12 @@ class Client(Protocol):
 
     def views(self) -> Sequence[ViewRow]:
         """How fresh the views are; none where no service runs."""
+
+    def paths(self) -> PathsPicture:
+        """Which path each workload runs on; what is stored, where no service runs."""
+
+    def consistency(self) -> ConsistencyPicture:
+        """Whether both sides agree, and what was found; raises NotRunning where no service runs."""
 
     def run_job(self, name: str) -> RunRow:
         """Queues a run; durable when it returns."""
@@ -239,6 +218,12 @@ class SocketClient:
 
     def views(self) -> Sequence[ViewRow]:
         return _decode(self._get("/api/views"), list[ViewRow])
+
+    def paths(self) -> PathsPicture:
+        return _decode(self._get("/api/paths"), PathsPicture)
+
+    def consistency(self) -> ConsistencyPicture:
+        return _decode(self._get("/api/consistency"), ConsistencyPicture)
 
     def run_job(self, name: str) -> RunRow:
         return _decode(self._post("/api/jobs/run", {"name": name}, timeout_s=_ACTION_TIMEOUT_S), RunRow)

@@ -16,7 +16,9 @@ import msgspec
 from appliance.clock import Clock, SystemClock
 from appliance.errors import ApplianceError, NotRunning, QueryCancelled, QueryRefused
 from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, TransitionRow, WindowChart
+from appliance.observe.consistency import ConsistencyPicture
 from appliance.observe.jobs import JobsPicture, RunRow
+from appliance.observe.paths import PathsPicture
 from appliance.observe.reports import ReportsPicture
 from appliance.observe.status import Status
 from appliance.observe.views import ViewRow
@@ -24,6 +26,7 @@ from appliance.serving import panels
 from appliance.serving.alert_folder import folder_history, folder_picture
 from appliance.serving.folder import folder_status, latest_rows, open_folder
 from appliance.serving.job_folder import folder_jobs, folder_runs
+from appliance.serving.path_folder import folder_paths
 from appliance.serving.report_folder import folder_report, folder_reports
 from tui.client import Answer, ColumnInfo, Key, Series, Stop
 
@@ -100,6 +103,12 @@ class OfflineClient:
 
     def views(self) -> Sequence[ViewRow]:
         return ()
+
+    def paths(self) -> PathsPicture:
+        return folder_paths(self._folder, now_us=self._clock.now_us())
+
+    def consistency(self) -> ConsistencyPicture:
+        return self._refuse()
 
     def run_job(self, name: str) -> RunRow:  # noqa: ARG002 - as above
         return self._refuse()

@@ -19,12 +19,16 @@ import pyarrow as pa
 from appliance.clock import Clock, iso
 from appliance.errors import NotRunning, QueryCancelled, QueryRefused
 from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, TransitionRow, WindowChart
+from appliance.observe.consistency import ConsistencyPicture
 from appliance.observe.jobs import JobsPicture, RunRow
+from appliance.observe.paths import PathsPicture
 from appliance.observe.reports import ReportsPicture
 from appliance.observe.status import LakeStatus, LatencyStatus, Problem, SourceStatus, Status, StoreStatus, StreamStatus
 from appliance.observe.views import ViewRow
+from tests.tui.agreement_box import AgreementBox
 from tests.tui.alert_box import AlertBox
 from tests.tui.job_box import JobBox
+from tests.tui.path_box import PathBox
 from tests.tui.report_box import ReportBox
 from tui.client import Answer, ColumnInfo, Key, Series, Stop
 
@@ -84,12 +88,16 @@ class FakeClient:
     alert_box: AlertBox = field(init=False)
     report_box: ReportBox = field(init=False)
     job_box: JobBox = field(init=False)
+    path_box: PathBox = field(init=False)
+    agreement_box: AgreementBox = field(init=False)
 
     def __post_init__(self) -> None:
         self.hold.set()
         self.alert_box = AlertBox(self.clock)
         self.report_box = ReportBox(self.clock)
         self.job_box = JobBox(self.clock)
+        self.path_box = PathBox(self.clock)
+        self.agreement_box = AgreementBox(self.clock)
 
     def status(self) -> Status:
         self._answering("status")
@@ -224,6 +232,14 @@ class FakeClient:
 
     def views(self) -> Sequence[ViewRow]:
         return self.job_box.views()
+
+    def paths(self) -> PathsPicture:
+        self._answering("paths")
+        return self.path_box.picture()
+
+    def consistency(self) -> ConsistencyPicture:
+        self._answering("consistency")
+        return self.agreement_box.picture()
 
     def run_job(self, name: str) -> RunRow:
         return self.job_box.run(name)

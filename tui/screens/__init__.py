@@ -40,5 +40,13 @@ SCREENS: tuple[ScreenEntry, ...] = (
     ScreenEntry(
         "4", "reports", "Reports", "what was issued, its revisions, what differs; read one, issue one", "tui.screens.reports:ReportsScreen"
     ),
+    ScreenEntry("5", "paths", "Paths", "which path each workload runs on, why, how fast, at what cost", "tui.screens.paths:PathsScreen"),
+    ScreenEntry(
+        "6",
+        "consistency",
+        "Consistency",
+        "whether the hot and the cold side agree: what was found, what was repaired",
+        "tui.screens.consistency:ConsistencyScreen",
+    ),
     ScreenEntry("s", "sql", "SQL", "ask in SQL over hot and cold as one table", "tui.screens.sql:SqlScreen"),
 )
