@@ -37,9 +37,7 @@ async def test_the_chosen_one_says_why_it_runs_there_and_what_would_be_better(si
         await ui.sees("needs answers of 2s, below 5s", "to hybrid:", "2,100,000 records", "missed")
         await ui.press("enter")
         await ui.tick(1)
-        await ui.sees(
-            "before on cold", "freshness 2s (config)", "2,100,000", "(measured)", "by a trial run", "from cold to hot"
-        )
+        await ui.sees("before on cold", "freshness 2s (config)", "2,100,000", "(measured)", "by a trial run", "from cold to hot")
         await ui.press("escape", "up")
         await ui.sees("it triggers an alert")
 
