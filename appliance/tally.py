@@ -92,7 +92,7 @@ def tally_by_day(data: Any, seqs: I64 | int | None = None) -> dict[int, Tally]:
     """The tallies of the days of ``data``'s records; arguments as of ``row_hashes``."""
     if not data.num_rows:
         return {}
-    hashes, ts = row_hashes(data, seqs), _times(data)
+    hashes, ts = _hashed(data, seqs)
     low, high = int(ts.min()) // US_PER_DAY, int(ts.max()) // US_PER_DAY
     if low == high:
         return {low: Tally(len(ts), int(hashes.sum(dtype=np.uint64)))}
@@ -125,29 +125,27 @@ def row_hashes(data: Any, seqs: I64 | int | None = None) -> U64:
     ``Schema.lake``, or of what DuckDB makes of them; neither ``ts`` nor ``_seq`` has a null. Raises ``TypeError`` for a type that no
     column of a stream has.
     """
-    count = data.num_rows
-    if seqs is None:
-        numbers = _column(data, "_seq")
-        seqs = np.asarray(numbers.to_numpy() if isinstance(numbers, pa.ChunkedArray) else numbers.to_numpy(zero_copy_only=False))
-    elif isinstance(seqs, int):
-        seqs = np.arange(seqs, seqs + count, dtype=np.int64)
+    return _hashed(data, seqs)[0]
+
+
+def _hashed(data: Any, seqs: I64 | int | None) -> tuple[U64, I64]:
+    """The hash and the time of each record."""
+    if isinstance(seqs, int):
+        seqs = np.arange(seqs, seqs + data.num_rows, dtype=np.int64)
     if isinstance(data, pa.RecordBatch):
-        return _of_batch(data, seqs)
+        return _of_batch(data, _whole(data, "_seq") if seqs is None else seqs)
     parts, done = [], 0
     for batch in data.to_batches():
-        parts.append(_of_batch(batch, seqs[done : done + batch.num_rows]))
+        parts.append(_of_batch(batch, _whole(batch, "_seq") if seqs is None else seqs[done : done + batch.num_rows]))
         done += batch.num_rows
-    return np.concatenate(parts) if parts else np.zeros(0, np.uint64)
+    if not parts:
+        return np.zeros(0, np.uint64), np.zeros(0, np.int64)
+    return np.concatenate([hashes for hashes, _ in parts]), np.concatenate([ts for _, ts in parts])
 
 
-def _column(data: Any, name: str) -> Any:
-    return data.column(data.schema.get_field_index(name))
-
-
-def _times(data: Any) -> I64:
-    column = _column(data, "ts")
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return np.asarray(array.cast(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
+def _whole(data: pa.RecordBatch, name: str) -> I64:
+    """A column of whole numbers or times without nulls."""
+    return np.asarray(data.column(data.schema.get_field_index(name)).view(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 @lru_cache(maxsize=8192)
@@ -180,13 +178,12 @@ class _Cells:
     """What every row has."""
 
 
-def _of_batch(data: pa.RecordBatch, seqs: I64) -> U64:
-    cells = _Cells()
-    for schema_field, column in zip(data.schema, data.columns, strict=True):
-        name = fold(schema_field.name)
-        if name == "ts":
-            cells.words.append((name, _times(data).view(np.uint64)))
-        elif name != "_seq" and column.null_count < len(column):
+def _of_batch(data: pa.RecordBatch, seqs: I64) -> tuple[U64, I64]:
+    cells, ts = _Cells(), _whole(data, "ts")
+    cells.words.append(("ts", ts.view(np.uint64)))
+    for given, column in zip(data.schema.names, data.columns, strict=True):
+        name = fold(given)
+        if name != "ts" and name != "_seq" and column.null_count < len(column):
             _place(cells, name, column)
     cells.words.append(("_seq", np.ascontiguousarray(seqs, np.int64).view(np.uint64)))
     keyed = [*(n.name for n in cells.numbers), *(name for name, _ in cells.words)]
@@ -195,7 +192,7 @@ def _of_batch(data: pa.RecordBatch, seqs: I64) -> U64:
     for start in range(0, data.num_rows, _BLOCK_ROWS):
         rows = slice(start, min(start + _BLOCK_ROWS, data.num_rows))
         found[rows] = _block(cells, keys, rows)
-    return found
+    return found, ts
 
 
 def _place(cells: _Cells, name: str, column: Any) -> None:
@@ -241,7 +238,7 @@ def _block(cells: _Cells, keys: U64, rows: slice) -> U64:
             keyed[at] += np.uint64(_keys(number.name)[1])
             keyed[at][number.nulls[rows]] = 0
     for at, (lookup, indices) in enumerate(cells.looked):
-        np.take(lookup, indices[rows], out=parts[first_looked + at], mode="clip")
+        lookup.take(indices[rows], out=parts[first_looked + at], mode="clip")
     total: U64 = np.add.reduce(parts, axis=0)
     for hashes in cells.hashed:
         total += hashes[rows]
