@@ -2,6 +2,7 @@
 # make test  all set-up, then every check in order: format, lint, types, import contracts, tests
 # make bench all set-up, then the measurements
 # make bench-cold     all set-up, then the table of the cold path, InfluxDB beside it
+# make bench-boundary all set-up, then the table of the boundary between both paths: the tally, reconciliation, latency, cost
 # make bench-alerts   all set-up, then the table of alerts (a quarter of an hour)
 # make fmt   writes the format, the lint's safe fixes, and what README and ARCHITECTURE take from the code
 # make install   as root: into /opt/edge-appliance, as a service of the system (systemd/README.md)
@@ -18,7 +19,7 @@ SELF := --quiet --no-deps --no-build-isolation --config-settings editable_mode=c
 PREFIX := /opt/edge-appliance
 
 .DEFAULT_GOAL := run
-.PHONY: run test bench bench-cold bench-alerts fmt install clean
+.PHONY: run test bench bench-cold bench-boundary bench-alerts fmt install clean
 
 run: $(VENV)/ready-to-run
 	@if [ -t 1 ]; then exec $(BIN)/appliance run --tui; else exec $(BIN)/appliance run; fi
@@ -37,6 +38,9 @@ bench: $(VENV)/ready-to-test
 
 bench-cold: $(VENV)/ready-to-test
 	@$(BIN)/python -m tests.bench cold
+
+bench-boundary: $(VENV)/ready-to-test
+	@$(BIN)/python -m tests.bench boundary
 
 bench-alerts: $(VENV)/ready-to-test
 	@$(BIN)/python -m tests.bench alerts

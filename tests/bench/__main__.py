@@ -1,6 +1,7 @@
 """Prints the table: each figure beside the limit or the peer it stands against, from this run.
 
-usage: python -m tests.bench [NAME …]     (without a name all but the cold path, which is ``cold``, and those that take ten minutes)
+usage: python -m tests.bench [NAME …]     (without a name all but the cold path, which is ``cold``, the boundary between both, which is
+``boundary``, and those that take ten minutes)
 """
 
 from __future__ import annotations
@@ -38,6 +39,11 @@ COLD = {
     "report": "reports:rows",
 }
 """The cold path, one by one or together as ``cold``."""
+BOUNDARY = {
+    "boundary-tally": "boundary_tally:rows",
+}
+"""Paths, their latency and cost, reconciliation; one by one or together as ``boundary``."""
+GROUPS = {"cold": COLD, "boundary": BOUNDARY}
 LONG = {
     "alerts": "alerts:rows",
 }
@@ -45,8 +51,8 @@ LONG = {
 
 
 def main(names: list[str]) -> int:
-    known = {**BENCHES, **COLD, **LONG}
-    names = [n for name in names for n in (COLD if name == "cold" else [name])]
+    known = {**BENCHES, **COLD, **BOUNDARY, **LONG}
+    names = [n for name in names for n in GROUPS.get(name, [name])]
     unknown = [n for n in names if n not in known]
     if unknown:
         note(f"there is no bench {unknown[0]}; there are: {', '.join(known)}")
