@@ -14,6 +14,7 @@ from tests.door import child
 from tests.door.batches import ring_rows, rows_of
 from tests.door.picture import picture, valued
 from tests.nursery import SERVICE, Forked, nursery
+from tests.tally.books import check_books
 
 SEED = random.SystemRandom().randrange(1_000_000)
 
@@ -74,6 +75,7 @@ def test_a_killed_process_loses_nothing_that_it_acknowledged(tmp_path: Path) -> 
         for stream, last in highest.items():
             assert box.state.streams[stream].last_seq >= last
         box.close()
+        check_books(folder)
         box = child.make_box(folder)
         assert picture(box, keep_ring=False) == found
         box.close()

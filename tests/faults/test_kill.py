@@ -11,6 +11,7 @@ import pytest
 
 from tests.faults.oracle import Ledger, Load, differences
 from tests.running import Running, wait_for
+from tests.tally.books import Held, check_books
 
 CONFIG = """
 [hot]
@@ -63,6 +64,7 @@ def test_what_was_acknowledged_survives_kills_at_random_moments(tmp_path: Path) 
     print(f"seed {seed}")
     rng = random.Random(seed)
     service, ledger = service_on(tmp_path / "data"), Ledger()
+    held: Held = {}
     for _ in range(RANDOM_KILLS):
         service.start()
         load = Load(service.port, ledger).start()
@@ -70,10 +72,12 @@ def test_what_was_acknowledged_survives_kills_at_random_moments(tmp_path: Path) 
         wait_for(partial(load.has, target), what=f"{target} acknowledgements; seed {seed}; {service.said()}")
         service.kill()
         load.stop()
+        check_books(service.folder, held)
     service.start()
     assert differences(numbers_there(service), ledger) == [], f"seed {seed}"
     assert service.stop() == 0
     assert service.command("verify").returncode == 0
+    assert check_books(service.folder, held)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -85,8 +89,10 @@ def test_what_was_acknowledged_survives_a_kill_at_each_step(tmp_path: Path, step
         load = Load(service.port, ledger).start()
         wait_for(service.has_died, what=f"the kill at {step}; {service.said()}")
         load.stop()
+        check_books(service.folder)
     service.start()
     assert differences(numbers_there(service), ledger) == []
     assert ledger.acknowledged
     assert service.stop() == 0
     assert service.command("verify").returncode == 0
+    check_books(service.folder)

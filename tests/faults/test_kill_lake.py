@@ -14,6 +14,7 @@ import pytest
 from appliance.clock import SystemClock
 from appliance.reconcile.verify import verify
 from tests.running import Running, wait_for
+from tests.tally.books import check_books
 
 CONFIG = """
 [roll]
@@ -77,14 +78,17 @@ def test_what_is_deleted_or_too_old_goes_for_good_whenever_the_service_dies(serv
     for step in AT_START:
         service.start("--kill-at", f"{step}:1", wait=False)
         wait_for(service.has_died, what=f"the kill at {step}; {service.said()}")
+        check_books(service.folder)
     for step in ("delete.written", "delete.durable"):
         service.start("--kill-at", f"{step}:1")
         with contextlib.suppress(OSError, http.client.HTTPException, AssertionError):  # it may die before the answer is out
             delete(service, now_us)
         wait_for(service.has_died, what=f"the kill at {step}; {service.said()}")
+        check_books(service.folder)
     for step in (f"{name}.{when}" for name in AFTERWARDS for when in ("written", "durable")):
         service.start("--kill-at", f"{step}:1", wait=False)
         wait_for(service.has_died, what=f"the kill at {step}; {service.said()}")
+        check_books(service.folder)
     service.start()
     assert service.query("SELECT device, sum(x) AS x FROM readings GROUP BY device ORDER BY device") == [
         {"device": "a", "x": 1},
@@ -99,3 +103,4 @@ def test_what_is_deleted_or_too_old_goes_for_good_whenever_the_service_dies(serv
     wait_for(lambda: len(files_of(service, "old")) == 1, what="the old file to go")
     assert service.stop() == 0
     assert verify(service.folder).findings == ()
+    check_books(service.folder)

@@ -22,7 +22,6 @@ from appliance.cold.compaction.process import run_job
 from appliance.cold.compaction.units import units_of
 from appliance.cold.files import Publisher
 from appliance.cold.retention.plan import plan_retention
-from appliance.cold.segments import read_tallies
 from appliance.config import load_config
 from appliance.door.lake_commits import commit_compaction, commit_deletion, commit_purged, commit_retention
 from appliance.hot.state import StreamState
@@ -39,8 +38,8 @@ from appliance.serving.history import History
 from appliance.serving.question import Question
 from appliance.serving.source import StateSource, Store, pinned_reader
 from appliance.serving.state_tables import TABLES
-from appliance.tally import Tally, joined, tally_by_day
 from tests.clock import NOON_US, FakeClock
+from tests.tally.books import Held, check_books
 
 DAY_US = 86_400_000_000
 CONFIG = 'source = []\n[hot]\nring_max = "{ring}"\ncommit_every = "1ms"\ndurability = "crash"\n'
@@ -87,8 +86,7 @@ class Records(RuleBasedStateMachine):
         self.has_expired = False
         """From then on last values may outlive their records."""
         self.box: Box | None = None
-        self.tallied: dict[str, dict[int, Tally]] = {}
-        """By path; segments never change."""
+        self.tallied: Held = {}
 
     @initialize(ring=st.sampled_from(["1KiB", "64MiB"]))
     def open(self, ring: str) -> None:
@@ -271,21 +269,7 @@ class Records(RuleBasedStateMachine):
         """The table of tallies is the sum of the segments', each of which is that of its file; the batches' are those of the hot rows."""
         if self.box is None or self.stream is None:
             return
-        reader = self.live.reader()
-        try:
-            with reader.pinned():
-                state = reader.load_state().streams["s"]
-                books, hot = reader.tallies(state.id), reader.hot_tallies(state)
-                rows = [tally_by_day(c.data, c.first) for c in reader.iterate(state, after_seq=state.mark)]
-        finally:
-            reader.close()
-        assert state.segments == self.stream.segments
-        for segment in state.segments:
-            if segment.path not in self.tallied:
-                self.tallied[segment.path] = read_tallies(self.folder / segment.path)
-            assert segment.tallies == self.tallied[segment.path]
-        assert books == joined(self.tallied[s.path] for s in state.segments)
-        assert hot == joined(rows)
+        check_books(self.folder, self.tallied)
 
     def values(self) -> list[tuple[str | None, tuple[int, float | None, int | None]]]:
         """Every record of the list."""
