@@ -81,7 +81,15 @@ def compact(box: Box, day: int, spill: Path, stream: str = "readings") -> None:
     )
     done = run_job(job, root=box.folder, spill=spill, emit=lambda _event: None)
     mark = state.mark
-    commit = partial(commit_compaction, key=stream, inputs=inputs, outputs=done.outputs, clean_days=range(day, day + 1), up_to_seq=mark)
+    commit = partial(
+        commit_compaction,
+        key=stream,
+        inputs=inputs,
+        outputs=done.outputs,
+        clean_days=range(day, day + 1),
+        up_to_seq=mark,
+        changes=done.changes,
+    )
     assert box.writer.call(commit).result()
 
 

@@ -52,7 +52,15 @@ def month(house: House, *, emit: Callable[[Event], None] = lambda _event: None) 
         memory_bytes=64 << 20,
     )
     done: Done = run_job(job, root=house.folder, spill=house.root / "spill", emit=emit)
-    commit = partial(commit_compaction, key="readings", inputs=state.segments, outputs=done.outputs, clean_days=None, up_to_seq=state.mark)
+    commit = partial(
+        commit_compaction,
+        key="readings",
+        inputs=state.segments,
+        outputs=done.outputs,
+        clean_days=None,
+        up_to_seq=state.mark,
+        changes=done.changes,
+    )
     assert house.box.writer.call(commit).result()
     (made,) = house.box.state.streams["readings"].segments
     return made
