@@ -166,7 +166,7 @@ def _facts(row: PathRow, picture: PathsPicture) -> Iterator[tuple[str, str]]:
         yield ("moved" if move is row.moves[0] else ""), f"{iso(move.at_us)} {move.moved_from} → {move.path} ({move.cause}): {move.reason}"
 
 
-_ORIGINS: Final = {"config": "by the config", "kind": "by default", "measured": "measured"}
+_ORIGINS: Final = {"config": "by the config", "sql": "by its SQL", "kind": "by default", "measured": "measured"}
 
 
 def _cost(figures: PathFigures) -> str:

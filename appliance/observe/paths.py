@@ -19,7 +19,7 @@ class NeedRow(msgspec.Struct, frozen=True, kw_only=True):
     value: str
     """For people: ``2s``, ``12,400``, ``yes``."""
     origin: str
-    """``config``, ``kind`` (the default of its kind) or ``measured``."""
+    """``config``, ``sql`` (its words say so), ``kind`` (the default of its kind) or ``measured``."""
 
 
 class PathFigures(msgspec.Struct, frozen=True, kw_only=True):

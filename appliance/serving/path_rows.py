@@ -19,7 +19,8 @@ UNMEASURED: Final = WorkloadFigures(Measured(), None, None, (), ())
 
 
 def need_rows(options: NeedsOptions, needs: Needs) -> tuple[NeedRow, ...]:
-    """What a workload needs, in words, and whether the config says it or its kind."""
+    """What a workload needs, in words, and what says so: the config, its SQL or its kind."""
+    by_sql = options.complex is None and getattr(options, "sql", None) is not None
     shown = (
         ("waiting", options.waiting, _yes(needs.waiting)),
         ("triggers", options.triggers, _yes(needs.triggers)),
@@ -30,7 +31,10 @@ def need_rows(options: NeedsOptions, needs: Needs) -> tuple[NeedRow, ...]:
         ("complex", options.complex, _yes(needs.is_complex)),
         ("nature", options.nature, needs.nature),
     )
-    return tuple(NeedRow(need=name, value=value, origin="kind" if said is None else "config") for name, said, value in shown)
+    return tuple(
+        NeedRow(need=name, value=value, origin="config" if said is not None else "sql" if name == "complex" and by_sql else "kind")
+        for name, said, value in shown
+    )
 
 
 def path_row(placed: Placed, figures: WorkloadFigures, moves: Sequence[MoveRow], *, moves_are: str) -> PathRow:
