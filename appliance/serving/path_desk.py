@@ -47,13 +47,13 @@ class PathDesk:
         reader: Callable[[], AbstractContextManager[HotReader]],
         meters: Meters,
         clock: Clock,
-        on_move: Callable[[str, Path], None] = lambda _name, _path: None,
     ) -> None:
-        """Blocks for the hot store. ``call`` runs something in the writer's thread; ``on_move`` is told of what moved by itself."""
+        """Blocks for the hot store. ``call`` runs something in the writer's thread."""
         self._call = call
         self._meters = meters
         self._clock = clock
-        self._on_move = on_move
+        self.on_move: Callable[[str, Path], None] = lambda _name, _path: None
+        """Told of each workload that has moved by itself; from any thread."""
         self._lock = Lock()
         self._config: Config | None = None
         self._stopped = asyncio.Event()
@@ -84,7 +84,7 @@ class PathDesk:
             moved = () if self._config is None else self._decide(self._config, "measured")
         for move in moved:
             log.info("%s", said(move))
-            self._on_move(move.name, self.path_of(move.name))
+            self.on_move(move.name, self.path_of(move.name))
         return moved
 
     def start(self) -> None:

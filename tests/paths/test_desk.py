@@ -58,13 +58,9 @@ class House:
         box.start()
         meters = Meters(self.costs, self.latencies, trials=lambda: self.trials)
         try:
-            yield PathDesk(
-                call=box.writer.call,
-                reader=lambda: pinned_reader(self.folder),
-                meters=meters,
-                clock=self.clock,
-                on_move=lambda name, path: self.moved.append((name, path)),
-            )
+            desk = PathDesk(call=box.writer.call, reader=lambda: pinned_reader(self.folder), meters=meters, clock=self.clock)
+            desk.on_move = lambda name, path: self.moved.append((name, path))
+            yield desk
         finally:
             box.close()
 
