@@ -21,6 +21,7 @@ from appliance.cold.segments import check_segment, read_facts
 from appliance.errors import RetryLater, StoreDamaged
 from appliance.manifest import Segment
 from appliance.records import Column, Kind, Schema
+from appliance.tally import joined
 from tests.cold.making import ALL_TAGS, BUSY, MIDNIGHT, Lake, Row, by_seq, files_below, fold_by_hand, read_rows
 from tests.cold.test_layout import key
 
@@ -186,6 +187,21 @@ def test_files_from_before_the_identity_was_changed_are_sorted_anew(tmp_path: Pa
     lake.roll(random_rows(300, seed=1))
     check(lake, run(lake, job_of(lake, dedup=True)), dedup=True)
     assert not (tmp_path / "spill").exists() or not list((tmp_path / "spill").iterdir())
+
+
+@pytest.mark.parametrize("before", [None, ALL_TAGS])
+def test_the_bits_of_every_value_come_through_merging_and_sorting(tmp_path: Path, before: tuple[str, ...] | None) -> None:
+    """The outputs are refused unless their tallies are those of the inputs."""
+    lake = Lake(tmp_path, identity=("device", "ts") if before is None else before)
+    odd: list[dict[str, Any]] = [{"value": v} for v in (-0.0, 0.0, float("inf"), float("-inf"), float("nan"), 5e-324, 2.0**53)]
+    odd += [{"count": n} for n in (0, -(2**63), 2**63 - 1, 2**53 + 1)] + [{"note": text} for text in ("", "\0", "ü" * 40)] + [{"ok": False}]
+    for n in range(2):
+        lake.roll([{"ts": MIDNIGHT + i, "device": "ab"[i % 2], "room": str(n), **more} for i, more in enumerate(odd)])
+    lake.identity = ALL_TAGS
+    done = run(lake, job_of(lake))
+    assert [s.rows for s in done.outputs] == [2 * len(odd)]
+    assert done.changes == {}
+    assert joined(s.tallies or {} for s in done.outputs) == joined(s.tallies or {} for s in lake.segments)
 
 
 def test_rows_that_neither_memory_nor_disk_can_sort_say_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
