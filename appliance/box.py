@@ -33,6 +33,7 @@ from appliance.hot.series import LastValues, SeriesTable, fit
 from appliance.hot.state import ALL_TAGS, State, StreamState
 from appliance.hot.store import HotStore
 from appliance.manifest import Deletion, Segment
+from appliance.observe.costs import Costs
 from appliance.records import FileProgress, fold
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,8 @@ class Box:
             inflight_bytes_max=config.hot.inflight_bytes_max,
             disk_free_min=config.limits.disk_free_min,
         )
+        self.latencies, self.costs = self.door.latencies, Costs()
+        """What workloads take and cost; whoever carries one out notes it."""
         self.writer = Writer(
             self.committer,
             clock=self.clock,

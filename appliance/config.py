@@ -248,6 +248,7 @@ def _check_together(config: Config, reading: Reading) -> None:
                 _check_named(config, reading, name, workload)
             case JobOptions() | ReportOptions() | TrainingOptions() | AuditOptions():
                 _check_batch(config, reading, name, workload)
+    _check_known(reading, ("alerts", "budgets_notify"), config.alerts.budgets_notify or (), tuple(config.channels), _NO_CHANNEL)
     _check_inhibition(config, reading)
 
 

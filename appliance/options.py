@@ -59,6 +59,9 @@ class NodeOptions(Options, frozen=True, kw_only=True):
     """Stands in every segment's metadata and as tag `host` of the host source. Default: the machine's host name."""
     timezone: str = "UTC"
     """Zone of the times that people write without one (`--since "2026-11-22 06:00"`), by its IANA name. What is stored is UTC."""
+    endurance_bytes: Size | None = None
+    """What the card or disk may be written with before it wears out, as its maker states it: "60TB". `appliance cost` says how long
+    it lasts. Default: not known."""
 
     def __post_init__(self) -> None:
         _plain_text("name", self.name, bytes_max=255)

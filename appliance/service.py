@@ -53,6 +53,7 @@ from appliance.serving.path_desk import PathDesk
 from appliance.serving.path_figures import Meters
 from appliance.serving.push import JOBS, SESSIONS, Hub
 from appliance.serving.queries import Queries
+from appliance.serving.query_meter import QueryMeter
 from appliance.serving.source import Store, pinned_reader
 from appliance.serving.state_tables import TABLES
 from appliance.sources.files import FileTaker
@@ -147,7 +148,8 @@ class Service:
         await server.start([*sockets, bind_unix(path)], remove_at_end=[path])
 
     async def _serve(self, app: App, server: HttpServer, box: Box, pool: ThreadPoolExecutor) -> None:
-        queries = Queries(data_dir=box.folder, options=self.config.query, clock=self._clock, store=self._store(box))
+        ended = QueryMeter(self._clock, box.latencies, box.costs).note
+        queries = Queries(data_dir=box.folder, options=self.config.query, clock=self._clock, store=self._store(box), on_end=ended)
         hub = Hub()
         paths = self._paths = await asyncio.to_thread(self._make_paths, box)
         batch: BatchSide = await asyncio.to_thread(self._make_batch, box, queries, hub, lambda: under_way(keeper.status()))

@@ -50,6 +50,8 @@ class AlertsOptions(Options, frozen=True, kw_only=True):
     """Transitions that are kept; the oldest go first."""
     sql_time_max_s: Annotated[float, Meta(gt=0, le=60, extra={"unit": "duration"})] = 5.0
     """Time after which the query of a rule that is free SQL is cancelled; at most 1min."""
+    budgets_notify: tuple[str, ...] | None = None
+    """The channels that are told when a workload takes longer than its budget, by name. Default: those that rules tell. []: none."""
 
 
 class AlertOptions(NeedsOptions, frozen=True, kw_only=True, tag="alert", tag_field="kind"):

@@ -19,6 +19,7 @@ from appliance.alerting.desk import Desk
 from appliance.alerting.pictures import rule_rows
 from appliance.alerting.rulebook import Rulebook, Surroundings, make_rulebook, refused_at
 from appliance.alerting.sql_rule import SqlRule
+from appliance.alerting.telling_meter import TellingMeter
 from appliance.box import Box
 from appliance.clock import Clock, SystemClock
 from appliance.config import Config
@@ -35,6 +36,7 @@ from appliance.hot.reader import HotReader
 from appliance.hot.state import StreamState
 from appliance.hot.stream.baselines import Baselines
 from appliance.hot.stream.processor import Done, Processor, SessionBody
+from appliance.hot.stream.round_meter import RoundMeter
 from appliance.hot.stream.session_store import load_bodies, save_bodies
 from appliance.notify.channel import Channel
 from appliance.notify.channel_of import channel_of
@@ -83,7 +85,13 @@ class Alerting:
         self.baselines = Baselines()
         self._surroundings = Surroundings(history.rows, lambda s: _latest(box, s), self.baselines)
         self.rulebook = make_rulebook(config, self._surroundings)
-        self._delivery = Delivery(call=partial(box.writer.call, at_once=True), reader=reader, clock=clock, step=step)
+        self._delivery = Delivery(
+            call=partial(box.writer.call, at_once=True),
+            reader=reader,
+            clock=clock,
+            step=step,
+            meter=TellingMeter(clock, box.latencies, box.costs),
+        )
         self.outbox = Outbox(_channels(config, clock), wiring=self._delivery.wiring(), clock=clock, random=random.Random())  # noqa: S311 - jitter
         self._delivery.outbox = self.outbox
         self._failed_us: dict[str, int] = {}
@@ -103,15 +111,16 @@ class Alerting:
             bodies=bodies,
             on_done=self._on_done,
             step=step,
+            meter=RoundMeter(clock, box.latencies),
         )
         self.desk = Desk(
             processor=self.processor,
             outbox=self.outbox,
             reader=reader,
             stages={
-                "evaluated": self.processor.evaluated,
-                "committed": self.processor.committed,
-                "handed over": self._delivery.handed_over,
+                "evaluated": self.processor.meter.evaluated,
+                "committed": self.processor.meter.committed,
+                "handed over": self._delivery.meter.handed_over,
             },
             chart=Charts(history, lambda: self.rulebook, self.baselines, clock).of,
             rules=self._rule_rows,

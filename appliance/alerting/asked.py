@@ -74,6 +74,7 @@ class Asked:
                 log.debug("the rule %s was not asked: %s", rule.name, e)
             end_ns = self._clock.monotonic_ns()
             rule.cost.add(end_ns - start_ns, at_ns=end_ns)
+            self._processor.meter.note_asked(rule.name, (end_ns - start_ns) / 1e6)
             await asyncio.sleep(max(0.0, rule.every_s - (end_ns - start_ns) / 1e9))
 
     async def _ask(self, rule: SqlRule) -> None:
@@ -104,7 +105,7 @@ class Asked:
         """The rows of a query. Raises what the query raises, ``QueryCancelled`` when it takes too long."""
 
         async def read() -> list[dict[str, Any]]:
-            answer = await self._queries.run(Question(sql=sql, id=query_id, format="jsonl"))
+            answer = await self._queries.run(Question(sql=sql, id=query_id, format="jsonl", workload=query_id.removeprefix("rule-")))
             body = bytearray()
             try:
                 async for piece in answer:

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import Any, Final, TypeVar
 
+from appliance.alerting.telling_meter import TellingMeter
 from appliance.clock import Clock
 from appliance.door.commit import Committer
 from appliance.hot.alerts import outbox as store
@@ -17,7 +18,6 @@ from appliance.hot.alerts.values import Message
 from appliance.hot.reader import HotReader
 from appliance.notify.outbox import Outbox
 from appliance.notify.worker import Wiring
-from appliance.observe.latency import LatencyWindow
 
 T = TypeVar("T")
 UNDERWAY_MAX: Final = 10_000
@@ -34,6 +34,7 @@ class Delivery:
         reader: Callable[[], AbstractContextManager[HotReader]],
         clock: Clock,
         step: Callable[[str], None],
+        meter: TellingMeter,
     ) -> None:
         """``step`` is told each named step, for tests that stop there."""
         self._step = step
@@ -42,8 +43,7 @@ class Delivery:
         self._clock = clock
         self._since_ns: OrderedDict[int, int] = OrderedDict()
         self.outbox: Outbox | None = None
-        self.handed_over = LatencyWindow()
-        """From the commit of the record that caused it until the other side had the message."""
+        self.meter = meter
 
     def wiring(self) -> Wiring:
         """As the outbox wants it."""
@@ -61,9 +61,7 @@ class Delivery:
         self._step("alerts.handed_over")
         now_ns = self._clock.monotonic_ns()
         for message in messages:
-            since_ns = self._since_ns.pop(message.id or 0, None)
-            if since_ns is not None:
-                self.handed_over.add((now_ns - since_ns) / 1e6, at_ns=now_ns)
+            self.meter.note(message, self._since_ns.pop(message.id or 0, None), now_ns)
         self._settle(lambda db: [store.sent(db, m, now_us=at_us) for m in messages])
         self._step("alerts.confirmed")
 

@@ -15,6 +15,7 @@ from appliance.batching.desk import Desk
 from appliance.batching.kept import Keeping
 from appliance.batching.notices import HandOver
 from appliance.batching.queue import JobQueue
+from appliance.batching.run_meter import RunMeter
 from appliance.batching.runner import Processes
 from appliance.batching.shelf import Shelf
 from appliance.batching.work import Work
@@ -57,6 +58,7 @@ class Batch:
         self._shelf = Shelf(call=box.writer.call, reader=reader, step=step, history_max=config.batch.history_max, hand_over=hand_over)
         self._shelf.load()
         Keeping(box, step=step).tidy(self._shelf.runs)
+        self._meter = RunMeter(box.latencies, box.costs)
         self._processes = Processes(data_dir=box.folder, clock=clock, store=store, jobs_max=config.batch.jobs_max)
         self.queue = JobQueue(
             shelf=self._shelf,
@@ -68,6 +70,7 @@ class Batch:
             chance=random.Random(),  # noqa: S311 - spreads what is tried again
             publish=publish,
             step=step,
+            meter=self._meter,
         )
         self.desk = Desk(
             self.queue,
@@ -109,6 +112,7 @@ class Batch:
 
     def note(self, finished: Finished) -> None:
         """Housekeeping for the history; from any thread. What can't be stored now is left out."""
+        self._meter.kept_house(finished)
         if self._loop is not None:
             row = RunRow(
                 id=0,

@@ -2,7 +2,7 @@
 
 Between the service and the program, so that the limits hold from the program's first instruction, and whatever it has started ends
 with it. Made of the standard library alone, because it is started without anything else. On the descriptor that it is told of it
-leaves one line of JSON at the end: ``status``, ``cpu_s``, ``read_bytes``, ``written_bytes``.
+leaves one line of JSON at the end: ``status``, ``cpu_s``, ``read_bytes``, ``written_bytes``, ``memory_bytes``.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ def main() -> None:
         "cpu_s": used.ru_utime + used.ru_stime,
         "read_bytes": used.ru_inblock * _BLOCK_BYTES,
         "written_bytes": used.ru_oublock * _BLOCK_BYTES,
+        "memory_bytes": used.ru_maxrss * 1024,
     }
     os.write(limits["report"], json.dumps(told).encode())
     os._exit(code if code >= 0 else 128 - code)

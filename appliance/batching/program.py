@@ -22,7 +22,7 @@ from appliance.batching import launch
 from appliance.batching.work import Limits
 from appliance.errors import ApplianceError, JobFailed, UsageRefused
 from appliance.serving.limits import ioprio_set_number
-from appliance.serving.pool import Usage, usage_of
+from appliance.serving.usage import Usage, usage_of
 
 OUTPUT_BYTES_MAX: Final = 16 * 1024 * 1024
 LAST_WORDS_BYTES: Final = 2_000
@@ -42,6 +42,7 @@ class _Told(msgspec.Struct, frozen=True):
     cpu_s: float
     read_bytes: int
     written_bytes: int
+    memory_bytes: int
 
 
 class Program:
@@ -81,7 +82,7 @@ class Program:
             os.close(report)
             if said:
                 told = msgspec.json.decode(said, type=_Told)
-                self.usage = Usage(told.cpu_s, told.read_bytes, told.written_bytes)
+                self.usage = Usage(told.cpu_s, told.read_bytes, told.written_bytes, told.written_bytes, told.memory_bytes)
         if self._why is not None:
             raise self._why
         if process.returncode != 0:

@@ -20,6 +20,7 @@ import msgspec
 from appliance.batch_options import BatchOptions
 from appliance.batching.days import Days
 from appliance.batching.rows import ASKED, OWN, entry_after, entry_of, new_run, over, queued_of, told_of, with_cost
+from appliance.batching.run_meter import RunMeter
 from appliance.batching.runner import Processes
 from appliance.batching.shelf import Change, Shelf, trimmed
 from appliance.batching.under_way import Ended, UnderWay
@@ -60,6 +61,7 @@ class JobQueue:
         chance: random.Random,
         publish: Publish,
         step: Callable[[str], None],
+        meter: RunMeter,
     ) -> None:
         """``shelf`` has been loaded. ``zone`` is the node's; ``chance`` spreads what is tried again; ``publish`` returns at once."""
         self.shelf = shelf
@@ -77,6 +79,7 @@ class JobQueue:
         self._chance = chance
         self._publish = publish
         self._step = step
+        self._meter = meter
         self._wanted: Sequence[Work] | None = None
         self._is_taken_up = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -252,6 +255,7 @@ class JobQueue:
         )
         self.under_way[run.id] = under_way
         self._publish("started", msgspec.to_builtins(row))
+        self._meter.started(row, now_us=now_us)
         task = asyncio.get_running_loop().create_task(self._carry_out(under_way))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -259,6 +263,7 @@ class JobQueue:
     async def _carry_out(self, under_way: UnderWay) -> None:
         """One attempt to its end. Where that can't be stored the row goes on to say that it is under way, and it is stored later."""
         ended = await under_way.run()
+        self._meter.ended(under_way.row, ended, now_us=self._clock.now_us())
         self._step("jobs.ran")
         while not await self._settle(under_way, ended):
             if self._stopping:

@@ -20,10 +20,11 @@ from appliance.clock import Clock
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused
 from appliance.options import QueryOptions
 from appliance.records import EVERYTHING, TimeRange
-from appliance.serving.pool import TEMP, Manner, Usage
+from appliance.serving.pool import TEMP, Manner
 from appliance.serving.queries import Queries
 from appliance.serving.question import Question
 from appliance.serving.source import Store
+from appliance.serving.usage import Usage
 
 IDLE_S: Final = 20.0
 """A process that has had nothing to do for so long is ended."""

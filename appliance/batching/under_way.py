@@ -17,7 +17,7 @@ from appliance.batching.work import Context, Limits, Outcome, Run, Work
 from appliance.clock import Clock
 from appliance.errors import ApplianceError, JobFailed, QueryCancelled
 from appliance.observe.jobs import RunRow
-from appliance.serving.pool import Usage
+from appliance.serving.usage import Usage
 from appliance.units import show_duration
 
 log = logging.getLogger(__name__)

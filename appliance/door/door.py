@@ -17,6 +17,7 @@ from threading import Lock
 from appliance.clock import Clock
 from appliance.door.writer import Waiting, Writer
 from appliance.errors import ApplianceError, RetryLater
+from appliance.observe.latencies import INGEST, Latencies
 from appliance.observe.latency import LatencyWindow
 from appliance.observe.rates import RateHistory
 from appliance.records import Receipt, Submission
@@ -45,6 +46,10 @@ class Door:
         self.inflight_bytes_max = inflight_bytes_max
         self.latency = LatencyWindow()
         """Received to acknowledged, by submission."""
+        self.latencies = Latencies()
+        """What is kept of it, and of what else takes its time."""
+        self._visible_ns = 0
+        """When the newest commit could be seen by queries."""
         self.rates = RateHistory()
         """Records committed, by stream and under ``ALL``."""
         self.totals: dict[str, int] = {}
@@ -104,6 +109,9 @@ class Door:
                 return
             now_ns = self._clock.monotonic_ns()
             self.latency.add((now_ns - waiting.since_ns) / 1e6, at_ns=now_ns)
+            now_us = self._clock.now_us()
+            self.latencies.note(INGEST, "acknowledged", (now_ns - waiting.since_ns) / 1e6, at_us=now_us)
+            self.latencies.note(INGEST, "visible", (self._visible_ns - waiting.since_ns) / 1e6, at_us=now_us)
             kind = waiting.submission.source.split(":", 1)[0]
             self.totals[kind] = self.totals.get(kind, 0) + receipt.records
             if receipt.rejected:
@@ -111,6 +119,7 @@ class Door:
 
     def committed(self, counts: Mapping[str, int], at_ns: int) -> None:
         """The writer's word of a commit, in its thread. A listener that raises is told no more; the acknowledgements don't wait for it."""
+        self._visible_ns = at_ns
         for stream, count in counts.items():
             self.rates.add(stream, count, at_ns=at_ns)
         self.rates.add(ALL, sum(counts.values()), at_ns=at_ns)

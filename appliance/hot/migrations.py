@@ -245,6 +245,22 @@ CREATE VIEW tally_readable AS
     FROM tally t JOIN stream s ON s.id = t.stream_id;
 """
 
+_METERS = """
+CREATE TABLE latency (
+    id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, span_s INTEGER NOT NULL, workload TEXT NOT NULL, stage TEXT NOT NULL,
+    count INTEGER NOT NULL, max_ms REAL NOT NULL, budget_ms REAL, buckets BLOB NOT NULL);
+CREATE TABLE cost (
+    id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, span_s INTEGER NOT NULL, workload TEXT NOT NULL, path TEXT NOT NULL,
+    cpu_s REAL NOT NULL, read INTEGER NOT NULL, written INTEGER NOT NULL, rows INTEGER NOT NULL, memory INTEGER NOT NULL,
+    notifications INTEGER NOT NULL, runs INTEGER NOT NULL);
+CREATE VIEW latency_readable AS
+    SELECT strftime('%Y-%m-%dT%H:%M:%SZ', at_us / 1000000, 'unixepoch') AS at, span_s, workload, stage, count, max_ms, budget_ms
+    FROM latency;
+CREATE VIEW cost_readable AS
+    SELECT strftime('%Y-%m-%dT%H:%M:%SZ', at_us / 1000000, 'unixepoch') AS at, span_s, workload, path, round(cpu_s, 3) AS cpu_s, read,
+           written, rows, memory, notifications, runs FROM cost;
+"""
+
 
 @hot_store()
 def spine(db: Any) -> None:
@@ -306,6 +322,12 @@ def tally(db: Any) -> None:
     of all that is in the lake. What was there before has none, and the days of its segments are not known.
     """
     _run(db, _TALLY)
+
+
+@hot_store()
+def meters(db: Any) -> None:
+    """How long workloads have taken and what they have cost, by minute, hour and day."""
+    _run(db, _METERS)
 
 
 def _run(db: Any, statements: str) -> None:

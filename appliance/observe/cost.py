@@ -15,10 +15,13 @@ class CostMeter:
         self._spent = [0] * SLOTS
         self._slot = -1
         self._begun_ns = -1
+        self.total_ns = 0
+        """Spent since the meter was made."""
 
     def add(self, spent_ns: int, *, at_ns: int) -> None:
         """``at_ns`` is of the monotonic clock and does not go back."""
         self._spent[self._turn(at_ns)] += spent_ns
+        self.total_ns += spent_ns
 
     def us_per_s(self, *, at_ns: int) -> float:
         """Microseconds spent in each second, over the last minute, or since the first call when that is shorter."""

@@ -6,7 +6,7 @@ Anybody may note and look, from any thread: a lock is held for some microseconds
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Final, Literal
 
@@ -54,13 +54,17 @@ class Latencies:
 
     def note(self, workload: str, stage: str, ms: float, *, at_us: int, count: int = 1) -> None:
         """``count`` things took so long; ``at_us`` is the wall clock at their end."""
+        self.note_all((workload,), stage, ms, at_us=at_us, count=count)
+
+    def note_all(self, workloads: Iterable[str], stage: str, ms: float, *, at_us: int, count: int = 1) -> None:
+        """``note`` for several workloads that took as long."""
+        bucket = bucket_of(ms)
         with self._lock:
             self._turn(at_us)
-            key = self._tiers.key(workload, stage)
-            counts, longest = self._open.setdefault(key, ({}, [0.0]))
-            bucket = bucket_of(ms)
-            counts[bucket] = counts.get(bucket, 0) + count
-            longest[0] = max(longest[0], ms)
+            for workload in workloads:
+                counts, longest = self._open.get((workload, stage)) or self._opened(workload, stage)
+                counts[bucket] = counts.get(bucket, 0) + count
+                longest[0] = max(longest[0], ms)
 
     def histograms(self, window: Window, *, now_us: int) -> dict[Key, Histogram]:
         """By workload and stage, of the last minute (50 to 60 s), hour or day (rounded alike); what nothing is known of is missing."""
@@ -114,6 +118,9 @@ class Latencies:
                     self._tiers.add(e.since_us, e.key, e.value, finest=_MINUTE, coarsest=_HOUR if is_within else None)
             self._hours_saved |= hours
             self._tiers.forget(now_us)
+
+    def _opened(self, workload: str, stage: str) -> tuple[dict[int, int], list[float]]:
+        return self._open.setdefault(self._tiers.key(workload, stage), ({}, [0.0]))
 
     def _turn(self, now_us: int) -> None:
         """Closes the ten seconds under way when they are over. A clock that went back by less than a minute changes nothing."""

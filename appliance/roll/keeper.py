@@ -7,6 +7,7 @@ committed by the writer; a failure is said, waited out and tried again, and the 
 from __future__ import annotations
 
 import logging
+import resource
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from appliance.cold.retention.plan import RetentionPlan
 from appliance.door.lake_commits import commit_compaction, commit_purged
 from appliance.errors import ApplianceError, OutcomeUnknown, RetryLater
 from appliance.hot.reader import HotReader
+from appliance.observe.costs import Spent
 from appliance.observe.jobs import Finished
 from appliance.records import fold
 from appliance.roll.deleting import Past, follow_deletions
@@ -98,6 +100,8 @@ class Keeper:
         self._rolling = False
         self._compacting: str | None = None
         self._failures: dict[str, str] = {}
+        self.spent = Spent()
+        """What rolls have used since the start, their files without what the hot store writes for them."""
         self._threads = [
             threading.Thread(target=self._loop, args=("roll", self._roll_due), name="roll", daemon=True),
             threading.Thread(target=self._loop, args=("compact", self._tend_lake), name="compact", daemon=True),
@@ -173,6 +177,7 @@ class Keeper:
         state = self._box.state.streams[step.stream]
         assert state.mark == step.mark, "nobody else moves the mark"
         self._rolling = True
+        before_s = _thread_cpu_s()
         try:
             result = self._roller.build(
                 step,
@@ -189,6 +194,7 @@ class Keeper:
                 raise
         finally:
             self._rolling = False
+        self.spent += Spent(_thread_cpu_s() - before_s, written=result.bytes, rows=result.rows, runs=1)
         self._oldest_ns.pop(step.stream, None)
         self._last_roll_us = self._clock.now_us()
         log.debug("rolled %s: %d records into %d segments, %d bytes", step.stream, result.rows, len(result.segments), result.bytes)
@@ -281,6 +287,7 @@ class Keeper:
                 ended_us=now_us,
                 words=f"{len(plan.inputs)} segments into {len(outcome.outputs)}",
                 rows=sum(s.rows for s in outcome.outputs),
+                cpu_s=outcome.cpu_s,
                 read_bytes=sum(s.bytes for s in plan.inputs),
                 written_bytes=outcome.bytes,
             )
@@ -299,3 +306,9 @@ class Keeper:
         if paths:
             lake.delete(self._box.folder, paths)
             self._box.writer.call(lambda c: c.forget_replaced([replaced[path][0] for path in paths])).result()
+
+
+def _thread_cpu_s() -> float:
+    """Of the thread that asks."""
+    used = resource.getrusage(resource.RUSAGE_THREAD)
+    return used.ru_utime + used.ru_stime

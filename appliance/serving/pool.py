@@ -24,6 +24,7 @@ import appliance
 from appliance.config import QueryOptions
 from appliance.errors import RetryLater
 from appliance.serving.protocol import LENGTH, FromWorker, Message, Ready, frame, from_worker
+from appliance.serving.usage import Usage, usage_of
 
 log = logging.getLogger(__name__)
 WAITING_MAX: Final = 32
@@ -70,6 +71,7 @@ class WorkerProcess:
         self._reading = memoryview(bytearray(_READ_BYTES))
         self.is_warm = False
         """It has waited idle, and may have been ended by the system meanwhile."""
+        self._told = Usage()
 
     async def send(self, message: Message, *, descriptor: int | None = None) -> None:
         """Raises ``WorkerGone``."""
@@ -108,9 +110,12 @@ class WorkerProcess:
                 raise WorkerGone(f"the query's process has ended ({how})")
             self._received += self._reading[:count]
 
-    def usage(self) -> Usage:
-        """What it has used since its start; nothing once it has gone."""
-        return usage_of(self._process.pid)
+    def used(self, told: Usage | None) -> Usage:
+        """What it has used since this was asked last, its start included. ``told`` is its own word of all that it has used; None: it has
+        said none, and the system is asked, which knows nothing once it has gone."""
+        now = usage_of(self._process.pid) if told is None else told
+        found, self._told = now.since(self._told), now
+        return found
 
     def kill(self) -> None:
         """Ends the process now."""
@@ -260,38 +265,6 @@ class Pool:
             env=environment,
             cwd=temp,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What a process has used."""
-
-    cpu_s: float = 0.0
-    read_bytes: int = 0
-    """By system calls, out of the page cache or not."""
-    written_bytes: int = 0
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(self.cpu_s + other.cpu_s, self.read_bytes + other.read_bytes, self.written_bytes + other.written_bytes)
-
-    def since(self, before: Usage) -> Usage:
-        """What was used after ``before``; nothing where the process has gone meanwhile."""
-        return Usage(
-            max(0.0, self.cpu_s - before.cpu_s),
-            max(0, self.read_bytes - before.read_bytes),
-            max(0, self.written_bytes - before.written_bytes),
-        )
-
-
-def usage_of(pid: int) -> Usage:
-    """Of a process of this user, out of ``/proc``; nothing where it has gone."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
-        lines = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text("ascii").splitlines())
-    except OSError:
-        return Usage()
-    ticks = sum(int(stat[at]) for at in (11, 12, 13, 14))  # utime, stime and those of children that were waited for: man 5 proc
-    return Usage(ticks / os.sysconf("SC_CLK_TCK"), int(lines["rchar"]), int(lines["wchar"]))
 
 
 def _first_on_path(home: str) -> str:

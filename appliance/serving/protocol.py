@@ -19,6 +19,7 @@ from appliance.manifest import Segment
 from appliance.serving.explain import Explain
 from appliance.serving.question import Question
 from appliance.serving.snapshot import TableInfo, Wanted, WantedView
+from appliance.serving.usage import Usage
 
 LENGTH: Final = struct.Struct("<I")
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -121,6 +122,8 @@ class Done(Message, frozen=True, tag=True, array_like=True):
     worn: bool
     schema: bytes = b""
     """Arrow's message of the result's columns, where it went to a file."""
+    used: Usage | None = None
+    """All that the process has used since its start."""
 
 
 class Failed(Message, frozen=True, tag=True, array_like=True):
@@ -129,6 +132,8 @@ class Failed(Message, frozen=True, tag=True, array_like=True):
     kind: str
     text: str
     worn: bool
+    used: Usage | None = None
+    """All that the process has used since its start."""
 
 
 ToWorker = Ask | Found | Pinned | Refused | Cancel

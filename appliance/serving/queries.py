@@ -11,6 +11,7 @@ import logging
 import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -21,7 +22,7 @@ from appliance.config import QueryOptions
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused
 from appliance.serving.explain import Explain, Part
 from appliance.serving.handed import Handed, take_over
-from appliance.serving.pool import Manner, Pool, Usage, WorkerGone, WorkerProcess
+from appliance.serving.pool import Manner, Pool, WorkerGone, WorkerProcess
 from appliance.serving.protocol import (
     Ask,
     Cancel,
@@ -46,6 +47,7 @@ from appliance.serving.running import QueryStatus, RunningQuery
 from appliance.serving.snapshot import Snapshot
 from appliance.serving.source import StateSource, Store
 from appliance.serving.transfer import pack
+from appliance.serving.usage import Usage
 from appliance.units import show_duration
 
 log = logging.getLogger(__name__)
@@ -68,9 +70,11 @@ class Queries:
         store: Store,
         threads: int | None = None,
         manner: Manner | None = None,
+        on_end: Callable[[RunningQuery, float], None] = lambda _query, _elapsed_ms: None,
     ) -> None:
         """``threads`` of each query; None: one a core, since they give way to
-        whatever else runs. ``manner``: None for those that people wait for."""
+        whatever else runs. ``manner``: None for those that people wait for. ``on_end`` is told each query that has ended, however,
+        and how long it took in ms; it must return at once."""
         cores = len(os.sched_getaffinity(0))
         self._options = options
         self._clock = clock
@@ -79,6 +83,7 @@ class Queries:
         self._section = "query" if manner is None else manner.section
         self._running: dict[str, RunningQuery] = {}
         self._finished: OrderedDict[str, QueryStatus] = OrderedDict()
+        self._on_end = on_end
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, question: Question, *, into: Path | None = None, on_usage: Callable[[Usage], None] | None = None) -> Result:
@@ -143,8 +148,6 @@ class Queries:
             query.state = "running"
             query.timers.append(asyncio.get_running_loop().call_later(self._options.time_max_s, self._time_is_up, query))
             query.source = StateSource(self._store)  # the newest state: it may have waited for long
-            if query.on_usage is not None:
-                query.used_before = worker.usage() if worker.is_warm else Usage()
             try:
                 known = query.source.seen(query.question.sql)
                 name = "" if query.into is None else "result"
@@ -153,6 +156,7 @@ class Queries:
                 query.worker = None
                 self._pool.release(worker, worn=True)
         assert isinstance(message, Started), "a result starts with Started"
+        query.first_ms = (self._clock.monotonic_ns() - query.start_ns) / 1e6
         query.notes = message.notes
 
     async def piece(self, query: RunningQuery) -> bytes | None:
@@ -214,10 +218,12 @@ class Queries:
                     query.share, query.rows = message.share, message.rows
                 case Failed():
                     query.clean, query.worn = True, message.worn
+                    query.used = worker.used(message.used)
                     error = error_of(message.kind, message.text)
                     raise QueryCancelled(query.cancelled) if query.cancelled is not None else error
                 case Done():
                     query.clean, query.worn = True, message.worn
+                    query.used = worker.used(message.used)
                     return message
                 case Started() | Data():
                     self._check(query)
@@ -291,11 +297,15 @@ class Queries:
         if query.state != "done":
             query.state = "cancelled" if query.cancelled is not None or not query.clean else "failed"
         if query.worker is not None:
+            if query.used is None:
+                query.used = query.worker.used(None)
+            query.used = replace(query.used, rows=0 if query.explain is None else query.explain.records)
             if query.on_usage is not None:
-                query.on_usage(query.worker.usage().since(query.used_before))
+                query.on_usage(query.used)
             if not query.clean:
                 query.worker.kill()
             self._pool.release(query.worker, worn=query.worn or not query.clean)
+        self._on_end(query, (self._clock.monotonic_ns() - query.start_ns) / 1e6)
         self._finished[query.question.id] = self._status(query)
         while len(self._finished) > FINISHED_MAX:
             self._finished.popitem(last=False)

@@ -33,6 +33,8 @@ class Question:
     """One of ``FORMATS``."""
     explain: bool = False
     """The query runs, and the answer is how it was answered instead of its rows."""
+    workload: str = ""
+    """Whose it is, for what it costs; empty: of somebody who waits."""
 
     @property
     def span(self) -> TimeRange:

@@ -11,9 +11,10 @@ import msgspec
 
 from appliance.serving.explain import Explain
 from appliance.serving.handed import Handed
-from appliance.serving.pool import Usage, WorkerProcess
+from appliance.serving.pool import WorkerProcess
 from appliance.serving.question import Question
 from appliance.serving.source import StateSource
+from appliance.serving.usage import Usage
 
 
 class QueryStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +70,9 @@ class RunningQuery:
     read: dict[str, int] = field(default_factory=dict)
     """Folded name of each stream that was pinned -> its highest sequence then."""
     version: int = 0
+    first_ms: float = 0.0
+    """Until the first rows were there; 0: they are not."""
+    used: Usage | None = None
+    """What it has used; known when it has ended in a process."""
     on_usage: Callable[[Usage], None] | None = None
-    used_before: Usage = field(default_factory=Usage)
     timers: list[asyncio.TimerHandle] = field(default_factory=list)

@@ -50,6 +50,7 @@ from appliance.serving.protocol import (
     kind_of,
 )
 from appliance.serving.snapshot import Snapshot, TableInfo, Wanted, WantedView
+from appliance.serving.usage import own_usage
 
 log = logging.getLogger(__name__)
 TICK_S: Final = 0.1
@@ -131,10 +132,10 @@ class Worker:
             message, descriptor = self._inbox.get()
             close_quietly(descriptor)
             if isinstance(message, Ask):
-                self._send(self._answer(message))
+                self._send(msgspec.structs.replace(self._answer(message), used=own_usage()))
                 self._space.allow()
 
-    def _answer(self, ask: Ask) -> Message:
+    def _answer(self, ask: Ask) -> Done | Failed:
         """Sends the result and returns the last word about it."""
         try:
             if ask.file:

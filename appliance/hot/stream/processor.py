@@ -28,8 +28,8 @@ from appliance.hot.stream.event_clock import NEVER
 from appliance.hot.stream.followed import Alerts, Bodies, Followed, Rules, take_up_joins
 from appliance.hot.stream.joins import fed
 from appliance.hot.stream.resting import Rests
+from appliance.hot.stream.round_meter import RoundMeter
 from appliance.hot.stream.values import Key, Rows
-from appliance.observe.latency import LatencyWindow
 from appliance.records import Receipt, Submission, fold
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,7 @@ class Processor(Generic[S]):
         bodies: Bodies,
         on_done: Callable[[Done[S]], None],
         step: Callable[[str], None],
+        meter: RoundMeter | None = None,
     ) -> None:
         """``write`` has a plan, and sessions as they are now, stored by the writer in one transaction; ``submit`` hands closed sessions to
         the door; ``bodies`` are the sessions as they were stored last, by workload and key. ``on_done`` is told each plan that was
@@ -107,10 +108,7 @@ class Processor(Generic[S]):
         self._saved_ns = 0
         self._started_ns, self._started_us = clock.monotonic_ns(), clock.now_us()
         self._thread = threading.Thread(target=self._run, name="processor", daemon=True)
-        self.evaluated = LatencyWindow()
-        """From the commit of records until they were evaluated, by round."""
-        self.committed = LatencyWindow()
-        """From the commit of records until their alerts were stored, by round with alerts."""
+        self.meter = meter or RoundMeter(clock)
         self._since_ns: dict[str, int] = {}
         """When the oldest records were committed that have not been evaluated yet, by folded name of the stream."""
         self.aside: dict[str, str] = {}
@@ -331,8 +329,7 @@ class Processor(Generic[S]):
             return
         self._unsaved = []
         self._saved_ns = self._clock.monotonic_ns()
-        if plan.transitions and since_ns is not None:
-            self.committed.add((self._saved_ns - since_ns) / 1e6, at_ns=self._saved_ns)
+        self.meter.note_committed(plan, since_ns, self._saved_ns)
         self.book.accept(plan)
         self.places.update({p.stream_id: p for p in plan.places})
         self._step("alerts.durable")
@@ -355,12 +352,8 @@ class Processor(Generic[S]):
 
     def _take_since(self) -> int | None:
         """When the oldest of the records of this round was committed."""
-        now_ns = self._clock.monotonic_ns()
-        waiting = [self._since_ns.pop(key) for key in tuple(self._since_ns) if key in self._followed]
-        if not waiting:
-            return None
-        self.evaluated.add((now_ns - min(waiting)) / 1e6, at_ns=now_ns)
-        return min(waiting)
+        waiting = {key: self._since_ns.pop(key) for key in tuple(self._since_ns) if key in self._followed}
+        return self.meter.note_evaluated(waiting, self._followed)
 
     def _store(self, plan: Plan) -> S | None:
         """Until it is stored, however long the disk is full; None when the process ends before."""
