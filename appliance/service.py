@@ -30,11 +30,10 @@ from appliance.clock import Clock, SystemClock
 from appliance.cold.lake import Damage
 from appliance.config import Config, find_config, load_config
 from appliance.errors import ApplianceError
+from appliance.metering.metering import Metering, make_paths
 from appliance.observe.author import author
-from appliance.observe.costs import Costs
 from appliance.observe.descriptors import raise_descriptor_limit
 from appliance.observe.jobs import RunRow
-from appliance.observe.latencies import Latencies
 from appliance.observe.notify_systemd import Notifier
 from appliance.observe.status import Problem, SourceStatus, Status
 from appliance.reconcile.config_log import note_reload, note_start, note_stop
@@ -50,7 +49,6 @@ from appliance.serving.http.server import HttpServer
 from appliance.serving.http.sockets import bind_tcp, bind_unix, inherited_sockets, is_for
 from appliance.serving.letters import replay_letters
 from appliance.serving.path_desk import PathDesk
-from appliance.serving.path_figures import Meters
 from appliance.serving.push import JOBS, SESSIONS, Hub
 from appliance.serving.queries import Queries
 from appliance.serving.query_meter import QueryMeter
@@ -100,6 +98,7 @@ class Service:
         self._asked: Asked | None = None
         self._batch: BatchSide | None = None
         self._paths: PathDesk | None = None
+        self._metering: Metering | None = None
         self._inherited: list[socket.socket] = []
         self.ready = asyncio.Event()
 
@@ -148,10 +147,10 @@ class Service:
         await server.start([*sockets, bind_unix(path)], remove_at_end=[path])
 
     async def _serve(self, app: App, server: HttpServer, box: Box, pool: ThreadPoolExecutor) -> None:
-        ended = QueryMeter(self._clock, box.latencies, box.costs).note
-        queries = Queries(data_dir=box.folder, options=self.config.query, clock=self._clock, store=self._store(box), on_end=ended)
+        store, note = self._store(box), QueryMeter(box).note
+        queries = Queries(data_dir=box.folder, options=self.config.query, clock=self._clock, store=store, on_end=note)
         hub = Hub()
-        paths = self._paths = await asyncio.to_thread(self._make_paths, box)
+        paths = self._paths = await asyncio.to_thread(make_paths, box, self.config)
         batch: BatchSide = await asyncio.to_thread(self._make_batch, box, queries, hub, lambda: under_way(keeper.status()))
         self._batch = batch
         keeper: Keeper = self._make_keeper(box, batch)
@@ -161,12 +160,13 @@ class Service:
             for o in self.config.sources
         ]
         alerting = self._alerting = await asyncio.to_thread(self._make_alerting, box, hub)
+        metering = self._metering = await asyncio.to_thread(Metering, box, self.config, alerting, keeper, queries, paths)
         board = Board(
             box,
             clock=self._clock,
             keeper=keeper.status,
             sources=lambda: (self._http_status(box), *(status for s in sources for status in s.status())),
-            problems=lambda: (*self._problems, *alerting.problems(), *batch.queue.problems()),
+            problems=lambda: (*self._problems, *alerting.problems(), *batch.queue.problems(), *metering.problems()),
             alerts=alerting.desk.counts,
             queries_running=lambda: len(queries.running()),
             jobs=batch.queue.counts,
@@ -180,6 +180,7 @@ class Service:
         await batch.prepare()
         app.open(self._context(box, queries, taker, board, pool, alerting, hub))
         keeper.start()
+        metering.start()
         await batch.start(alerting.rulebook)
         paths.start()
         for source in sources:
@@ -201,6 +202,7 @@ class Service:
         await _called(alerting.stop)
         await _called(keeper.stop)
         await queries.close()
+        await metering.stop()
         board.close()
         await asyncio.to_thread(note_stop, box)
 
@@ -220,7 +222,7 @@ class Service:
     def _context(
         self, box: Box, queries: Queries, taker: FileTaker, board: Board, pool: ThreadPoolExecutor, alerting: Alerting, hub: Hub
     ) -> HttpContext:
-        assert self._batch is not None, "batch work is made before HTTP is opened"
+        assert self._batch is not None is not self._metering, "they are made before HTTP is opened"
         spool = self.config.data_dir / "spool"
         spool.mkdir(exist_ok=True)
 
@@ -244,6 +246,7 @@ class Service:
             alerts=alerting.desk,
             jobs=self._batch.queue.desk,
             paths=self._paths,
+            meters=self._metering.desk,
             reports=self._batch.reports.desk,
             alert_events_after=alerting.desk.events_after,
             hub=hub,
@@ -271,12 +274,6 @@ class Service:
             publish_session=lambda session: hub.publish(SESSIONS, "session", session, None),
             step=self._step,
         )
-
-    def _make_paths(self, box: Box) -> PathDesk:
-        meters = Meters(Costs(), Latencies())
-        desk = PathDesk(call=box.writer.call, reader=lambda: pinned_reader(box.folder), meters=meters, clock=self._clock)
-        desk.configure(self.config)
-        return desk
 
     def _make_keeper(self, box: Box, batch: BatchSide) -> Keeper:
         return Keeper(
@@ -357,6 +354,8 @@ class Service:
             self.config = msgspec.structs.replace(self.config, **{n: getattr(found, n) for n in RELOADED})
             if self._paths is not None:
                 said += self._paths.reload(self.config)
+            if self._metering is not None:
+                self._metering.reload(self.config)
             if self._batch is not None:
                 self._batch.reload(self.config, self._alerting.rulebook)
                 note_reload(self._batch.models.box, found, author=author)

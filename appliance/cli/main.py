@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "jobs": ("appliance.cli.jobs", "Show batch work; run it, cancel it, look back."),
     "views": ("appliance.cli.views", "Show how fresh the views are; refresh one."),
     "paths": ("appliance.cli.paths", "Show which path each workload runs on, and why."),
+    "cost": ("appliance.cli.cost", "Show what the paths and their workloads cost; try one on another path."),
     "status": ("appliance.cli.status", "Show how the box is."),
     "verify": ("appliance.cli.verify", "Check that every file is what was written."),
     "delete": ("appliance.cli.delete", "Delete records of a time or a series."),

@@ -22,6 +22,9 @@ LATENCY_KEPT_US: Final[Mapping[int, int]] = {60: 2 * _HOUR_US, 3600: 26 * _HOUR_
 COST_KEPT_US: Final[Mapping[int, int]] = {60: 2 * _HOUR_US, 3600: 9 * US_PER_DAY, 86_400: 401 * US_PER_DAY}
 
 
+_SPENT: Final = "cpu_s, read, written, rows, memory, notifications, runs, watched_s"
+
+
 class Reader(Protocol):
     """What reads: a connection, or a ``HotReader``."""
 
@@ -43,8 +46,7 @@ def save(
         [(e.since_us, e.span_s, *e.key, e.value.count, e.value.max_ms, budgets.get(e.key), e.value.body) for e in latencies],
     )
     db.executemany(
-        "INSERT INTO cost (at_us, span_s, workload, path, cpu_s, read, written, rows, memory, notifications, runs)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO cost (at_us, span_s, workload, path, {_SPENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [(e.since_us, e.span_s, *e.key, *_values(e.value)) for e in costs],
     )
     if any(e.span_s > 60 for e in latencies) or any(e.span_s > 60 for e in costs):
@@ -67,10 +69,10 @@ def load_budgets(reader: Reader) -> dict[Key, float]:
 
 def load_costs(reader: Reader) -> list[Entry[Spent]]:
     """All that is stored."""
-    rows = reader.execute("SELECT at_us, span_s, workload, path, cpu_s, read, written, rows, memory, notifications, runs FROM cost")
+    rows = reader.execute(f"SELECT at_us, span_s, workload, path, {_SPENT} FROM cost")
     return [Entry(at_us, span_s, (workload, path), Spent(*spent)) for at_us, span_s, workload, path, *spent in rows]
 
 
 def _values(spent: Spent) -> tuple[float | int, ...]:
     s = spent
-    return (s.cpu_s, s.read, s.written, s.rows, s.memory, s.notifications, s.runs)
+    return (round(s.cpu_s, 6), s.read, s.written, s.rows, s.memory, s.notifications, s.runs, round(s.watched_s, 3))

@@ -252,7 +252,7 @@ CREATE TABLE latency (
 CREATE TABLE cost (
     id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, span_s INTEGER NOT NULL, workload TEXT NOT NULL, path TEXT NOT NULL,
     cpu_s REAL NOT NULL, read INTEGER NOT NULL, written INTEGER NOT NULL, rows INTEGER NOT NULL, memory INTEGER NOT NULL,
-    notifications INTEGER NOT NULL, runs INTEGER NOT NULL);
+    notifications INTEGER NOT NULL, runs INTEGER NOT NULL, watched_s REAL NOT NULL);
 CREATE VIEW latency_readable AS
     SELECT strftime('%Y-%m-%dT%H:%M:%SZ', at_us / 1000000, 'unixepoch') AS at, span_s, workload, stage, count, max_ms, budget_ms
     FROM latency;

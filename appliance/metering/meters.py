@@ -50,7 +50,7 @@ class Meters:
         self._budgets = budgets_of(config.workloads)
         self._latencies: list[Entry[Histogram]] = []
         self._costs: list[Entry[Spent]] = []
-        self._saved_ns = self._clock.monotonic_ns()
+        self._saved_ns = self._looked_ns = self._clock.monotonic_ns()
         grace_us = max(GRACE_US, round(config.alerts.grace_s * US_PER_S)) if grace_us is None else grace_us
         self._looks_from_ns = self._saved_ns + grace_us * 1000
         self._missed: dict[Key, tuple[Verdict, int]] = {}
@@ -117,7 +117,10 @@ class Meters:
         rolled = minus(self._rolled, before)
         if rolled.runs:
             costs.note("_roll", "cold", rolled, at_us=now_us)
-        costs.note(INGEST, "hot", self._process.since_last(total([*rules.values(), rolled])), at_us=now_us)
+        now_ns = self._clock.monotonic_ns()
+        watched_s, self._looked_ns = (now_ns - self._looked_ns) / 1e9, now_ns
+        others = total([*rules.values(), rolled])
+        costs.note(INGEST, "hot", self._process.since_last(others, watched_s=watched_s), at_us=now_us)
 
     def _watch(self) -> None:
         now_us = self._clock.now_us()

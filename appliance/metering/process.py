@@ -62,8 +62,8 @@ class OwnProcess:
     def __init__(self) -> None:
         self._before = own_usage()
 
-    def since_last(self, others: Spent) -> Spent:
-        """What it has used since this was asked last, without what ``others`` within it are said to have."""
+    def since_last(self, others: Spent, *, watched_s: float) -> Spent:
+        """What it has used since this was asked last, ``watched_s`` ago, without what ``others`` within it are said to have."""
         now = own_usage()
         used = now.since(self._before)
         self._before = now
@@ -72,4 +72,5 @@ class OwnProcess:
             max(0, used.read_bytes - others.read),
             max(0, used.disk_bytes - others.written),
             memory=resident_bytes(),
+            watched_s=watched_s,
         )

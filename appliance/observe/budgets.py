@@ -10,6 +10,7 @@ from appliance.config import AlertOptions, NeedsOptions
 from appliance.observe.histogram import Histogram
 from appliance.observe.latencies import ALERTS, INGEST
 from appliance.observe.tiers import Key
+from appliance.paths.budgets import budget_ms
 from appliance.paths.defaults import kind_of, needs_of
 
 TOLD_MS: Final = 1_000.0
@@ -18,8 +19,6 @@ SEEN_MS: Final = 5_000.0
 """A dashboard: record received → in every answer."""
 ANALYSIS_MS: Final[Mapping[str, float]] = {"first pass": 3_000.0, "refined": 30_000.0}
 """An analysis: record acknowledged → classified or scored; refinement queued → pushed."""
-REPORT_MS: Final = 600_000.0
-"""A report: scheduled → ready."""
 _GROUP_WAIT_S: Final = 0.5
 """The longest wait by default."""
 
@@ -64,12 +63,10 @@ def _stages(name: str, options: NeedsOptions) -> Iterable[tuple[str, float]]:
             yield "handed over", freshness_ms + max(0.0, options.told_after_s - _GROUP_WAIT_S) * 1e3
         case "view":
             yield "ready", needs.staleness_s * 1e3
-        case "report":
-            yield "ready", min(REPORT_MS, freshness_ms)
         case "session":
             return
-        case _:
-            yield "ready", freshness_ms
+        case kind:
+            yield "ready", budget_ms(kind, needs)
 
 
 def verdicts(budgets: Mapping[Key, float], histograms: Mapping[Key, Histogram]) -> list[Verdict]:

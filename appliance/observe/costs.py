@@ -12,8 +12,9 @@ from threading import Lock
 from typing import Final
 
 from appliance.clock import US_PER_S
-from appliance.observe.tiers import Entry, Key, Level, Tiers
+from appliance.observe.tiers import KEYS_MAX, Entry, Key, Level, Tiers
 from appliance.paths.needs import Path
+from appliance.paths.rules import PathCost
 
 INGEST: Final = "_ingest"
 """Workload: sources, door, commit and what the service does besides."""
@@ -41,6 +42,8 @@ class Spent:
     """Messages handed over to a channel."""
     runs: int = 0
     """How often it ran: answers, runs of a job, refreshes. 0 for what runs all the time."""
+    watched_s: float = 0.0
+    """Of what runs all the time: how long it was watched. That of ``INGEST`` is how long anything was measured."""
 
     def __add__(self, other: Spent) -> Spent:
         return Spent(
@@ -51,6 +54,7 @@ class Spent:
             max(self.memory, other.memory),
             self.notifications + other.notifications,
             self.runs + other.runs,
+            self.watched_s + other.watched_s,
         )
 
 
@@ -67,6 +71,8 @@ class Costs:
         self._tiers: Tiers[Spent] = Tiers(_LEVELS, total)
         self._open: dict[Key, Spent] = {}
         """Of the minute under way."""
+        self._totals: dict[Key, Spent] = {}
+        self._trials: dict[tuple[str, Path], PathCost] = {}
         self._slot = 0
         self._unsaved: Tiers[Spent] = Tiers(_LEVELS, total)
         self._saved: tuple[set[int], set[int]] = (set(), set())
@@ -77,8 +83,9 @@ class Costs:
         with self._lock:
             self._turn(at_us)
             key = self._tiers.key(workload, path)
-            known = self._open.get(key)
-            self._open[key] = spent if known is None else known + spent
+            for sums in (self._open, self._totals):
+                known = sums.get(key)
+                sums[key] = spent if known is None else known + spent
 
     def spent(self, *, since_us: int, now_us: int) -> dict[Key, Spent]:
         """By workload and path, since ``since_us``: from minutes over the last hour, from hours over the last eight days, else from days.
@@ -93,6 +100,22 @@ class Costs:
             for key, spent in self._open.items():
                 found[key] = found[key] + spent if key in found else spent
             return found
+
+    def note_trial(self, workload: str, path: Path, cost: PathCost) -> None:
+        """A workload was tried on a path; the newest trial counts."""
+        with self._lock:
+            if (workload, path) in self._trials or len(self._trials) < KEYS_MAX:
+                self._trials[(workload, path)] = cost
+
+    def trials(self) -> dict[tuple[str, Path], PathCost]:
+        """By workload and path, what trials since the start have said."""
+        with self._lock:
+            return dict(self._trials)
+
+    def since_start(self) -> dict[Key, Spent]:
+        """By workload and path, all that was noted since this was made."""
+        with self._lock:
+            return dict(self._totals)
 
     def unsaved(self, now_us: int, *, is_last: bool = False) -> list[Entry[Spent]]:
         """What is to be stored now, each given once: minutes, hours and days that are over (``is_last``: also the minute under way)."""

@@ -5,9 +5,12 @@ Times in µs since 1970, UTC; None: not known, or there is none.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
+
+from appliance.paths.needs import Path
 
 
 class LatencyRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +82,7 @@ class CostPicture(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
     since_us: int
     measured_s: float
-    """How much of that time something is known of: what was first measured later counts from then."""
+    """For how much of that time the service ran and was measured; at least a minute."""
     paths: tuple[CostRow, ...]
     """Hot, cold and hybrid, in this order, whatever there is."""
     rows: tuple[CostRow, ...]
@@ -90,7 +93,7 @@ class CostPicture(msgspec.Struct, frozen=True, kw_only=True):
 class TrialSide(msgspec.Struct, frozen=True, kw_only=True):
     """What a workload costs on one path, one run measured and taken for a day."""
 
-    path: str
+    path: Path
     is_current: bool
     """It runs there."""
     ms: float
@@ -126,6 +129,9 @@ class MeterDesk(Protocol):
 
     def cost(self, since_us: int | None) -> CostPicture:
         """What they have cost since then; None: in the last day."""
+
+    def totals(self) -> Sequence[CostRow]:
+        """What they have cost since the service started."""
 
     async def trial(self, name: str) -> Trial:
         """Runs a workload's query once on each path and says what it costs. Raises ``UsageRefused`` where it can't be tried."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from appliance.clock import Clock
-from appliance.observe.costs import Costs, Spent
-from appliance.observe.latencies import QUERIES, Latencies
+from appliance.box import Box
+from appliance.observe.costs import Spent
+from appliance.observe.latencies import QUERIES
 from appliance.paths.needs import Path
 from appliance.serving.explain import Explain
 from appliance.serving.running import RunningQuery
@@ -13,10 +13,10 @@ from appliance.serving.running import RunningQuery
 class QueryMeter:
     """Told by ``Queries`` of each query that has ended."""
 
-    def __init__(self, clock: Clock, latencies: Latencies, costs: Costs) -> None:
-        self._clock = clock
-        self._latencies = latencies
-        self._costs = costs
+    def __init__(self, box: Box) -> None:
+        self._clock = box.clock
+        self._latencies = box.latencies
+        self._costs = box.costs
 
     def note(self, query: RunningQuery, elapsed_ms: float) -> None:
         """``elapsed_ms`` from the question; one that was cancelled or has failed costs, and says nothing of how long answers take."""
@@ -29,7 +29,8 @@ class QueryMeter:
         used = query.used
         if used is not None:
             spent = Spent(used.cpu_s, used.read_bytes, used.disk_bytes, used.rows, used.memory_bytes, runs=1)
-            self._costs.note(workload or QUERIES, "hot" if workload else side_of(query.explain), spent, at_us=now_us)
+            is_rule = bool(workload) and not workload.startswith("_")
+            self._costs.note(workload or QUERIES, "hot" if is_rule else side_of(query.explain), spent, at_us=now_us)
 
 
 def side_of(explain: Explain | None) -> Path:

@@ -17,6 +17,7 @@ from appliance.hot.reader import HotReader
 from appliance.hot.state import State
 from appliance.hot.stream.session_store import closed_sessions, shown_sessions
 from appliance.hot.stream.sessions.live import session_table
+from appliance.serving import meter_rows
 from appliance.serving.report_rows import COLUMNS as REPORTS
 from appliance.serving.report_rows import report_lines
 from appliance.serving.source import StateTable
@@ -269,6 +270,8 @@ TABLES: Final[Mapping[str, StateTable]] = {
     "_path_moves": stored_table(placements.MOVES, placements.look_moves),
     "_models": StateTable(MODELS, models),
     "_reports": stored_table(REPORTS, report_lines),
+    "_latency": stored_table(meter_rows.LATENCY, meter_rows.latency_rows),
+    "_cost": stored_table(meter_rows.COST, meter_rows.cost_rows),
 }
 
 

@@ -13,13 +13,16 @@ from typing import Any
 from appliance.batch_options import BatchOptions, Priority
 from appliance.batching.days import Days
 from appliance.batching.queue import JobQueue
+from appliance.batching.run_meter import RunMeter
 from appliance.batching.runner import Processes
 from appliance.batching.shelf import Shelf
 from appliance.batching.work import Context, Limits, Outcome, When
 from appliance.box import Box
 from appliance.config import Config
 from appliance.errors import JobFailed, RetryLater
+from appliance.observe.costs import Costs
 from appliance.observe.jobs import RunRow
+from appliance.observe.latencies import Latencies
 from appliance.serving.source import Store, pinned_reader
 from appliance.serving.state_tables import TABLES
 from tests.clock import FakeClock
@@ -95,6 +98,7 @@ async def bench(folder: Path, *works: Work, clock: FakeClock | None = None, **op
     shelf = Shelf(call=box.writer.call, reader=lambda: pinned_reader(folder), step=lambda _s: None, history_max=1000)
     shelf.load()
     queue = JobQueue(
+        meter=RunMeter(Latencies(), Costs()),
         shelf=shelf,
         processes=Processes(data_dir=folder, clock=clock, store=store, jobs_max=2),
         days=Days(state=lambda: box.state, reader=lambda: pinned_reader(folder), clock=clock),

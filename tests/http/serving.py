@@ -32,6 +32,7 @@ from appliance.serving.letters import replay_letters
 from appliance.serving.push import Hub
 from appliance.serving.question import Question
 from tests.http.alert_desk import DeskInMemory
+from tests.http.meter_desk import MetersInMemory
 from tests.http.report_desk import ReportsInMemory
 
 DEADLINE_S = 20.0
@@ -260,6 +261,7 @@ class Serving:
             reports=ReportsInMemory(),
             alerts=self.alerts,
             jobs=cast("JobDesk", None),  # what is asked of it is tested in a whole service
+            meters=MetersInMemory(),
             alert_events_after=self.alerts.after,
             hub=self.hub,
             activate_model=lambda name, version, author: f"{name} {version} {author}",

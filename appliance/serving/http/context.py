@@ -1,8 +1,8 @@
 """What the HTTP interface is handed by the wiring: values, and what it may call. It holds nothing else of the service.
 
 ``status``, ``series``, ``latest``, ``columns``, ``replay``, ``delete``, ``reload``, ``activate_model``, ``alert_events_after`` and
-what ``alerts`` offers are called in a thread and may take their time, ``status`` by one thread at a time; the others are called on the
-event loop and must not block.
+what ``alerts`` and ``meters`` offer (but for ``trial``) are called in a thread and may take their time, ``status`` by one thread at a
+time; the others are called on the event loop and must not block.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from appliance.hot.state import State
 from appliance.manifest import Deletion
 from appliance.observe.alerts import AlertDesk, TransitionRow
 from appliance.observe.jobs import JobDesk
+from appliance.observe.meters import MeterDesk
 from appliance.observe.paths import PathsDesk
 from appliance.observe.status import Status
 from appliance.records import Format, Receipt, Submission
@@ -123,6 +124,8 @@ class HttpContext:
     """(stream, or None for all) -> columns with their kinds, a value for JSON; None: no such stream."""
     alerts: AlertDesk
     """Who answers for alerts."""
+    meters: MeterDesk
+    """Who answers for latency and cost."""
     jobs: JobDesk
     """Who answers for batch work."""
     reports: ReportDesk

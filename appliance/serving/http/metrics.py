@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 from starlette.requests import Request
@@ -11,31 +13,30 @@ from starlette.responses import Response
 from appliance.clock import US_PER_S
 from appliance.observe.status import Status
 from appliance.serving.http.desk import Counts, Desk
+from appliance.serving.http.meter_metrics import Family, Sample, cost_families, latency_families
 from appliance.serving.push import Hub
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 Labels = dict[str, str]
-Sample = tuple[Labels, float | None]
 
 
 async def metrics(desk: Desk, _request: Request) -> Response:
     """Every figure of the status, and what HTTP itself has counted."""
-    hub = desk.ready().hub
-    text = exposition(await desk.status(), desk.counts, hub, held_bytes=desk.budget.used, held_bytes_max=desk.budget.bytes_max)
+    context = desk.ready()
+    meters = [*latency_families(await asyncio.to_thread(context.meters.latency)), *cost_families(context.meters.totals())]
+    held = {"held_bytes": desk.budget.used, "held_bytes_max": desk.budget.bytes_max}
+    text = exposition(await desk.status(), desk.counts, context.hub, meters, **held)
     return Response(text, media_type=MEDIA_TYPE)
 
 
-def exposition(status: Status, counts: Counts, hub: Hub, *, held_bytes: int, held_bytes_max: int) -> str:
-    """The text form, version 0.0.4. A figure that is None is left out; names carry the unit."""
+def exposition(status: Status, counts: Counts, hub: Hub, meters: Iterable[Family] = (), *, held_bytes: int, held_bytes_max: int) -> str:
+    """The text form, version 0.0.4. A figure that is None is left out; names carry the unit. ``meters`` are further families."""
     lines: list[str] = []
-    for name, kind, told, samples in _families(status, counts, hub, held_bytes, held_bytes_max):
+    for name, kind, told, samples in chain(_families(status, counts, hub, held_bytes, held_bytes_max), meters):
         rows = [f"appliance_{name}{_labels(labels)} {_number(value)}" for labels, value in samples if value is not None]
         if rows:
             lines += [f"# HELP appliance_{name} {told}", f"# TYPE appliance_{name} {kind}", *rows]
     return "\n".join(lines) + "\n"
-
-
-Family = tuple[str, str, str, Iterable[Sample]]
 
 
 def _families(status: Status, counts: Counts, hub: Hub, held_bytes: int, held_bytes_max: int) -> Iterator[Family]:
