@@ -19,7 +19,7 @@ from appliance.hot.alerts.book import Counts
 from appliance.hot.alerts.draft import Draft
 from appliance.hot.meter_tables import load_costs, load_latencies, save
 from appliance.metering.process import OwnProcess, RuleShares
-from appliance.observe.budgets import Verdict, budgets_of, verdicts
+from appliance.observe.budgets import Verdict, budgets_of, rejudged, verdicts
 from appliance.observe.costs import INGEST, Spent, total
 from appliance.observe.histogram import Histogram
 from appliance.observe.status import Problem
@@ -125,10 +125,10 @@ class Meters:
     def _watch(self) -> None:
         now_us = self._clock.now_us()
         budgets = self._budgets
-        found = verdicts(budgets, self._box.latencies.histograms("minute", now_us=now_us))
+        new = verdicts(budgets, self._box.latencies.histograms("minute", now_us=now_us))
+        found = [*new, *rejudged([v for v, _ in self._missed.values()], budgets, new)]
         missed = {v.key: (v, self._missed[v.key][1] if v.key in self._missed else now_us) for v in found if v.is_missed}
-        unknown = {key: known for key, known in self._missed.items() if key in budgets and key not in {v.key for v in found}}
-        self._missed = {**unknown, **missed}
+        self._missed = missed
         processor = self._alerting.processor
         if missed or processor.book.counts(RULE) != Counts():
 

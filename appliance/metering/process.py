@@ -20,7 +20,7 @@ class RuleShares:
     def __init__(self) -> None:
         self._cpu_s = 0.0
         self._seen: dict[int, tuple[int, int]] = {}
-        """By stream: time spent on it, and how far it was evaluated."""
+        """By stream: time spent on it, and records that were evaluated."""
 
     def since_last(self, processor: Processor[Any]) -> dict[str, Spent]:
         """What each has used since this was asked last. What a stream's rules share is divided among them evenly."""
@@ -28,13 +28,15 @@ class RuleShares:
         self._cpu_s = processor.meter.cpu_s
         followed = dict(processor.followed)
         spans = {key: self._since(f) for key, f in followed.items()}
-        self._seen = {f.stream_id: (f.cost.total_ns, f.seq) for f in followed.values()}
+        self._seen = {f.stream_id: (f.cost.total_ns, f.taken) for f in followed.values()}
         return shared(cpu_s, spans, {key: tuple(f.names) for key, f in followed.items()})
 
     def _since(self, followed: Followed) -> tuple[int, int]:
-        spent_ns, seq = self._seen.get(followed.stream_id, (0, followed.seq))
-        total_ns = followed.cost.total_ns
-        return (total_ns - spent_ns if total_ns >= spent_ns else total_ns), max(0, followed.seq - seq)
+        """A stream that was taken up anew, with another config, begins at nothing."""
+        spent_ns, taken = self._seen.get(followed.stream_id, (0, 0))
+        if followed.taken < taken or followed.cost.total_ns < spent_ns:
+            spent_ns, taken = 0, 0
+        return followed.cost.total_ns - spent_ns, followed.taken - taken
 
 
 def shared(cpu_s: float, spans: Mapping[str, tuple[int, int]], names: Mapping[str, tuple[str, ...]]) -> dict[str, Spent]:

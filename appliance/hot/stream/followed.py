@@ -78,6 +78,8 @@ class Followed:
     """How long the first piece of the next round is at most."""
     seq: int = 0
     """Records up to here have been evaluated."""
+    taken: int = 0
+    """How many those were since it began."""
     _latest: Rows | None = None
     """The last records as of the place where it began, without series that have sent since."""
 
@@ -200,6 +202,7 @@ class Followed:
     def take(self, rows: Rows, *, now_us: int, now_ns: int) -> list[Signal]:
         """The signals of these records, which count as evaluated from now on."""
         self.seq = int(rows.seqs[-1])
+        self.taken += len(rows)
         return self.plan.take(rows, now_us=now_us, now_ns=now_ns)
 
     def idle(self, *, now_ns: int) -> list[Signal]:

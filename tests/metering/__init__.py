@@ -1,0 +1,1 @@
+"""Latency and cost: what is shared out, what is stored, what budgets make of it."""
