@@ -85,13 +85,8 @@ class Alerting:
         self.baselines = Baselines()
         self._surroundings = Surroundings(history.rows, lambda s: _latest(box, s), self.baselines)
         self.rulebook = make_rulebook(config, self._surroundings)
-        self._delivery = Delivery(
-            call=partial(box.writer.call, at_once=True),
-            reader=reader,
-            clock=clock,
-            step=step,
-            meter=TellingMeter(clock, box.latencies, box.costs),
-        )
+        meter = TellingMeter(box)
+        self._delivery = Delivery(call=partial(box.writer.call, at_once=True), reader=reader, clock=clock, step=step, meter=meter)
         self.outbox = Outbox(_channels(config, clock), wiring=self._delivery.wiring(), clock=clock, random=random.Random())  # noqa: S311 - jitter
         self._delivery.outbox = self.outbox
         self._failed_us: dict[str, int] = {}

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from appliance.clock import Clock
+from appliance.box import Box
 from appliance.hot.alerts.values import Message, Tells
-from appliance.observe.costs import Costs, Spent
-from appliance.observe.latencies import ALERTS, Latencies
+from appliance.observe.costs import Spent
+from appliance.observe.latencies import ALERTS
 from appliance.observe.latency import LatencyWindow
 
 
 class TellingMeter:
     """Told by the workers of the outbox, each message that was handed over."""
 
-    def __init__(self, clock: Clock, latencies: Latencies, costs: Costs) -> None:
-        self._clock = clock
-        self._latencies = latencies
-        self._costs = costs
+    def __init__(self, box: Box) -> None:
+        self._clock = box.clock
+        self._latencies = box.latencies
+        self._costs = box.costs
         self.handed_over = LatencyWindow()
         """From the commit of the record that caused it until the other side had the message."""
 

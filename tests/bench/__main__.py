@@ -41,6 +41,7 @@ COLD = {
 """The cold path, one by one or together as ``cold``."""
 BOUNDARY = {
     "boundary-tally": "boundary_tally:rows",
+    "boundary-meters": "boundary_meters:rows",
 }
 """Paths, their latency and cost, reconciliation; one by one or together as ``boundary``."""
 GROUPS = {"cold": COLD, "boundary": BOUNDARY}

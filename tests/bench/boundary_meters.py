@@ -89,7 +89,7 @@ def _minute(latencies: Latencies, costs: Costs, begin_us: int) -> None:
 
 
 def _held() -> int:
-    """Bytes held after a day in which each rule has had a few durations in every minute."""
+    """Bytes held after a day in which each rule has had a few durations in every minute: those of a tenth of the rules, times ten."""
     tracemalloc.start()
     try:
         latencies = Latencies()
@@ -97,9 +97,9 @@ def _held() -> int:
             at_us = START_US + minute * 60 * US_PER_S
             for ms in (1.0, 3.0, 9.0, 30.0):
                 for stage in ("evaluated", "committed", "handed over"):
-                    latencies.note_all(RULES, stage, ms + minute % 7, at_us=at_us)
+                    latencies.note_all(RULES[::10], stage, ms + minute % 7, at_us=at_us)
         latencies.unsaved(START_US + 1_441 * 60 * US_PER_S)
-        return tracemalloc.get_traced_memory()[0]
+        return tracemalloc.get_traced_memory()[0] * 10
     finally:
         tracemalloc.stop()
 
