@@ -114,7 +114,7 @@ _EXAMPLES: Mapping[tuple[str, str], str] = {
     ("[stream.NAME]", "identity"): '["device", "ts"]',
     ("[stream.NAME]", "keep"): '"90d"',
     ("[node]", "endurance"): '"60TB"',
-    ("[alerts]", "budgets_notify"): '[]',
+    ("[alerts]", "budgets_notify"): "[]",
     ("[retention]", "keep"): '"400d"',
     ("[retention]", "disk_max"): '"20GiB"',
     ("[notify.NAME]", "url"): '"json://localhost:9000/hook"',
