@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from appliance.box import Box
 from appliance.cold.compaction import process, twins
@@ -22,13 +26,14 @@ from appliance.door.lake_commits import commit_compaction, commit_deletion, comm
 from appliance.hot.reader import HotReader
 from appliance.hot.state import StreamState
 from appliance.manifest import Deletion
+from appliance.records import TS_TYPE
 from appliance.roll.hot_rows import oldest_rows
 from appliance.roll.plan import Reason, RollStep
 from appliance.roll.roller import HotRows, Roller
 from appliance.tally import Tally, joined
 from tests.clock import NOON_US, FakeClock
 from tests.door.batches import at, batch, open_box, send
-from tests.tally.books import check_books
+from tests.tally.books import Held, check_books
 
 DAY_US = 86_400_000_000
 TODAY = NOON_US // DAY_US
@@ -185,6 +190,73 @@ def test_twins_made_one_deletion_and_retention_take_off_what_they_say(opens: Ope
     gone = stream_of(box).segments
     assert box.writer.call(lambda c: commit_retention(c, "s", gone, why="old")).result(30)
     assert books_of(box) == {}
+
+
+NUMBERS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(-9, 9), st.sampled_from([0.5, -0.0, 1e300]))
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("send"), st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.integers(-2, 2), NUMBERS), min_size=1, max_size=5)
+        ),
+        st.tuples(st.just("roll"), st.floats(0, 1)),
+        st.tuples(st.just("compact"), st.none()),
+        st.tuples(st.just("delete"), st.sampled_from(["a", "b", None])),
+        st.tuples(st.just("restart"), st.none()),
+    ),
+    min_size=4,
+    max_size=14,
+)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(STEPS)
+def test_whatever_happens_the_books_agree_with_store_and_lake(steps: list[tuple[str, Any]]) -> None:
+    """Integers and floats by turns, late twins, cuts anywhere."""
+    with tempfile.TemporaryDirectory(prefix="books") as place:
+        folder = Path(place) / "box"
+        box, held = open_box(folder, clock=FakeClock()), Held()
+        try:
+            send(box, batch("s", [at(0)], tags={"t": ["a"]}, n=[1]))
+            for step, what in steps:
+                box = taken(box, step, what)
+                check_books(folder, held)
+        finally:
+            box.close()
+
+
+def taken(box: Box, step: str, what: Any) -> Box:
+    """The box after a step; one that has nothing to do does nothing."""
+    state = stream_of(box)
+    if step == "send":
+        kind = pa.float64() if any(isinstance(n, float) for _, _, n in what) else pa.int64()
+        numbers = pa.array([float(n) if kind == pa.float64() else n for _, _, n in what], kind)
+        times = [at(half * DAY_US / 2e6) for _, half, _ in what]
+        send(box, batch("s", times, tags={"t": [t for t, _, _ in what]}, n=numbers, note=[f"{n}" for _, _, n in what]))
+    elif step == "roll" and state.hot_rows:
+        roll(box, state.mark + 1 + int(what * (state.hot_rows - 1)))
+    elif step == "compact" and state.segments:
+        compact(box)
+    elif step == "delete":
+        box.writer.call(lambda c: commit_deletion(c, Deletion(0, "s", None, None, {"t": what}))).result(30)
+    elif step == "restart":
+        box.close()
+        box = open_box(box.folder, clock=FakeClock())
+    return box
+
+
+def test_the_books_do_not_learn_from_the_files_what_these_should_hold(opens: Opens) -> None:
+    """A record that is changed, or lost, on its way from the store into the lake is missed."""
+    box = opens()
+    send(box, batch("s", [at(0), at(1)], x=[1, 2]))
+    state = stream_of(box)
+    data = pa.table({"ts": pa.array([at(0), at(1)], TS_TYPE), "x": [1, 3]}, schema=state.schema.arrow)
+    result = Roller(Publisher(box.folder, owner="roll"), node="n").build(
+        RollStep("s", 0, 2, Reason.ASKED), folder="s", identity=state.identity_columns(), rows=lambda _s: HotRows(1, data, state.schema)
+    )
+    box.writer.call(lambda c: c.commit_roll("s", result.segments, mark=2)).result(30)
+    (segment,) = stream_of(box).segments
+    assert rows_of(books_of(box)) == {TODAY: 2}
+    assert books_of(box) != segment.tallies == read_tallies(box.folder / segment.path)
 
 
 def test_what_is_set_aside_stays_in_the_books(opens: Opens) -> None:
