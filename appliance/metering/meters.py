@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Final
 
 from appliance.alerting.alerting import Alerting
-from appliance.alerting.budget_rule import GRACE_US, RULE, follow_budgets
+from appliance.alerting.budget_rule import GRACE_US, RULE, follow_budgets, missed_budgets
 from appliance.box import Box
 from appliance.clock import US_PER_S
 from appliance.config import Config
@@ -19,7 +19,7 @@ from appliance.hot.alerts.book import Counts
 from appliance.hot.alerts.draft import Draft
 from appliance.hot.meter_tables import load_costs, load_latencies, save
 from appliance.metering.process import OwnProcess, RuleShares
-from appliance.observe.budgets import Verdict, budgets_of, rejudged, verdicts
+from appliance.observe.budgets import budgets_of, verdicts
 from appliance.observe.costs import INGEST, Spent, total
 from appliance.observe.histogram import Histogram
 from appliance.observe.status import Problem
@@ -53,7 +53,6 @@ class Meters:
         self._saved_ns = self._looked_ns = self._clock.monotonic_ns()
         grace_us = max(GRACE_US, round(config.alerts.grace_s * US_PER_S)) if grace_us is None else grace_us
         self._looks_from_ns = self._saved_ns + grace_us * 1000
-        self._missed: dict[Key, tuple[Verdict, int]] = {}
         self._task: asyncio.Task[None] | None = None
         with closing(box.reader()) as reader:
             now_us = self._clock.now_us()
@@ -86,10 +85,10 @@ class Meters:
             Problem(
                 "WARN",
                 f"{v.key[0]} takes longer than it may: {v.key[1]} within {v.budget_ms:,.0f} ms",
-                since_us,
-                f"p99 of the last minute {v.p99_ms:,.0f} ms; appliance cost says what uses the machine",
+                0,
+                f"p99 of a minute was {v.p99_ms:,.0f} ms; appliance cost says what uses the machine",
             )
-            for v, since_us in self._missed.copy().values()
+            for v in missed_budgets(self._alerting.processor.book)
         )
 
     def look(self) -> None:
@@ -125,15 +124,12 @@ class Meters:
     def _watch(self) -> None:
         now_us = self._clock.now_us()
         budgets = self._budgets
-        new = verdicts(budgets, self._box.latencies.histograms("minute", now_us=now_us))
-        found = [*new, *rejudged([v for v, _ in self._missed.values()], budgets, new)]
-        missed = {v.key: (v, self._missed[v.key][1] if v.key in self._missed else now_us) for v in found if v.is_missed}
-        self._missed = missed
+        found = verdicts(budgets, self._box.latencies.histograms("minute", now_us=now_us))
         processor = self._alerting.processor
-        if missed or processor.book.counts(RULE) != Counts():
+        if any(v.is_missed for v in found) or processor.book.counts(RULE) != Counts():
 
             def run(draft: Draft) -> None:
-                follow_budgets(draft, found, bounded=frozenset(budgets), now_us=draft.now_us)
+                follow_budgets(draft, found, budgets=budgets, now_us=draft.now_us)
 
             processor.call(run)
 

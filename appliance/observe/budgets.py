@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from appliance.config import AlertOptions, NeedsOptions
@@ -76,9 +76,3 @@ def verdicts(budgets: Mapping[Key, float], histograms: Mapping[Key, Histogram]) 
         for key, budget_ms in budgets.items()
         if key in histograms and histograms[key].body
     ]
-
-
-def rejudged(before: Iterable[Verdict], budgets: Mapping[Key, float], new: Iterable[Verdict]) -> list[Verdict]:
-    """Verdicts of ``before`` about which ``new`` says nothing, held against what the budgets are now; those without any are dropped."""
-    known = {v.key for v in new}
-    return [replace(v, budget_ms=budgets[v.key]) for v in before if v.key in budgets and v.key not in known]

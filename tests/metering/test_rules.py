@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.alerting.budget_rule import BY, RULE, budget_facts, follow_budgets
+from appliance.alerting.budget_rule import BY, RULE, budget_facts, follow_budgets, missed_budgets
 from appliance.clock import US_PER_S
 from appliance.config import Config, load_config
 from appliance.hot.alerts.book import AlertBook
@@ -16,7 +16,7 @@ from appliance.hot.alerts.draft import Draft
 from appliance.hot.alerts.values import Phase
 from appliance.metering.process import shared
 from appliance.metering.trial import Run, sides_of
-from appliance.observe.budgets import Verdict, budgets_of, rejudged, verdicts
+from appliance.observe.budgets import Verdict, budgets_of, verdicts
 from appliance.observe.costs import Spent
 from appliance.observe.histogram import Histogram, bucket_of
 from appliance.observe.latencies import ALERTS
@@ -68,13 +68,6 @@ def test_the_99th_of_a_hundred_may_be_late_and_the_98th_may_not() -> None:
     assert verdicts({READY: 1_000.0}, {}) == []
 
 
-def test_a_verdict_is_held_against_a_budget_that_has_changed_meanwhile() -> None:
-    before = Verdict(READY, 90.0, 50.0, 1)
-    assert [v.is_missed for v in rejudged([before], {READY: 100.0}, [])] == [False]
-    assert rejudged([before], {READY: 100.0}, [before]) == []
-    assert rejudged([before], {}, []) == []
-
-
 def test_a_missed_budget_fires_once_stays_while_nothing_is_known_and_is_resolved_by_the_first_that_is_met(tmp_path: Path) -> None:
     told = config(tmp_path, '[notify.a]\nurl = "file:a"\n[workload.w]\nkind = "alert"\nstream = "s"\nwhen = "v > 1"\nnotify = ["a"]\n')
     assert budget_facts(told).notify == ("a",)
@@ -84,15 +77,26 @@ def test_a_missed_budget_fires_once_stays_while_nothing_is_known_and_is_resolved
     book.accept(first.finish())
     late, good = Verdict(READY, 1500.0, 1000.0, 1), Verdict(READY, 10.0, 1000.0, 5)
     steps: list[tuple[str, int]] = []
-    for at, found in enumerate([[late], [late], [], [good], [good], [late], []]):
+    rounds: list[tuple[list[Verdict], dict[tuple[str, str], float]]] = [
+        ([late], {READY: 1000.0}),
+        ([late], {READY: 1000.0}),
+        ([], {READY: 1000.0}),
+        ([good], {READY: 1000.0}),
+        ([good], {READY: 1000.0}),
+        ([late], {READY: 1000.0}),
+        ([], {}),  # it has no budget any more
+        ([late], {READY: 1000.0}),
+        ([], {READY: 2000.0}),  # what it was raised for is within the budget now
+    ]
+    for at, (found, budgets) in enumerate(rounds):
         draft = Draft(book, now_us=NOON_US + at * 60 * US_PER_S)
-        bounded = frozenset({READY}) if at < 6 else frozenset()
-        follow_budgets(draft, found, bounded=bounded, now_us=draft.now_us)
+        follow_budgets(draft, found, budgets=budgets, now_us=draft.now_us)
         plan = draft.finish()
         steps += [(t.new, at) for t in plan.transitions]
         assert all(p.item.summary for p in plan.parcels)
         book.accept(plan)
-    assert steps == [(Phase.FIRING, 0), (Phase.OK, 3), (Phase.FIRING, 5), (Phase.OK, 6)]
+        assert [v.key for v in missed_budgets(book)] == ([READY] if steps[-1][0] is Phase.FIRING else [])
+    assert steps == [(Phase.FIRING, 0), (Phase.OK, 3), (Phase.FIRING, 5), (Phase.OK, 6), (Phase.FIRING, 7), (Phase.OK, 8)]
     assert budget_facts(told).by == BY
 
 
