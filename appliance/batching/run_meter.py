@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from appliance.batching.under_way import Ended
 from appliance.observe.costs import Costs, Spent
 from appliance.observe.jobs import Finished, RunRow
@@ -9,9 +11,13 @@ from appliance.observe.latencies import Latencies
 from appliance.paths.defaults import RUNS_ON
 from appliance.paths.needs import Path
 
+MISSED: Final = "missed"
+"""The reason of such a run."""
+
 
 class RunMeter:
-    """Stages, each from when a run was due (asked for, where somebody asks): ``started``, ``ready``."""
+    """Stages, each from when a run was due (asked for, where somebody asks): ``started``, ``ready``. A run that was due while the service
+    was down says nothing of how long its workload takes."""
 
     def __init__(self, latencies: Latencies, costs: Costs) -> None:
         self._latencies = latencies
@@ -19,12 +25,12 @@ class RunMeter:
 
     def started(self, run: RunRow, *, now_us: int) -> None:
         """Its first attempt begins."""
-        if run.attempt == 1:
+        if run.attempt == 1 and run.reason != MISSED:
             self._latencies.note(run.name, "started", (now_us - run.due_us) / 1e3, at_us=now_us)
 
     def ended(self, run: RunRow, ended: Ended, *, now_us: int) -> None:
         """An attempt is over, as ``ended`` says; only what went well is ready."""
-        if ended.outcome is not None:
+        if ended.outcome is not None and run.reason != MISSED:
             self._latencies.note(run.name, "ready", (now_us - run.due_us) / 1e3, at_us=now_us)
         used = ended.usage
         spent = Spent(used.cpu_s, used.read_bytes, used.disk_bytes, used.rows, used.memory_bytes, runs=1)

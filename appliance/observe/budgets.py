@@ -51,7 +51,6 @@ def _stages(name: str, options: NeedsOptions) -> Iterable[tuple[str, float]]:
     freshness_ms = needs.freshness_s * 1e3
     if needs.nature == "analysis":
         yield from ANALYSIS_MS.items()
-        return
     match kind_of(options):
         case "alert":
             assert isinstance(options, AlertOptions)

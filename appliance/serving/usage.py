@@ -71,5 +71,9 @@ def own_usage() -> Usage:
 
 def _io(pid: str) -> tuple[int, int, int]:
     """Bytes read and written by system calls, and written towards the disk (man 5 proc, ``io``)."""
-    lines = dict(line.split(b": ") for line in Path(f"/proc/{pid}/io").read_bytes().splitlines())
-    return int(lines[b"rchar"]), int(lines[b"wchar"]), int(lines[b"write_bytes"])
+    descriptor = os.open(f"/proc/{pid}/io", os.O_RDONLY)  # a file object would take three times as long
+    try:
+        words = os.read(descriptor, 512).split()
+    finally:
+        os.close(descriptor)
+    return int(words[1]), int(words[3]), int(words[11])
