@@ -221,6 +221,24 @@ CREATE TABLE placement_move (
     to_path TEXT NOT NULL, rule TEXT NOT NULL, reason TEXT NOT NULL, cause TEXT NOT NULL);
 """
 
+_RECONCILE = """
+CREATE TABLE divergence (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, place TEXT NOT NULL, key TEXT NOT NULL, stream TEXT, first INTEGER,
+    last INTEGER, since_us INTEGER, until_us INTEGER, what TEXT NOT NULL, repair TEXT, facts TEXT NOT NULL, state TEXT NOT NULL,
+    found_us INTEGER NOT NULL, changed_us INTEGER NOT NULL, did TEXT NOT NULL);
+CREATE UNIQUE INDEX divergence_wrong ON divergence (kind, place, key) WHERE state IN ('open', 'unmendable');
+CREATE INDEX divergence_by_time ON divergence (found_us);
+CREATE TABLE segment_look (segment_id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, at_us INTEGER NOT NULL);
+CREATE TABLE look_pass (kind TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE batch_aside (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, stream_id INTEGER NOT NULL REFERENCES stream(id), first INTEGER NOT NULL, last INTEGER NOT NULL,
+    ts_min INTEGER NOT NULL, ts_max INTEGER NOT NULL, schema_version INTEGER NOT NULL, encoding INTEGER NOT NULL, crc32 INTEGER NOT NULL,
+    body BLOB NOT NULL, aside_us INTEGER NOT NULL, reason TEXT NOT NULL);
+CREATE VIEW divergence_readable AS
+    SELECT id, state, kind, stream, place, key, what, repair, strftime('%Y-%m-%dT%H:%M:%SZ', found_us / 1000000, 'unixepoch') AS found,
+           strftime('%Y-%m-%dT%H:%M:%SZ', changed_us / 1000000, 'unixepoch') AS changed, did FROM divergence;
+"""
+
 
 _TALLY = """
 CREATE TABLE batch_with_tally (
@@ -328,6 +346,12 @@ def tally(db: Any) -> None:
 def meters(db: Any) -> None:
     """How long workloads have taken and what they have cost, by minute, hour and day."""
     _run(db, _METERS)
+
+
+@hot_store()
+def reconcile(db: Any) -> None:
+    """What reconciliation has found; when each segment was looked at; hot batches that were set aside."""
+    _run(db, _RECONCILE)
 
 
 def _run(db: Any, statements: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 
@@ -17,6 +17,7 @@ from appliance.box import Box
 from appliance.hot.reader import HotReader
 from appliance.hot.state import State
 from appliance.reconcile.finding import Finding
+from appliance.tally import Tallies
 
 Scope = Literal["hot", "newest", "all", "full"]
 """``hot``: every few seconds, in the service. ``newest``: every few minutes, in the service. ``all``: on request, everything but what
@@ -41,6 +42,10 @@ class Seen:
     segments: int = 0
     paths: set[str] = field(default_factory=set)
     """Files that were read to their end, relative to the data folder, right or wrong."""
+    right: list[tuple[int, str]] = field(default_factory=list)
+    """Segments (id, hash) whose file was found right."""
+    unknown: dict[int, Tallies] = field(default_factory=dict)
+    """Segment id -> what it holds, of those whose tally was not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,8 @@ class Look:
     """Whether nobody writes files into the folder at this moment (no roll, no compaction, no refresh)."""
     only: frozenset[str] | None = None
     """Paths of segments that this pass is about; None: all of them."""
+    memo: dict[str, Any] = field(default_factory=dict)
+    """What checks remember from one look to the next, each under its own name; kept as long as whoever makes the looks lives."""
     seen: Seen = field(default_factory=Seen)
 
     @property

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from appliance.hot import job_tables, placements
+from appliance.hot import divergences, job_tables, placements
 from appliance.hot import models as stored_models
 from appliance.hot.alerts import looks
 from appliance.hot.reader import HotReader
@@ -269,6 +269,7 @@ TABLES: Final[Mapping[str, StateTable]] = {
     "_paths": stored_table(placements.PATHS, placements.look_paths),
     "_path_moves": stored_table(placements.MOVES, placements.look_moves),
     "_models": StateTable(MODELS, models),
+    "_divergence": stored_table(divergences.COLUMNS, divergences.look),
     "_reports": stored_table(REPORTS, report_lines),
     "_latency": stored_table(meter_rows.LATENCY, meter_rows.latency_rows),
     "_cost": stored_table(meter_rows.COST, meter_rows.cost_rows),
