@@ -74,7 +74,8 @@ def _newest(look: Look) -> list[Segment]:
     live = [s for stream in look.state.streams.values() for s in stream.segments]
     recent = [s for s in live if s.ts_max >= look.now_us - NEWEST_US or s.id > seen.get(0, 0)]
     recent.sort(key=lambda s: (seen.get(s.id, -1), -s.id))
-    picked, size = [], 0
+    picked: list[Segment] = []
+    size = 0
     for segment in recent[:NEWEST_FILES_MAX]:
         if picked and size + segment.bytes > NEWEST_BYTES_MAX:
             break

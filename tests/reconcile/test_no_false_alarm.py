@@ -1,0 +1,73 @@
+"""Nothing is reported where nothing is wrong: after each step of random histories of one box."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import initialize, invariant
+from hypothesis import strategies as st
+
+from appliance.reconcile.passing import pass_folder, pass_live
+from tests.promises.test_exactly_once import CONFIG, Records
+
+EXAMPLES = 90
+STEPS = 12
+"""Each step of each example is a history of its own: the box as it is then has been made by all steps before."""
+
+
+class Undisturbed(Records):
+    """Records come, roll, are compacted, deleted, expire; the box restarts. After each step both kinds of passes look at it."""
+
+    looks = 0
+
+    @initialize(ring=st.sampled_from(["1KiB", "64MiB"]))
+    def open(self, ring: str) -> None:
+        self.config_file = self.root / "box.toml"
+        self.config_file.write_text(CONFIG.format(ring=ring))
+        (self.folder / "lake").mkdir(parents=True)
+        self.memo: dict[str, Any] = {}
+        self.turn = 0
+        self.start()
+        self.records_come([("a", self.clock.now_us(), 0.0, 0)], 0)
+
+    def start(self) -> None:
+        self.memo = {}
+        super().start()
+
+    @invariant()
+    def nothing_is_reported(self) -> None:
+        if self.box is None or self.stream is None:
+            return
+        self.turn += 1
+        type(self).looks += 1
+        found = []
+        for scope in ("hot", "newest", "full"):
+            found += pass_live(self.live, scope, memo=self.memo, turn=self.turn).result.findings  # type: ignore[arg-type]
+        found += pass_folder(self.folder, "full", now_us=self.clock.now_us()).result.findings
+        assert [f.what for f in found] == []
+
+    def the_merged_view_is_the_flat_list(self) -> None:
+        """Told elsewhere."""
+
+    def the_last_values_are_those_of_the_flat_list(self) -> None:
+        """Told elsewhere."""
+
+    def teardown(self) -> None:
+        import shutil
+
+        if self.box is not None:
+            self.box.close()
+        shutil.rmtree(self.root)
+
+
+TestUndisturbed = pytest.mark.timeout(600)(Undisturbed.TestCase)
+TestUndisturbed.settings = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
