@@ -270,7 +270,11 @@ def _recover_stream(reader: HotReader, state: StreamState, ring: Ring) -> Stream
     committed = {last: committed_us for _, last, committed_us in reader.batch_spans(state)}
     for chunk in reader.iterate(state, after_seq=state.mark):
         data = owned([fit(chunk.data, schema)])
+        if any(held.last + 1 != chunk.first for held in ring.chunks(state.id)[-1:]):
+            ring.forget(state.id)  # a batch is missing before it: the ring has no gaps, the store may, and reconciliation tells
         replay_hot(book, schema, chunk, data, committed_us=committed[chunk.last])
         ring.push(state.id, measured(chunk.first, data, ts_min=chunk.ts_min, ts_max=chunk.ts_max, schema_version=schema.version))
         ring.evict()
+    if any(held.last != state.last_seq for held in ring.chunks(state.id)[-1:]):
+        ring.forget(state.id)
     return book

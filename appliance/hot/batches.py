@@ -115,6 +115,9 @@ def remove(connection: sqlite3.Connection, ids: Iterable[int]) -> None:
     connection.executemany("DELETE FROM batch WHERE id = ?", [(i,) for i in ids])
 
 
-def set_header(connection: sqlite3.Connection, header: Header, *, last: int, ts_min: int, ts_max: int) -> None:
-    """What the body says."""
-    connection.execute("UPDATE batch SET last = ?, ts_min = ?, ts_max = ? WHERE id = ?", (last, ts_min, ts_max, header.id))
+def set_header(connection: sqlite3.Connection, true: Header) -> None:
+    """What the body says of sequences and times."""
+    connection.execute(
+        "UPDATE batch SET first = ?, last = ?, ts_min = ?, ts_max = ? WHERE id = ?",
+        (true.first, true.last, true.ts_min, true.ts_max, true.id),
+    )

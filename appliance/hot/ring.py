@@ -50,6 +50,13 @@ class Ring:
         born.append(birth)
         self._chunks[stream_id] = tuple(chunks)
 
+    def forget(self, stream_id: int) -> None:
+        """Holds nothing of a stream any more; what is pushed next may begin anywhere."""
+        for chunk in self._chunks.pop(stream_id, ()):
+            self.bytes -= chunk.nbytes
+            self.rows -= chunk.rows
+        self._born.pop(stream_id, None)
+
     def evict(self) -> set[int]:
         """Forgets the oldest chunks until the limit holds; returns the streams that lost some."""
         touched: set[int] = set()

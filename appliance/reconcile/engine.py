@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance.errors import ApplianceError
-from appliance.reconcile import cold_side, hot_side, manifest_side
+from appliance.reconcile import cold_mending, cold_side, hot_mending, hot_side, manifest_side
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Check, Hands, Look, RepairFunction, Unmendable
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 CHECKS: Final[tuple[Check, ...]] = (*hot_side.CHECKS, *manifest_side.CHECKS, *cold_side.CHECKS)
 """In the order in which they run. Modules of checks offer a tuple ``CHECKS`` of their own, which is joined here."""
-REPAIRS: Final[Mapping[str, RepairFunction]] = {}
+REPAIRS: Final[Mapping[str, RepairFunction]] = {**hot_mending.REPAIRS, **cold_mending.REPAIRS}
 """By kind of finding, joined as ``CHECKS``; a kind that is not here can't be mended."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from appliance.hot.alerts.reads import Reads
 from appliance.hot.batches import Header
 
 MISSING = "rows missing"
@@ -49,6 +50,21 @@ class Trouble:
     """Of ``MARK`` and ``LAST``: what it has to be."""
     batch: int | None = None
     """Of ``TWICE``: the batch that is one too many, as far as the order tells."""
+
+
+def reach_of(reads: Reads, stream_id: int) -> tuple[int, bool]:
+    """``Line.reach`` and ``Line.has_deletions`` of a stream."""
+    found = next(
+        iter(
+            reads.execute(
+                "SELECT max(coalesce((SELECT max(last) FROM segment WHERE stream_id = ?1), 0),"
+                " coalesce((SELECT max(last) FROM removal WHERE stream_id = ?1), 0)),"
+                " EXISTS (SELECT 1 FROM deletion WHERE stream_id = ?1)",
+                (stream_id,),
+            )
+        )
+    )
+    return int(found[0]), bool(found[1])
 
 
 def judge(line: Line) -> Iterator[Trouble]:

@@ -13,7 +13,7 @@ from appliance.hot.batches import Header
 from appliance.hot.state import StreamState
 from appliance.reconcile.bodies import CHANGED, DAMAGED, HEADER, Judged, judge_body
 from appliance.reconcile.finding import Finding
-from appliance.reconcile.headers import LAST, MARK, MISSING, TWICE, Line, Trouble, judge
+from appliance.reconcile.headers import LAST, MARK, MISSING, TWICE, Line, Trouble, judge, reach_of
 from appliance.reconcile.look import Check, Look
 from appliance.reconcile.rings import INCOMPLETE, RING, RingLook, settle_memo
 
@@ -75,18 +75,13 @@ def _look_at(
 
 def line_of(look: Look, stream: StreamState, memory: StreamState | None, headers: list[Header]) -> Line:
     """What ``headers.judge`` needs of a stream, with the batches as they should be."""
-    reach = look.reader.execute(
-        "SELECT max(coalesce((SELECT max(last) FROM segment WHERE stream_id = ?1), 0),"
-        " coalesce((SELECT max(last) FROM removal WHERE stream_id = ?1), 0)),"
-        " EXISTS (SELECT 1 FROM deletion WHERE stream_id = ?1)",
-        (stream.id,),
-    )[0]
+    reach, has_deletions = reach_of(look.reader, stream.id)
     return Line(
         mark=stream.mark,
         last_seq=stream.last_seq,
         committed_us=look.reader.stream_extra(stream).last_commit_us,
-        reach=int(str(reach[0])),
-        has_deletions=bool(reach[1]),
+        reach=reach,
+        has_deletions=has_deletions,
         known_mark=None if memory is None else memory.mark,
         known_last=None if memory is None else memory.last_seq,
         batches=tuple(sorted(headers, key=lambda h: (h.first, h.id))),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,16 +25,33 @@ class Pass:
     seen: Seen
 
 
-def pass_live(box: Box, scope: Scope, *, checks: Sequence[Check] = CHECKS, **more: Any) -> Pass:
-    """A pass in the service's process, against its memory. ``more`` are fields of ``Look``. Blocks; from any thread but the writer's."""
+def pass_live(
+    box: Box, scope: Scope, *, checks: Sequence[Check] = CHECKS, writings: Callable[[], tuple[int, ...]] = tuple, **more: Any
+) -> Pass:
+    """A pass in the service's process, against its memory. ``more`` are fields of ``Look``. Blocks; from any thread but the writer's.
+
+    ``writings``: see ``Keeper.writings``; what lies in the lake is only judged while all of them stand still, from before the pin on.
+    """
+    begun = writings()
     memory = box.state
+
+    def settled() -> bool:
+        return not any(n % 2 for n in begun) and writings() == begun
+
     reader = box.reader()
     try:
         with reader.pinned():
             state = stored_state(reader, memory) if scope == "hot" else reader.load_state()
             look = Look(
-                folder=box.folder, reader=reader, state=state, scope=scope, now_us=box.clock.now_us(), memory=memory, **more
-            )  # fmt: skip
+                folder=box.folder,
+                reader=reader,
+                state=state,
+                scope=scope,
+                now_us=box.clock.now_us(),
+                memory=memory,
+                settled=settled,
+                **more,
+            )
             result = run_checks(look, checks)
     finally:
         reader.close()
@@ -51,9 +68,7 @@ def pass_folder(folder: Path, scope: Scope, *, now_us: int, checks: Sequence[Che
 
 def stored_state(reader: HotReader, memory: State) -> State:
     """The streams as they are stored, without their segments; what the service's memory knows as well is taken from there."""
-    rows = reader.execute(
-        "SELECT s.fold, s.id, s.mark, s.last_seq, (SELECT max(version) FROM schema WHERE stream_id = s.id) FROM stream s"
-    )
+    rows = reader.execute("SELECT s.fold, s.id, s.mark, s.last_seq, (SELECT max(version) FROM schema WHERE stream_id = s.id) FROM stream s")
     streams: dict[str, StreamState] = {}
     for key, stream_id, mark, last_seq, version in rows:
         known = memory.streams.get(str(key))
@@ -76,4 +91,3 @@ def confirmed(folder: Path, result: Result) -> Result:
         return state not in ("replaced", "expired", "forgotten") and path == finding.where
 
     return replace(result, findings=tuple(f for f in result.findings if "segment" not in f.facts or holds(f)))
-

@@ -30,7 +30,7 @@ from appliance.observe.jobs import Finished
 from appliance.records import fold
 from appliance.roll.deleting import Past, follow_deletions
 from appliance.roll.expiring import Holds, expire
-from appliance.roll.hot_rows import oldest_rows
+from appliance.roll.hot_rows import oldest_run
 from appliance.roll.plan import HotStream, RollStep, next_roll_ns, plan_roll
 from appliance.roll.roller import HotRows, Roller
 
@@ -98,6 +98,7 @@ class Keeper:
         self._last_roll_us: int | None = None
         self._next_roll_us: int | None = None
         self._rolling = False
+        self._rolls = self._compactions = 0
         self._compacting: str | None = None
         self._failures: dict[str, str] = {}
         self.spent = Spent()
@@ -123,6 +124,10 @@ class Keeper:
     def status(self) -> KeeperStatus:
         failure = next(iter(self._failures.values()), None)
         return KeeperStatus(self._last_roll_us, self._next_roll_us, self._rolling, self._compacting, failure, self._retention)
+
+    def writings(self) -> tuple[int, int]:
+        """By thread, how often it has begun and ended to write files into the lake: odd while it does. From any thread."""
+        return self._rolls, self._compactions
 
     def _loop(self, name: str, work: Callable[[HotReader], None]) -> None:
         reader = self._box.reader()
@@ -178,12 +183,13 @@ class Keeper:
         assert state.mark == step.mark, "nobody else moves the mark"
         self._rolling = True
         before_s = _thread_cpu_s()
+        self._rolls += 1
         try:
             result = self._roller.build(
                 step,
                 folder=state.folder,
                 identity=state.identity_columns(),
-                rows=lambda s: HotRows(s.mark + 1, oldest_rows(state, reader, until=s.until), state.schema),
+                rows=lambda s: HotRows(*oldest_run(state, reader, until=s.until), state.schema),
             )
             try:
                 self._box.commit_roll(step.stream, result.segments, mark=result.mark_to)
@@ -193,6 +199,7 @@ class Keeper:
                 self._roller.discard(result)
                 raise
         finally:
+            self._rolls += 1
             self._rolling = False
         self.spent += Spent(_thread_cpu_s() - before_s, written=result.bytes, rows=result.rows, runs=1)
         self._oldest_ns.pop(step.stream, None)
@@ -220,6 +227,7 @@ class Keeper:
         )
         if not plans:
             return
+        self._compactions += 1
         outcomes = compact(
             [self._task(plan) for plan in plans],
             root=box.folder,
@@ -236,6 +244,7 @@ class Keeper:
             for outcome in outcomes:
                 self._settle(outcome)
         finally:
+            self._compactions += 1
             self._compacting = None
 
     def _task(self, plan: CompactionPlan) -> CompactionTask:

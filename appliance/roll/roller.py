@@ -65,15 +65,15 @@ class Roller:
     def build(self, step: RollStep, *, folder: str, identity: Sequence[str] | None, rows: Callable[[RollStep], HotRows]) -> RollResult:
         """The segments of a step, published and synced but not yet in any manifest.
 
-        ``identity`` is that of ``StreamState.identity_columns``. ``rows`` gives the records from ``mark + 1`` on, at least one
-        and no more than the step says; it may stop early, at the end of a batch or when they are wide. A thousand days in
-        one step are a thousand files, written one after the other: memory holds the rows, their order and one row group.
+        ``identity`` is that of ``StreamState.identity_columns``. ``rows`` gives the records from ``mark + 1`` on (later where some are
+        lost), at least one and no more than the step says; it may stop early, at the end of a batch or when they are wide. A thousand
+        days in one step are a thousand files, written one after the other: memory holds the rows, their order and one row group.
 
         When a segment can't be written, those before it are removed and the error is raised: ``RetryLater`` when the disk
         is full, ``StoreDamaged`` otherwise. The records stay hot, so nothing is lost and the step can be tried again.
         """
         hot = rows(step)
-        assert hot.first == step.mark + 1, f"{step}: got rows from {hot.first}"
+        assert hot.first > step.mark, f"{step}: got rows from {hot.first}"
         assert step.mark < hot.last <= step.until, f"{step}: got rows to {hot.last}"
         segments: list[Segment] = []
         try:
