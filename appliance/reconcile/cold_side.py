@@ -31,10 +31,10 @@ NEWEST_BYTES_MAX: Final = 64 << 20
 def check_segments(look: Look) -> Iterator[Finding]:
     """Every live segment that the look is about, by file."""
     wanted = _newest(look) if look.scope == "newest" else _wanted(look)
-    decoded: dict[str, str] = look.memo.setdefault("decoded", {})
+    decoded: dict[str, Segment] = look.memo.setdefault("decoded", {})
 
     def is_decoded(segment: Segment) -> bool:
-        return look.scope == "full" or (look.scope == "newest" and decoded.get(segment.path) != segment.sha256)
+        return look.scope == "full" or (look.scope == "newest" and decoded.get(segment.path) != segment)
 
     threads = 1 if look.scope == "newest" else 2
     for segment, found in look_at_all(look.folder, wanted, rows=is_decoded, pause=look.pause, threads=threads):
@@ -48,7 +48,7 @@ def check_segments(look: Look) -> Iterator[Finding]:
             continue
         look.seen.right.append((segment.id, segment.sha256))
         if found.rows is not None:
-            decoded[segment.path] = segment.sha256
+            decoded[segment.path] = segment
             if segment.tallies is None:
                 look.seen.unknown[segment.id] = found.rows.tallies
     if look.scope == "newest":
@@ -69,11 +69,12 @@ def _wanted(look: Look) -> list[Segment]:
 
 
 def _newest(look: Look) -> list[Segment]:
-    """Files with records of the last hour, or made since the last look: the newest first, by turns where they are many."""
+    """Files with records of the last hour, or made within it: those that were looked at longest ago, by turns where they are many."""
     seen: dict[int, int] = look.memo.setdefault("newest", {})
-    live = [s for stream in look.state.streams.values() for s in stream.segments]
-    recent = [s for s in live if s.ts_max >= look.now_us - NEWEST_US or s.id > seen.get(0, 0)]
-    recent.sort(key=lambda s: (seen.get(s.id, -1), -s.id))
+    since_us = look.now_us - NEWEST_US
+    made = {row[0] for row in look.reader.execute("SELECT id FROM segment WHERE state = 'live' AND created_us >= ?", (since_us,))}
+    live = (s for stream in look.state.streams.values() for s in stream.segments)
+    recent = sorted((s for s in live if s.ts_max >= since_us or s.id in made), key=lambda s: (seen.get(s.id, -1), -s.id))
     picked: list[Segment] = []
     size = 0
     for segment in recent[:NEWEST_FILES_MAX]:
@@ -81,12 +82,7 @@ def _newest(look: Look) -> list[Segment]:
             break
         picked.append(segment)
         size += segment.bytes
-    kept = {s.id: seen[s.id] for s in recent if s.id in seen}
-    look.memo["newest"] = (
-        kept
-        | {s.id: look.turn for s in picked}
-        | {0: max((s.id for s in live), default=0) if len(picked) == len(recent) else seen.get(0, 0)}
-    )
+    look.memo["newest"] = {s.id: seen[s.id] for s in recent if s.id in seen} | {s.id: look.turn for s in picked}
     return picked
 
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from appliance.cold.files import locate
 from appliance.cold.segments import FileFacts, hash_file, read_facts, read_segment
@@ -48,6 +50,8 @@ class FileLook:
     """None: the file is no segment."""
     rows: Rows | None = None
     """None: not read, or not readable."""
+    times: tuple[int, int] | None = None
+    """Earliest and latest event time as the footer has them, µs; None: it has none."""
     trouble: str | None = None
     """Why it, or a part of it, can't be read; None: all that was asked for was read."""
     is_there: bool = True
@@ -67,7 +71,7 @@ def look_at(root: Path, path: str, *, rows: bool, pause: Callable[[int], None] =
         return FileLook(0, "", trouble=f"can't be read: {e.strerror}")
     try:
         facts = read_facts(place)
-        return FileLook(size, sha256, facts, read_all(place, facts, pause=pause) if rows else None)
+        return FileLook(size, sha256, facts, read_all(place, facts, pause=pause) if rows else None, _times(place))
     except StoreDamaged as e:
         return FileLook(size, sha256, trouble=str(e))
 
@@ -120,11 +124,23 @@ def false_facts(segment: Segment, look: FileLook) -> dict[str, tuple[Any, Any]]:
         "first": look.facts.first,
         "last": look.facts.last,
     }
+    if look.times is not None:
+        true |= {"ts_min": look.times[0], "ts_max": look.times[1]}
     if look.rows is not None:
         r = look.rows
         day, days = days_of(r.ts_min, r.ts_max)
         true |= {"rows": r.rows, "first": r.first, "last": r.last, "ts_min": r.ts_min, "ts_max": r.ts_max, "day": day, "days": days}
     return {name: (getattr(segment, name), value) for name, value in true.items() if getattr(segment, name) != value}
+
+
+def _times(path: Path) -> tuple[int, int] | None:
+    meta = pq.read_metadata(path)
+    at = [meta.schema.column(i).path for i in range(meta.num_columns)].index("ts")
+    found = [meta.row_group(g).column(at).statistics for g in range(meta.num_row_groups)]
+    if not found or any(f is None or not f.has_min_max for f in found):
+        return None
+    low, high = (np.array([getattr(f, n) for f in found], "datetime64[us]").astype(np.int64) for n in ("min", "max"))
+    return int(low.min()), int(high.max())
 
 
 def _span(values: Any) -> tuple[int, int]:

@@ -121,12 +121,18 @@ def fill_gap(finding: Finding, hand: HotHand) -> str:
 def mend_batch(finding: Finding, hand: HotHand) -> str:
     """Writes the records of a batch that can't be trusted again from the ring; sets it aside where the ring has not what was committed."""
     stream = hand.stream(finding)
-    judged = next((j for j in hand.judged(stream) if j.header.id == finding.facts.get("batch")), None)
     if "aside" in finding.facts:
         return _write_aside_again(finding, hand, stream)
+    every = hand.judged(stream)
+    judged = next((j for j in every if j.header.id == finding.facts.get("batch")), None)
     if judged is None or judged.kind is None:
         return "it is right again"
     header = judged.header
+    rest = [j for j in every if j is not judged]
+    if not any(t.kind == MISSING and t.first <= header.last and t.last >= header.first for t in hand.troubles(stream, rest)):
+        with hand.transaction():
+            divergences.set_batch_aside(hand.db, header.id, reason=judged.why, now_us=hand.now_us)
+        return "it was set aside in the table batch_aside; other batches have its sequences"
     if hand.knows and covers(stream.ring, header.first, header.last) and _is_committed(stream, header):
         with hand.transaction():
             batches.remove(hand.db, [header.id])
