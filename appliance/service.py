@@ -49,7 +49,7 @@ from appliance.serving.http.server import HttpServer
 from appliance.serving.http.sockets import bind_tcp, bind_unix, inherited_sockets, is_for
 from appliance.serving.letters import replay_letters
 from appliance.serving.path_desk import PathDesk
-from appliance.serving.push import JOBS, SESSIONS, Hub
+from appliance.serving.push import DIVERGENCE, JOBS, SESSIONS, Hub
 from appliance.serving.queries import Queries
 from appliance.serving.query_meter import QueryMeter
 from appliance.serving.source import Store, pinned_reader
@@ -296,6 +296,7 @@ class Service:
             store=self._store(box),
             clock=self._clock,
             publish=lambda event, data: hub.publish(JOBS, event, data, None),
+            tell=lambda event, data: hub.publish(DIVERGENCE, event, data, None),
             elsewhere=elsewhere,
             step=self._step,
         )

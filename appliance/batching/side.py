@@ -13,6 +13,7 @@ from appliance.alerting.alerting import Alerting
 from appliance.alerting.rulebook import Rulebook
 from appliance.batching.audits import Audits
 from appliance.batching.batch import Batch
+from appliance.batching.reconciling import Reconciliation
 from appliance.batching.report_loop import ReportLoop
 from appliance.batching.training import Models
 from appliance.batching.view_loop import ViewLoop, view_loop, view_options
@@ -44,10 +45,12 @@ class BatchSide:
         store: Store,
         clock: Clock,
         publish: Callable[[str, Mapping[str, Any]], None],
+        tell: Callable[[str, Mapping[str, Any]], None] = lambda _event, _data: None,
         elsewhere: Callable[[], Sequence[RunRow]],
         step: Callable[[str], None],
     ) -> None:
-        """Blocks for the hot store. ``publish`` takes an event and its data, ``elsewhere`` is batch work that runs outside of the queue."""
+        """Blocks for the hot store. ``publish`` takes an event of batch work and its data, ``tell`` one of reconciliation; ``elsewhere`` is
+        batch work that runs outside of the queue."""
         self._box = box
         self._config = config
         self._queries = queries
@@ -56,6 +59,7 @@ class BatchSide:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._alerting: Alerting | None = None
         self.audits = Audits(box, step=step, hand_over=self._hand_over)
+        self.reconciliation = Reconciliation(box, config, publish=tell)
         self.queue = Batch(
             box,
             config,
@@ -65,7 +69,7 @@ class BatchSide:
             publish=publish,
             elsewhere=elsewhere,
             step=step,
-            make=(self._works,),
+            make=(self._works, self.reconciliation.works),
             hand_over=self._hand_over,
         )
 
@@ -90,10 +94,12 @@ class BatchSide:
         self._loop = asyncio.get_running_loop()
         await self.views.start(view_options(self._config))
         self.queue.start()
+        self.reconciliation.start()
         self.models.start(lambda name: self.queue.queue.ask(name, {}), rulebook)
 
     async def stop(self) -> None:
         """Ends what is under way, which is done again at the next start."""
+        await self.reconciliation.stop()
         await self.views.stop()
         await self.queue.stop()
         self.models.close()

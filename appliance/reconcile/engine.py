@@ -9,13 +9,15 @@ from typing import Final
 
 from appliance.errors import ApplianceError
 from appliance.reconcile import cold_mending, cold_side, hot_mending, hot_side, manifest_side
-from appliance.reconcile.finding import Finding
-from appliance.reconcile.look import Check, Hands, Look, RepairFunction, Unmendable
+from appliance.reconcile.finding import Finding, State
+from appliance.reconcile.look import Check, Hands, Look, RepairFunction, Skipped, Unmendable
 
 log = logging.getLogger(__name__)
 
 CHECKS: Final[tuple[Check, ...]] = (*hot_side.CHECKS, *manifest_side.CHECKS, *cold_side.CHECKS)
 """In the order in which they run. Modules of checks offer a tuple ``CHECKS`` of their own, which is joined here."""
+BY_FILE: Final = frozenset(kind for check in CHECKS if check.by_file for kind in check.kinds)
+"""Kinds of which a finding is only over when its file was read."""
 REPAIRS: Final[Mapping[str, RepairFunction]] = {**hot_mending.REPAIRS, **cold_mending.REPAIRS}
 """By kind of finding, joined as ``CHECKS``; a kind that is not here can't be mended."""
 
@@ -41,7 +43,7 @@ class Repaired:
     """What came of one finding."""
 
     finding: Finding
-    state: str
+    state: State
     """``repaired`` or ``unmendable``."""
     did: str
 
@@ -54,15 +56,18 @@ def run_checks(look: Look, checks: Iterable[Check]) -> Result:
     for check in checks:
         if look.scope not in check.scopes or not _has_needs(look, check):
             continue
-        for finding in check.run(look):
-            assert finding.kind in check.kinds, f"{check.name} has found {finding.kind!r}, which it does not name"
-            findings.setdefault(finding.name, finding)
+        try:
+            for finding in check.run(look):
+                assert finding.kind in check.kinds, f"{check.name} has found {finding.kind!r}, which it does not name"
+                findings.setdefault(finding.name, finding)
+        except Skipped:
+            continue
         if check.by_file:
             by_file |= check.kinds
-        elif look.scope not in check.by_turns and look.since_us is None and look.only is None:
+        elif look.scope not in check.by_turns and look.since_us is None:
             whole |= check.kinds
     return Result(
-        findings=tuple(findings.values()), whole=frozenset(whole), by_file=frozenset(by_file - whole), paths=frozenset(look.seen.paths)
+        findings=tuple(findings.values()), whole=frozenset(whole - BY_FILE), by_file=frozenset(by_file), paths=frozenset(look.seen.paths)
     )
 
 

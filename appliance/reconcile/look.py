@@ -29,6 +29,10 @@ class Unmendable(Exception):
     """Nothing that is left proves what it should be; the text says why, or what was set aside. Says it to a person."""
 
 
+class Skipped(Exception):
+    """A check that can't look now (somebody writes); raised by it, so that the pass does not take what was not seen for gone."""
+
+
 def _no_pause(_bytes: int) -> None:
     """Nobody has to be spared."""
 
@@ -75,7 +79,7 @@ class Look:
     settled: Callable[[], bool] = lambda: True
     """Whether nobody writes files into the folder at this moment (no roll, no compaction, no refresh)."""
     only: frozenset[str] | None = None
-    """Paths of segments that this pass is about; None: all of them."""
+    """Paths of segments that checks by file look at; None: all of them. The others look at everything."""
     memo: dict[str, Any] = field(default_factory=dict)
     """What checks remember from one look to the next, each under its own name; kept as long as whoever makes the looks lives."""
     seen: Seen = field(default_factory=Seen)

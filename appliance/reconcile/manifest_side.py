@@ -20,7 +20,7 @@ from appliance.manifest import Segment
 from appliance.reconcile.cold_side import DAMAGED, GONE, finding_of, records_of, total
 from appliance.reconcile.contents import FileLook, look_at
 from appliance.reconcile.finding import Finding
-from appliance.reconcile.look import Check, Look
+from appliance.reconcile.look import Check, Look, Skipped
 from appliance.records import fold
 from appliance.tally import EMPTY, Tallies, Tally, difference, joined
 
@@ -52,11 +52,11 @@ def check_manifest(look: Look) -> Iterator[Finding]:
     """Lost segments, days on which books and segments differ, files that nobody names."""
     yield from _lost(look)
     if not look.settled():
-        return
+        raise Skipped
     accounts = {key: account_of(look, stream) for key, stream in look.state.streams.items()}
     strangers = _strangers(look)
     if not look.settled():
-        return
+        raise Skipped
     for path in strangers:
         yield from _stranger(look, path, accounts)
     for account in accounts.values():

@@ -22,7 +22,8 @@ from appliance.observe.alerts import TransitionRow
 ALERTS: Final = "alerts"
 SESSIONS: Final = "sessions"
 JOBS: Final = "jobs"
-TOPICS: Final = (ALERTS, SESSIONS, JOBS)
+DIVERGENCE: Final = "divergence"
+TOPICS: Final = (ALERTS, SESSIONS, JOBS, DIVERGENCE)
 """What can be followed; every event belongs to one of them."""
 TRANSITION: Final = "transition"
 """The event of a step in the life of an alert; its data is a ``TransitionRow``."""
