@@ -71,7 +71,7 @@ class Box:
         self.clock = clock or SystemClock()
         self.folder = config.data_dir
         with ExitStack() as undo:
-            self._lock: int | None = _lock(self.folder)
+            self._lock: int | None = lock_folder(self.folder)
             undo.callback(os.close, self._lock)
             self.store = HotStore(self.folder, durability=config.hot.durability, clock=self.clock)
             undo.callback(self.store.close)
@@ -188,7 +188,7 @@ def open_box(config: Config) -> Iterator[Box]:
         box.close()
 
 
-def _lock(folder: Path) -> int:
+def lock_folder(folder: Path) -> int:
     """The folder's lock, held until the descriptor is closed or the process ends; makes the folder when there is none."""
     try:
         _make_folder(folder)

@@ -49,7 +49,7 @@ from appliance.serving.http.server import HttpServer
 from appliance.serving.http.sockets import bind_tcp, bind_unix, inherited_sockets, is_for
 from appliance.serving.letters import replay_letters
 from appliance.serving.path_desk import PathDesk
-from appliance.serving.push import DIVERGENCE, JOBS, SESSIONS, Hub
+from appliance.serving.push import SESSIONS, Hub, topic_of
 from appliance.serving.queries import Queries
 from appliance.serving.query_meter import QueryMeter
 from appliance.serving.source import Store, pinned_reader
@@ -154,6 +154,7 @@ class Service:
         batch: BatchSide = await asyncio.to_thread(self._make_batch, box, queries, hub, lambda: under_way(keeper.status()))
         self._batch = batch
         keeper: Keeper = self._make_keeper(box, batch)
+        batch.reconciliation.writings = keeper.writings
         taker = FileTaker(box, clock=self._clock)
         sources = [
             make_source(o, door=box.door, taker=taker, config=self.config, clock=self._clock, inherited=self._inherited_for)
@@ -166,7 +167,7 @@ class Service:
             clock=self._clock,
             keeper=keeper.status,
             sources=lambda: (self._http_status(box), *(status for s in sources for status in s.status())),
-            problems=lambda: (*self._problems, *alerting.problems(), *batch.queue.problems(), *metering.problems()),
+            problems=lambda: (*self._problems, *alerting.problems(), *batch.problems(), *metering.problems()),
             alerts=alerting.desk.counts,
             queries_running=lambda: len(queries.running()),
             jobs=batch.queue.counts,
@@ -250,6 +251,7 @@ class Service:
             reports=self._batch.reports.desk,
             alert_events_after=alerting.desk.events_after,
             hub=hub,
+            consistency=self._batch.reconciliation,
             activate_model=self._batch.models.store.activate,
             reload=self.reload,
             refresh_view=self._batch.views.refresh,
@@ -295,8 +297,7 @@ class Service:
             queries=queries,
             store=self._store(box),
             clock=self._clock,
-            publish=lambda event, data: hub.publish(JOBS, event, data, None),
-            tell=lambda event, data: hub.publish(DIVERGENCE, event, data, None),
+            publish=lambda event, data: hub.publish(topic_of(event), event, data, None),
             elsewhere=elsewhere,
             step=self._step,
         )

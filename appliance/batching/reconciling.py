@@ -31,8 +31,8 @@ from appliance.reconcile.book import Book
 from appliance.reconcile.engine import CHECKS, Result, mend
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Hands, Scope
+from appliance.reconcile.order import Order, Report
 from appliance.reconcile.passing import pass_live
-from appliance.reconcile.process import Order, Report
 from appliance.units import show_size
 
 log = logging.getLogger(__name__)
@@ -97,8 +97,9 @@ class Reconciliation:
         found = await self._whole(scope, since_us)
         rows = {row.id: row for row in (await asyncio.to_thread(self._rows_of, found))}
         if repair and rows:
-            for row in await asyncio.to_thread(self._mend, found):
-                rows[row.id] = row
+            async with self._turn:  # a file that a repair writes is no stranger
+                for row in await asyncio.to_thread(self._mend, found):
+                    rows[row.id] = row
             for row in await asyncio.to_thread(self._rows_of, await self._whole(scope, since_us)):
                 rows[row.id] = row
         passes = tuple(p for p in self.looks.passes() if p.kind == scope)

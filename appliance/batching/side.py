@@ -45,12 +45,10 @@ class BatchSide:
         store: Store,
         clock: Clock,
         publish: Callable[[str, Mapping[str, Any]], None],
-        tell: Callable[[str, Mapping[str, Any]], None] = lambda _event, _data: None,
         elsewhere: Callable[[], Sequence[RunRow]],
         step: Callable[[str], None],
     ) -> None:
-        """Blocks for the hot store. ``publish`` takes an event of batch work and its data, ``tell`` one of reconciliation; ``elsewhere`` is
-        batch work that runs outside of the queue."""
+        """Blocks for the hot store. ``publish`` takes an event and its data, ``elsewhere`` is batch work that runs outside of the queue."""
         self._box = box
         self._config = config
         self._queries = queries
@@ -59,7 +57,7 @@ class BatchSide:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._alerting: Alerting | None = None
         self.audits = Audits(box, step=step, hand_over=self._hand_over)
-        self.reconciliation = Reconciliation(box, config, publish=tell)
+        self.reconciliation = Reconciliation(box, config, publish=publish)
         self.queue = Batch(
             box,
             config,
@@ -91,7 +89,8 @@ class BatchSide:
 
     async def start(self, rulebook: Rulebook) -> None:
         """Begins; on the event loop."""
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
+        self.reconciliation.ask = lambda name: _ask(loop, self.queue, name)
         await self.views.start(view_options(self._config))
         self.queue.start()
         self.reconciliation.start()
@@ -103,6 +102,10 @@ class BatchSide:
         await self.views.stop()
         await self.queue.stop()
         self.models.close()
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What is degraded; from any thread."""
+        return (*self.queue.problems(), *self.reconciliation.problems())
 
     def reload(self, config: Config, rulebook: Rulebook) -> None:
         """From now on the work of this config; from any thread but the loop's."""
@@ -124,3 +127,7 @@ class BatchSide:
     def _hand_over(self, ids: Sequence[int]) -> None:
         assert self._alerting is not None, "batch work begins after alerting"
         self._alerting.hand_over(ids)
+
+
+def _ask(loop: asyncio.AbstractEventLoop, queue: Batch, name: str) -> None:
+    asyncio.run_coroutine_threadsafe(queue.queue.ask(name, {}), loop).result(WAIT_S)

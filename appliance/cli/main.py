@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "cost": ("appliance.cli.cost", "Show what the paths and their workloads cost; try one on another path."),
     "status": ("appliance.cli.status", "Show how the box is."),
     "verify": ("appliance.cli.verify", "Check that every file is what was written."),
+    "reconcile": ("appliance.cli.reconcile", "Check that books, hot store and lake agree; mend what can be proven."),
     "delete": ("appliance.cli.delete", "Delete records of a time or a series."),
     "audit": ("appliance.cli.audit", "Write an evidence bundle of a time range, or check one."),
     "models": ("appliance.cli.models", "Show trained models; go back to another version."),

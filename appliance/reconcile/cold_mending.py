@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
+
 from appliance.box import Box
 from appliance.cold import lake
-from appliance.cold.files import locate, sync
+from appliance.cold.files import Publisher, locate, remove, sync
 from appliance.cold.lake import Damage
-from appliance.cold.segments import check_segment
+from appliance.cold.segments import GROUP_ROWS, SegmentMeta, check_segment, generation_of, read_segment, write_segment
 from appliance.door.commit import Committer
+from appliance.door.lake_commits import commit_compaction
 from appliance.hot.state import StreamState
 from appliance.manifest import Segment, days_of
 from appliance.reconcile import cold_side
@@ -49,10 +53,43 @@ def put_back_or_aside(finding: Finding, hands: Hands) -> str:
         sync(place.parent)
         _take_back(box, segment)
         return f"a whole copy of it lay in {place.relative_to(box.folder)}: it is in service again"
+    if is_live and _write_anew(box, segment):
+        return "its records are those that the books have: it was written anew from them"
     if is_live:
         put_aside(box, Damage(segment, _reason(finding, box, segment)))
     lost = f"{segment.rows} records (sequences {segment.first} to {segment.last}) are in no file any more"
     raise Unmendable(f"set aside; {lost}; put the file back as it was and repair again, or load it from elsewhere")
+
+
+def _write_anew(box: Box, segment: Segment) -> bool:
+    """A file whose records are proven though its bytes are not what was written, as a new file in its place; False where they are not."""
+    found = look_at(box.folder, segment.path, rows=True)
+    if found.rows is None or found.facts is None:
+        return False
+    facts, tallies = found.facts, found.rows.tallies
+    if not _with_look(box, lambda look: cold_side.is_proven(look, segment, tallies)):
+        return False
+    true = _as_file(segment, found)
+    meta = SegmentMeta(facts.schema, facts.node, true.day, true.level, facts.sorted_by, true.days, true.purged)
+    stream = box.state.streams[fold(segment.stream)]
+    tables = (pa.Table.from_batches([b]) for b in read_segment(box.folder / segment.path, tags=facts.schema.tags, rows=GROUP_ROWS))
+    made = write_segment(
+        tables,
+        publisher=Publisher(box.folder, owner="reconcile"),
+        folder=stream.folder,
+        meta=meta,
+        generation=generation_of(segment.path) + 1,
+    )
+    if dict(made.tallies or {}) != dict(tallies):
+        remove(box.folder, [made.path])
+        return False
+    commit = partial(
+        commit_compaction, key=fold(stream.name), inputs=[segment], outputs=[made], clean_days=None, up_to_seq=stream.mark, changes={}
+    )
+    if not box.writer.call(commit).result():
+        remove(box.folder, [made.path])
+        return False
+    return True
 
 
 def set_rows_aside(finding: Finding, hands: Hands) -> str:

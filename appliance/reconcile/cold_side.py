@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from appliance.clock import US_PER_S
+from appliance.hot.alerts.reads import Reads
 from appliance.manifest import Segment
 from appliance.reconcile.contents import FileLook, false_facts, look_at, look_at_all
 from appliance.reconcile.finding import Finding
@@ -22,6 +23,7 @@ FACTS: Final = "manifest false"
 LACKS: Final = "segment lacks rows"
 EXTRA: Final = "segment has rows twice"
 CHANGED: Final = "segment rows changed"
+ANEW: Final = "write it anew from its records"
 NEWEST_US: Final = 3_600 * US_PER_S
 NEWEST_FILES_MAX: Final = 64
 NEWEST_BYTES_MAX: Final = 64 << 20
@@ -103,6 +105,9 @@ def judge(look: Look, segment: Segment, found: FileLook) -> Finding | None:
         false = false_facts(segment, found)
     assert found.rows is not None
     if is_proven(look, segment, found.rows.tallies):
+        if "sha256" in false and not is_registered(look.reader, segment.path, found.sha256):
+            what = f"{_hash_words(segment, found)}; its {found.rows.rows} records are those that the books have"
+            return finding_of(segment, DAMAGED, what, ANEW)
         if segment.tallies is not None and not _same(segment.tallies, found.rows.tallies):
             false["tallies"] = ("others", "those of its records")
         said = ", ".join(f"{name} {_short(a)} and not {_short(b)}" for name, (a, b) in sorted(false.items()))
@@ -141,6 +146,11 @@ def is_proven(look: Look, segment: Segment, have: Tallies) -> bool:
         return False
     rest = joined(t for t in others if t is not None)
     return all((books.get(day) or EMPTY) - rest.get(day, EMPTY) == tally for day, tally in have.items())
+
+
+def is_registered(reads: Reads, path: str, sha256: str) -> bool:
+    """Whether the chain of evidence says that the file was put into the manifest with this hash."""
+    return any(reads.execute("SELECT 1 FROM chain WHERE instr(entry, ?) AND instr(entry, ?) LIMIT 1", (path, sha256)))
 
 
 def finding_of(segment: Segment, kind: str, what: str, repair: str | None, days: Sequence[int] = ()) -> Finding:

@@ -1,10 +1,9 @@
-"""One pass over a folder: pins an instant, makes the look, runs the checks, and drops what has become untrue meanwhile."""
+"""One pass in the service: pins an instant, makes the look, runs the checks, and drops what has become untrue meanwhile."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from appliance.box import Box
@@ -13,7 +12,6 @@ from appliance.hot.state import State, StreamState
 from appliance.reconcile.engine import CHECKS, Result, run_checks
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Check, Look, Scope, Seen
-from appliance.serving.folder import open_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,17 +51,10 @@ def pass_live(
                 **more,
             )
             result = run_checks(look, checks)
+        result = confirmed(reader, result)
     finally:
         reader.close()
-    return Pass(scope=scope, result=confirmed(box.folder, result), seen=look.seen)
-
-
-def pass_folder(folder: Path, scope: Scope, *, now_us: int, checks: Sequence[Check] = CHECKS, **more: Any) -> Pass:
-    """A pass over a folder by another process than the one that may serve it, or where none does. Raises as ``open_folder``."""
-    with open_folder(folder) as (reader, state):
-        look = Look(folder=folder, reader=reader, state=state, scope=scope, now_us=now_us, **more)
-        result = run_checks(look, checks)
-    return Pass(scope=scope, result=confirmed(folder, result), seen=look.seen)
+    return Pass(scope=scope, result=result, seen=look.seen)
 
 
 def stored_state(reader: HotReader, memory: State) -> State:
@@ -78,13 +69,11 @@ def stored_state(reader: HotReader, memory: State) -> State:
     return State(streams)
 
 
-def confirmed(folder: Path, result: Result) -> Result:
-    """Without what was true of a file that has been replaced, has expired or was set aside while the pass went on."""
-    about = [f for f in result.findings if "segment" in f.facts]
-    if not about:
+def confirmed(reader: HotReader, result: Result) -> Result:
+    """Without what was true of a file that has been replaced or has expired while the pass went on. ``reader`` is not pinned any more."""
+    if not any("segment" in f.facts for f in result.findings):
         return result
-    with open_folder(folder) as (reader, _):
-        states = {int(str(row[0])): (str(row[1]), str(row[2])) for row in reader.execute("SELECT id, state, path FROM segment")}
+    states = {int(str(row[0])): (str(row[1]), str(row[2])) for row in reader.execute("SELECT id, state, path FROM segment")}
 
     def holds(finding: Finding) -> bool:
         state, path = states.get(int(finding.facts["segment"]), ("forgotten", ""))

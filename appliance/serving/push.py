@@ -174,6 +174,11 @@ class Hub:
                     self.missed += 1
 
 
+def topic_of(event: str) -> str:
+    """Under which topic batch work tells an event."""
+    return DIVERGENCE if event == DIVERGENCE else JOBS
+
+
 def transition_event(row: TransitionRow) -> Event:
     """The event of a transition, the same whether it is told at once or read from the store later."""
     return Event(ALERTS, TRANSITION, msgspec.json.encode(row), place_of(row.id))

@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
+from appliance.reconcile.finding import Finding
+from appliance.reconcile.folder import pass_folder
 from appliance.reconcile.look import Scope
-from appliance.reconcile.passing import pass_folder, pass_live
+from appliance.reconcile.passing import pass_live
 from tests.promises.test_exactly_once import CONFIG, Records
 
 EXAMPLES = 26
@@ -42,7 +44,7 @@ class Undisturbed(Records):
             return
         self.turn += 1
         scopes: tuple[Scope, ...] = ("hot", "newest", "full") if self.turn % 4 == 0 else ("hot", "full")
-        found = []
+        found: list[Finding] = []
         for scope in scopes:
             found += pass_live(self.live, scope, memo=self.memo, turn=self.turn).result.findings
         if self.turn % 4 == 0:

@@ -8,7 +8,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from appliance.box import Box
+import pyarrow.parquet as pq
+
 from appliance.cold.files import Publisher
 from appliance.cold.segments import read_segment
 from appliance.hot.reader import HotReader
@@ -132,3 +133,13 @@ class World:
             "mark": (stored.mark, state.mark),
             "last": (stored.last_seq, state.last_seq),
         }
+
+
+def flip_a_value(path: Path, column: str = "value") -> None:
+    """One bit in a page of values of a segment."""
+    meta = pq.read_metadata(path)
+    at = [meta.schema.column(i).path for i in range(meta.num_columns)].index(column)
+    chunk = meta.row_group(0).column(at)
+    data = bytearray(path.read_bytes())
+    data[(chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size - 5] ^= 4
+    path.write_bytes(bytes(data))

@@ -25,6 +25,7 @@ from appliance.errors import RetryLater
 from appliance.options import HttpOptions
 from appliance.serving.http import (
     alerts,
+    consistency,
     databases,
     deletions,
     events,
@@ -209,6 +210,8 @@ def _routes(desk: Desk) -> list[Route]:
         route("/api/views", views.views, "GET"),
         route("/api/views/{name}/refresh", views.refresh, "POST"),
         route("/api/paths", paths.picture, "GET"),
+        route("/api/consistency", consistency.picture, "GET"),
+        route("/api/reconcile", consistency.reconcile, "POST"),
         route("/api/models/activate", models.activate, "POST"),
     ]
 

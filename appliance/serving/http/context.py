@@ -18,6 +18,7 @@ from appliance.errors import UsageRefused
 from appliance.hot.state import State
 from appliance.manifest import Deletion
 from appliance.observe.alerts import AlertDesk, TransitionRow
+from appliance.observe.consistency import ConsistencyPicture, ReconcileAnswer
 from appliance.observe.jobs import JobDesk
 from appliance.observe.meters import MeterDesk
 from appliance.observe.paths import PathsDesk
@@ -98,6 +99,16 @@ class ReportDesk(Protocol):
         """What came of it, and a value for JSON; durable when it returns."""
 
 
+class ConsistencyDesk(Protocol):
+    """Who answers for agreement; ``appliance.batching.reconciling`` fills it. ``picture`` is called in a thread."""
+
+    def picture(self) -> ConsistencyPicture:
+        """Everything at this instant."""
+
+    async def reconcile(self, *, since_us: int | None = None, repair: bool = False, full: bool = False) -> ReconcileAnswer:
+        """One pass, with repairs where they are asked for; takes its time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpContext:
     """Everything that a running service gives to the HTTP interface."""
@@ -139,5 +150,7 @@ class HttpContext:
     """(who) -> what has changed, in a line, once the config was read again and is in force. Raises ``ConfigRefused``."""
     paths: PathsDesk | None = None
     """Who answers for the assignment of workloads; called in a thread."""
+    consistency: ConsistencyDesk | None = None
+    """Who answers for agreement; None: nobody does."""
     refresh_view: Callable[[str], Awaitable[str]] = _no_views
     """(name of a view) -> refreshes it, and says what was done; on the event loop."""
