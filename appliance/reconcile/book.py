@@ -20,8 +20,10 @@ from appliance.hot import divergences
 from appliance.hot.divergences import WRONG, Stored
 from appliance.observe.consistency import FindingRow
 from appliance.observe.status import Problem
+from appliance.reconcile.bodies import DAMAGED
 from appliance.reconcile.engine import Repaired, Result
 from appliance.reconcile.finding import Finding, State
+from appliance.reconcile.headers import MISSING
 
 log = logging.getLogger(__name__)
 Name = tuple[str, str, str]
@@ -29,6 +31,7 @@ Tell = Callable[[FindingRow], None]
 WRITTEN_AT_ONCE_MAX: Final = 1_000
 """Findings of one pass that are written down; where more is wrong than that, these say enough."""
 PROBLEMS_MAX: Final = 5
+LOST: Final = frozenset({MISSING, DAMAGED})
 HINT: Final = "see appliance reconcile; with --repair it mends what can be proven"
 
 
@@ -57,7 +60,9 @@ class Book:
             new = [f for f in result.findings if f.name not in self._wrong][:WRITTEN_AT_ONCE_MAX]
             seen = {f.name for f in result.findings}
             gone = [s for name, s in self._wrong.items() if name not in seen and result.ends(s.row.kind, s.row.where)]
-            rows = self._write([_row_of(f, now_us) for f in new], [f.facts for f in new], [(s, "gone", "") for s in gone], now_us)
+            ended = [self._ended(s) for s in gone]
+            changes = [c for c in ended if (c[0].row.state, c[0].row.did) != (c[1], c[2])]
+            rows = self._write([_row_of(f, now_us) for f in new], [f.facts for f in new], changes, now_us)
             for finding in result.findings:
                 known = self._wrong.get(finding.name)
                 if known is not None:
@@ -68,6 +73,14 @@ class Book:
         for row in rows:
             self._tell(row)
         return found
+
+    def _ended(self, stored: Stored) -> tuple[Stored, State, str]:
+        """What becomes of a finding that is no longer found. Records that the hot store had lost when the roll passed stay lost."""
+        row = stored.row
+        stream = self._box.state.get(row.stream or "")
+        if row.kind in LOST and stream is not None and row.last is not None and row.last <= stream.mark:
+            return stored, "unmendable", f"the roll has passed: the records {row.first} to {row.last} are lost"
+        return stored, "gone", ""
 
     def repaired(self, done: Sequence[Repaired]) -> list[FindingRow]:
         """What came of repairs, each with its row."""

@@ -72,8 +72,8 @@ def test_the_caller_may_give_fewer_rows_than_the_step_allows(tmp_path: Path) -> 
     assert [(s.first, s.last) for s in result.segments] == [(11, 14)]
 
 
-@pytest.mark.parametrize(("first", "count"), [(12, 3), (10, 3), (11, 0), (11, 600)])
-def test_rows_with_a_gap_or_beyond_the_step_are_a_broken_invariant(tmp_path: Path, first: int, count: int) -> None:
+@pytest.mark.parametrize(("first", "count"), [(10, 3), (11, 0), (11, 600)])
+def test_rows_below_or_beyond_the_step_are_a_broken_invariant(tmp_path: Path, first: int, count: int) -> None:
     hot = HotRows(first, hot_table([{"ts": MIDNIGHT}] * count, READINGS), READINGS)
     with pytest.raises(AssertionError):
         Roller(Publisher(tmp_path, owner="roll"), node="n").build(
