@@ -154,7 +154,6 @@ class Service:
         batch: BatchSide = await asyncio.to_thread(self._make_batch, box, queries, hub, lambda: under_way(keeper.status()))
         self._batch = batch
         keeper: Keeper = self._make_keeper(box, batch)
-        batch.reconciliation.writings = keeper.writings
         taker = FileTaker(box, clock=self._clock)
         sources = [
             make_source(o, door=box.door, taker=taker, config=self.config, clock=self._clock, inherited=self._inherited_for)
@@ -182,7 +181,7 @@ class Service:
         app.open(self._context(box, queries, taker, board, pool, alerting, hub))
         keeper.start()
         metering.start()
-        await batch.start(alerting.rulebook)
+        await batch.start(alerting.rulebook, writings=keeper.writings)
         paths.start()
         for source in sources:
             await _called(source.start)

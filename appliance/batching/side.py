@@ -87,8 +87,9 @@ class BatchSide:
         """Before anybody asks: names the views that there are."""
         await self.views.note(view_options(self._config))
 
-    async def start(self, rulebook: Rulebook) -> None:
-        """Begins; on the event loop."""
+    async def start(self, rulebook: Rulebook, *, writings: Callable[[], tuple[int, ...]] = tuple) -> None:
+        """Begins; on the event loop. ``writings``: see ``Keeper.writings``."""
+        self.reconciliation.writings = writings
         self._loop = loop = asyncio.get_running_loop()
         self.reconciliation.ask = lambda name: _ask(loop, self.queue, name)
         await self.views.start(view_options(self._config))

@@ -195,6 +195,13 @@ def _routes(desk: Desk) -> list[Route]:
         route("/api/latency", meters.latency, "GET"),
         route("/api/cost", meters.cost, "GET"),
         route("/api/cost/trial", meters.trial, "POST"),
+        *_work_routes(route),
+    ]
+
+
+def _work_routes(route: Callable[..., Route]) -> list[Route]:
+    """Those of batch work, reports, views, models and agreement."""
+    return [
         route("/api/jobs", jobs.picture, "GET"),
         route("/api/jobs/history", jobs.history, "GET"),
         route("/api/jobs/run", jobs.run, "POST"),
