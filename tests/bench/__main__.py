@@ -42,6 +42,7 @@ COLD = {
 BOUNDARY = {
     "boundary-tally": "boundary_tally:rows",
     "boundary-meters": "boundary_meters:rows",
+    "boundary-reconcile": "boundary_reconcile:rows",
 }
 """Paths, their latency and cost, reconciliation; one by one or together as ``boundary``."""
 GROUPS = {"cold": COLD, "boundary": BOUNDARY}
