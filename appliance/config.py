@@ -38,6 +38,7 @@ from appliance.options import (
     SourceOptions,
     StreamOptions,
 )
+from appliance.panel_options import PanelOptions
 from appliance.toml_places import Path as KeyPath
 from appliance.units import Address, parse_address, parse_duration, parse_size, show_size
 from appliance.workload_options import (
@@ -73,6 +74,7 @@ __all__ = [
     "NodeOptions",
     "NotifyOptions",
     "Options",
+    "PanelOptions",
     "PathsOptions",
     "QueryOptions",
     "ReportOptions",
@@ -246,6 +248,8 @@ def _check_together(config: Config, reading: Reading) -> None:
         match workload:
             case AlertOptions():
                 _check_named(config, reading, name, workload)
+            case PanelOptions():
+                _check_panel(config, reading, name)
             case JobOptions() | ReportOptions() | TrainingOptions() | AuditOptions():
                 _check_batch(config, reading, name, workload)
     _check_known(reading, ("alerts", "budgets_notify"), config.alerts.budgets_notify or (), tuple(config.channels), _NO_CHANNEL)
@@ -316,6 +320,14 @@ def _check_target(config: Config, reading: Reading, name: str, workload: Options
         taken = [*(n for n, w in config.workloads.items() if isinstance(w, ViewOptions)), *config.streams]
         if option == "table" and (target.startswith("_") or target.lower() in {n.lower() for n in taken}):
             raise reading.refused(at, f"can't be {shown(target)}: that is the name of something else")
+
+
+def _check_panel(config: Config, reading: Reading, name: str) -> None:
+    """A panel's name is that of a table, and stands for nothing else."""
+    tables = {str(_target(n, w, "table")).lower() for n, w in config.workloads.items() if _target(n, w, "table") is not None}
+    at = ("workload", name)
+    if name.startswith("_") or name.lower() in {*tables, *(n.lower() for n in config.streams)}:
+        raise reading.refused(at, "can't be a panel: that is the name of something else")
 
 
 def _target(name: str, workload: Options, option: str) -> str | None:

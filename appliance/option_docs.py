@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 
-from appliance import batch_options, need_options, options, workload_options
+from appliance import batch_options, need_options, options, panel_options, workload_options
 from appliance.need_options import NeedsOptions
 from appliance.option_values import expected, is_table, meta_of, options_of, unit_of, written
 from appliance.options import SOURCE_KINDS, Options, StreamOptions
@@ -193,7 +193,9 @@ def _meanings() -> Mapping[str, Mapping[str, str]]:
 
     found: dict[str, dict[str, str]] = {}
     for node in (
-        n for module in (options, need_options, batch_options, workload_options) for n in ast.parse(inspect.getsource(module)).body
+        n
+        for module in (options, need_options, batch_options, panel_options, workload_options)
+        for n in ast.parse(inspect.getsource(module)).body
     ):
         if isinstance(node, ast.ClassDef):
             pairs = zip(node.body, node.body[1:], strict=False)

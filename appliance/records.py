@@ -6,11 +6,11 @@ Within a batch ``ts`` is ``timestamp[us]`` (UTC, no zone), each tag ``dictionary
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -171,6 +171,9 @@ class Submission:
     """True: a record that the door refuses makes it refuse the whole submission (raises ``RejectPayload``)."""
     replay_of: tuple[int, ...] = ()
     """Ids of the dead letters that these records mend; they are marked as replayed in the same transaction."""
+    also: Callable[[Any], None] | None = None
+    """Writes what is true with these records and only then, in the same transaction; given the connection to the hot store. It may be
+    called again where a transaction has failed."""
 
     @property
     def rows(self) -> int:

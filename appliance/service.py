@@ -35,7 +35,7 @@ from appliance.observe.author import author
 from appliance.observe.descriptors import raise_descriptor_limit
 from appliance.observe.jobs import RunRow
 from appliance.observe.notify_systemd import Notifier
-from appliance.observe.status import Problem, SourceStatus, Status
+from appliance.observe.status import Problem, SourceStatus, status_line
 from appliance.reconcile.config_log import note_reload, note_start, note_stop
 from appliance.reconcile.start import check_lake, put_aside
 from appliance.roll.expiring import needed_by_views
@@ -182,6 +182,7 @@ class Service:
         keeper.start()
         metering.start()
         await batch.start(alerting.rulebook, writings=keeper.writings)
+        paths.on_move = lambda _name, _path: batch.panels.moved()
         paths.start()
         for source in sources:
             await _called(source.start)
@@ -254,6 +255,7 @@ class Service:
             activate_model=self._batch.models.store.activate,
             reload=self.reload,
             refresh_view=self._batch.views.refresh,
+            panels=self._batch.panels,
         )
 
     def _history(self, box: Box) -> History:
@@ -290,6 +292,7 @@ class Service:
         )
 
     def _make_batch(self, box: Box, queries: Queries, hub: Hub, elsewhere: Callable[[], Sequence[RunRow]]) -> BatchSide:
+        assert self._paths is not None, "where workloads run is known before they are made"
         return BatchSide(
             box,
             self.config,
@@ -297,6 +300,7 @@ class Service:
             store=self._store(box),
             clock=self._clock,
             publish=lambda event, data: hub.publish(topic_of(event), event, data, None),
+            path_of=self._paths.path_of,
             elsewhere=elsewhere,
             step=self._step,
         )
@@ -348,6 +352,8 @@ class Service:
         is_other = any(getattr(found, n) != getattr(self.config, n) for n in RELOADED)
         if self._alerting is not None and (is_other or self._alerting.has_failed):
             check_reports(found)
+            if self._batch is not None:
+                self._batch.panels.check(found)
             self._alerting.reload(self._alerting.check(found)).result(RELOAD_S)
             if self._loop is not None and self._asked is not None:
                 self._loop.call_soon_threadsafe(self._asked.configure, self._alerting.rulebook)
@@ -372,12 +378,6 @@ async def _called(function: Callable[[], Any]) -> None:
         await function()
     else:
         await asyncio.get_running_loop().run_in_executor(None, function)
-
-
-def status_line(status: Status) -> str:
-    """The box in one line, for systemd."""
-    worst = f"; {status.problems[0].what}" if status.problems else ""
-    return f"{status.health}, {status.rate:.0f} records/s, {len(status.streams)} streams{worst}"
 
 
 def run_service(config: Config) -> int:

@@ -27,6 +27,7 @@ from appliance.options import (
     QueryOptions,
     RollOptions,
 )
+from appliance.panel_options import PanelOptions
 
 PaneDuration = Annotated[float, Meta(ge=0.01, le=366 * 86_400, extra={"unit": "duration"})]
 """Seconds of a window or of its step; at least 10ms, at most a year."""
@@ -183,7 +184,7 @@ class NotifyOptions(Options, frozen=True, kw_only=True):
     """Messages a minute; what is above waits and goes together."""
 
 
-WorkloadOptions = AlertOptions | SessionOptions | ViewOptions | JobOptions | ReportOptions | TrainingOptions | AuditOptions
+WorkloadOptions = AlertOptions | SessionOptions | ViewOptions | JobOptions | ReportOptions | TrainingOptions | AuditOptions | PanelOptions
 """One ``[workload.NAME]``; `kind` says which."""
 WORKLOAD_KINDS: Final[Mapping[str, type[WorkloadOptions]]] = {
     "alert": AlertOptions,
@@ -193,6 +194,7 @@ WORKLOAD_KINDS: Final[Mapping[str, type[WorkloadOptions]]] = {
     "report": ReportOptions,
     "training": TrainingOptions,
     "audit": AuditOptions,
+    "panel": PanelOptions,
 }
 
 TABLES: Final[Mapping[str, type[Options]]] = {

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-import pyarrow as pa
-
 from appliance.batching.work import Written
 from appliance.box import Box
 from appliance.cold.files import locate, sync
@@ -22,6 +20,7 @@ from appliance.door.commit import Committer
 from appliance.errors import JobFailed, RetryLater
 from appliance.hot import job_tables
 from appliance.hot.job_tables import TableEntry
+from appliance.hot.sql_types import sql_type
 from appliance.names import folder_name
 from appliance.records import FileProgress, Format, Schema, Submission, fold
 from appliance.sources.codecs.parquet import read_parquet
@@ -60,7 +59,7 @@ class Keeping:
         if fold(name) in self._box.state.streams:
             raise JobFailed(f"there is a stream {name!r}: a table needs a name of its own", may_retry=False)
         folder = f"{TABLES}/{folder_name(name)}"
-        columns = tuple((field.name, _sql_type(field.type)) for field in written.schema)
+        columns = tuple((field.name, sql_type(field.type)) for field in written.schema)
         entry = TableEntry(
             name=name,
             path=f"{folder}/{run_id}.parquet",
@@ -172,43 +171,3 @@ def _sha256(path: Path) -> str:
         while piece := file.read(_HASH_BYTES):
             found.update(piece)
     return found.hexdigest()
-
-
-def _sql_type(kind: pa.DataType) -> str:
-    """The type that DuckDB gives a column of Parquet."""
-    if pa.types.is_timestamp(kind):
-        return "TIMESTAMP WITH TIME ZONE" if kind.tz is not None else "TIMESTAMP_NS" if kind.unit == "ns" else "TIMESTAMP"
-    if pa.types.is_decimal(kind):
-        return f"DECIMAL({kind.precision},{kind.scale})"
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return f"{_sql_type(kind.value_type)}[]"
-    if pa.types.is_struct(kind):
-        return f"STRUCT({', '.join(_quoted(f.name) + ' ' + _sql_type(f.type) for f in kind)})"
-    if pa.types.is_map(kind):
-        return f"MAP({_sql_type(kind.key_type)}, {_sql_type(kind.item_type)})"
-    if pa.types.is_dictionary(kind):
-        return _sql_type(kind.value_type)
-    return _SQL_TYPES.get(str(kind), "VARCHAR")
-
-
-_SQL_TYPES: Final = {
-    "bool": "BOOLEAN",
-    "int8": "TINYINT",
-    "int16": "SMALLINT",
-    "int32": "INTEGER",
-    "int64": "BIGINT",
-    "uint8": "UTINYINT",
-    "uint16": "USMALLINT",
-    "uint32": "UINTEGER",
-    "uint64": "UBIGINT",
-    "float": "FLOAT",
-    "double": "DOUBLE",
-    "date32[day]": "DATE",
-    "time64[us]": "TIME",
-    "binary": "BLOB",
-    "large_binary": "BLOB",
-}
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

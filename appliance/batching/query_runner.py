@@ -45,7 +45,7 @@ class QueryRunner:
                 raise AssertionError("a result that goes to a file gives no pieces")
         found = result.handed
         assert found is not None, "a result that has been read to its end is there"
-        return Written(found.path, found.rows, found.bytes, found.schema, found.read, found.version, found.notes)
+        return Written(found.path, found.rows, found.bytes, found.schema, found.read, found.version, found.notes, found.now_us)
 
     async def program(self, command: Sequence[str], *, input: bytes = b"") -> bytes:  # noqa: ARG002 - as the protocol has it
         """Nobody who waits runs programs."""

@@ -131,7 +131,7 @@ class LimitedRunner:
             self._under_way.discard(question.id)
         handed = result.handed
         assert handed is not None, "a result that has been read to its end is there"
-        return Written(handed.path, handed.rows, handed.bytes, handed.schema, handed.read, handed.version, handed.notes)
+        return Written(handed.path, handed.rows, handed.bytes, handed.schema, handed.read, handed.version, handed.notes, handed.now_us)
 
     async def program(self, command: Sequence[str], *, input: bytes = b"") -> bytes:
         """A program's output, at most 16 MiB; it runs in the data folder. Raises ``JobFailed`` with its last words."""

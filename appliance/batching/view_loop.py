@@ -42,9 +42,9 @@ class ViewLoop:
         self._queue = queue
         self._task: asyncio.Task[None] | None = None
 
-    def works(self, config: Config) -> Sequence[Work]:
-        """One for each view of a config, for the queue."""
-        return [RefreshView(name, self._desk) for name in view_options(config)]
+    def works(self, options: Mapping[str, ViewOptions]) -> Sequence[Work]:
+        """One for each of these views, for the queue."""
+        return [RefreshView(name, self._desk) for name in options]
 
     async def note(self, options: Mapping[str, ViewOptions]) -> None:
         """These views are there, looked at or not: for whoever asks before ``start``."""

@@ -60,6 +60,8 @@ class Written:
     """``State.version`` of that snapshot."""
     notes: tuple[str, ...]
     """What the answer lacks: segments that are missing or damaged."""
+    now_us: int = 0
+    """What ``now()`` gave."""
 
 
 class Runner(Protocol):

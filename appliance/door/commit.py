@@ -232,6 +232,8 @@ class Committer:
                 self.store.mark_replayed(submission.replay_of, now_us=now_us)
             if submission.progress is not None:
                 self.store.set_progress(submission.progress, records=entry.records, rejected=len(entry.rejects), now_us=now_us)
+            if submission.also is not None:
+                submission.also(self.store.connection)
 
     def _make_true(self, book: StreamBook, draft: Draft, written: Written, now_us: int) -> int:
         """Memory follows the transaction; returns the number of new records."""

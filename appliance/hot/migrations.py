@@ -279,6 +279,15 @@ CREATE VIEW cost_readable AS
            written, rows, memory, notifications, runs FROM cost;
 """
 
+_PANELS = """
+CREATE TABLE panel (
+    fold TEXT PRIMARY KEY, name TEXT NOT NULL, sql TEXT NOT NULL, path TEXT NOT NULL, number INTEGER NOT NULL, as_of_us INTEGER NOT NULL,
+    seen TEXT NOT NULL, rows INTEGER NOT NULL, columns TEXT NOT NULL, body BLOB, parts TEXT) WITHOUT ROWID;
+CREATE VIEW panels_readable AS
+    SELECT name, path, number, strftime('%Y-%m-%dT%H:%M:%SZ', as_of_us / 1000000, 'unixepoch') AS as_of, rows, seen, length(body) AS bytes,
+           parts, sql FROM panel;
+"""
+
 
 @hot_store()
 def spine(db: Any) -> None:
@@ -352,6 +361,12 @@ def meters(db: Any) -> None:
 def reconcile(db: Any) -> None:
     """What reconciliation has found; when each segment was looked at; hot batches that were set aside."""
     _run(db, _RECONCILE)
+
+
+@hot_store()
+def panels(db: Any) -> None:
+    """Panels with their newest answers."""
+    _run(db, _PANELS)
 
 
 def _run(db: Any, statements: str) -> None:

@@ -153,3 +153,9 @@ class Status(msgspec.Struct, frozen=True):
     jobs_running: int = 0
     jobs_failed: int = 0
     """Runs of batch work that have failed for good since the start."""
+
+
+def status_line(status: Status) -> str:
+    """The box in one line, for systemd."""
+    worst = f"; {status.problems[0].what}" if status.problems else ""
+    return f"{status.health}, {status.rate:.0f} records/s, {len(status.streams)} streams{worst}"

@@ -27,9 +27,13 @@ class Handed:
     version: int
     """``State.version`` of that snapshot; 0 where no stream was read."""
     notes: tuple[str, ...]
+    now_us: int = 0
+    """What ``now()`` gave."""
 
 
-def take_over(file: Path, into: Path, *, rows: int, schema: bytes, read: Mapping[str, int], version: int, notes: tuple[str, ...]) -> Handed:
+def take_over(
+    file: Path, into: Path, *, rows: int, schema: bytes, read: Mapping[str, int], version: int, notes: tuple[str, ...], now_us: int = 0
+) -> Handed:
     """Moves ``file``, which is on the disk for good, to ``into``. Raises ``RetryLater`` when that can't be done."""
     try:
         into.parent.mkdir(parents=True, exist_ok=True)
@@ -37,4 +41,4 @@ def take_over(file: Path, into: Path, *, rows: int, schema: bytes, read: Mapping
         file.replace(into)
     except OSError as e:
         raise RetryLater(f"{into}: the result can't be put there: {e.strerror}", after_s=60) from e
-    return Handed(into, rows, size, pa.ipc.read_schema(pa.py_buffer(schema)), read, version, notes)
+    return Handed(into, rows, size, pa.ipc.read_schema(pa.py_buffer(schema)), read, version, notes, now_us)

@@ -23,7 +23,8 @@ ALERTS: Final = "alerts"
 SESSIONS: Final = "sessions"
 JOBS: Final = "jobs"
 DIVERGENCE: Final = "divergence"
-TOPICS: Final = (ALERTS, SESSIONS, JOBS, DIVERGENCE)
+PANELS: Final = "panels"
+TOPICS: Final = (ALERTS, SESSIONS, JOBS, DIVERGENCE, PANELS)
 """What can be followed; every event belongs to one of them."""
 TRANSITION: Final = "transition"
 """The event of a step in the life of an alert; its data is a ``TransitionRow``."""
@@ -176,7 +177,7 @@ class Hub:
 
 def topic_of(event: str) -> str:
     """Under which topic batch work tells an event."""
-    return DIVERGENCE if event == DIVERGENCE else JOBS
+    return {DIVERGENCE: DIVERGENCE, "panel": PANELS}.get(event, JOBS)
 
 
 def transition_event(row: TransitionRow) -> Event:

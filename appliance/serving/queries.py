@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, assert_never
@@ -151,7 +151,8 @@ class Queries:
             try:
                 known = query.source.seen(query.question.sql)
                 name = "" if query.into is None else "result"
-                message = await self._next(query, Ask(query.question, self._clock.now_us(), name, known))
+                query.now_us = self._clock.now_us() if query.question.now_us is None else query.question.now_us
+                message = await self._next(query, Ask(query.question, query.now_us, name, known))
             except WorkerGone:  # while it was idle: the question has not reached it
                 query.worker = None
                 self._pool.release(worker, worn=True)
@@ -183,6 +184,7 @@ class Queries:
                 read=query.read,
                 version=query.version,
                 notes=query.notes,
+                now_us=query.now_us,
             )
         query.state = "done"
         self._end(query)
@@ -354,6 +356,16 @@ class Result(AsyncIterator[bytes]):
     def version(self) -> int:
         """``State.version`` of what it is answered from."""
         return self._query.source.version
+
+    @property
+    def read(self) -> Mapping[str, int]:
+        """Folded name of each stream that was read -> its highest sequence at the instant of the snapshot."""
+        return self._query.read
+
+    @property
+    def now_us(self) -> int:
+        """What ``now()`` gives."""
+        return self._query.now_us
 
     @property
     def explain(self) -> Explain | None:

@@ -31,6 +31,8 @@ class Question:
     """Whether views may stand in for the records of a stream, where the answer is the same."""
     format: str = "json"
     """One of ``FORMATS``."""
+    now_us: int | None = None
+    """What ``now()`` gives; None: the time at which it is answered."""
     explain: bool = False
     """The query runs, and the answer is how it was answered instead of its rows."""
     workload: str = ""

@@ -74,5 +74,7 @@ class RunningQuery:
     """Until the first rows were there; 0: they are not."""
     used: Usage | None = None
     """What it has used; known when it has ended in a process."""
+    now_us: int = 0
+    """What ``now()`` gives."""
     on_usage: Callable[[Usage], None] | None = None
     timers: list[asyncio.TimerHandle] = field(default_factory=list)

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from appliance.errors import QueryRefused, RetryLater
 from appliance.hot.job_tables import TableEntry, load_tables
+from appliance.hot.panel_table import AS_OF, PanelEntry, load_panels
 from appliance.hot.reader import HotReader
 from appliance.hot.state import Chunk, State, StreamState
 from appliance.manifest import Segment
@@ -137,15 +138,13 @@ class StateSource:
             state = self._state.get(name[: -len(suffix)]) if key.endswith(suffix) else None
             if state is not None:
                 return TableInfo(state.name + suffix, side, fold(state.name), columns_of(state.schema))
-        made = self._made()
+        with self._store.reader() as reader:
+            panel, made = load_panels(reader, name).get(key), load_tables(reader)
+        if panel is not None:
+            return panel_info(panel)
         if key in made:
             return TableInfo(made[key].name, Side.FILE, key, made[key].columns)
         raise QueryRefused(f'there is no stream or table "{name[:80]}"{self._nearest(key, made)}')
-
-    def _made(self) -> Mapping[str, TableEntry]:
-        """The tables that jobs have made."""
-        with self._store.reader() as reader:
-            return load_tables(reader)
 
     def _nearest(self, key: str, made: Mapping[str, TableEntry]) -> str:
         streams = {k: s.name for k, s in self._state.streams.items()}
@@ -173,13 +172,15 @@ class StateSource:
                 pin = pin_stream(state, want, reader, bytes_max=room)
                 room -= pin.hot_bytes
                 streams[want.stream] = pin if not want.latest else replace(pin, latest=self._store.latest(state))
-            loaded = (
-                {n: self._store.tables[n].load(self._state, reader) for n in tables if n in self._store.tables}
-                if reader is not None
-                else {}
-            )
+            loaded = self._loaded(tables, reader) if reader is not None else {}
             files = self._files([n for n in tables if n not in loaded], reader) if reader is not None else {}
         return Snapshot(streams, loaded, files, pins)
+
+    def _loaded(self, names: Sequence[str], reader: HotReader) -> dict[str, pa.Table]:
+        """The appliance's own tables, and the newest answers of panels."""
+        found = {n: self._store.tables[n].load(self._state, reader) for n in names if n in self._store.tables}
+        panels = load_panels(reader) if len(found) < len(names) else {}
+        return found | {n: panels[n].table for n in names if n not in found and n in panels and panels[n].body is not None}
 
     def _files(self, names: Sequence[str], reader: HotReader) -> Mapping[str, str]:
         """Where tables that jobs have made lie now. Raises ``RetryLater`` for one that has gone since the look-up."""
@@ -192,6 +193,13 @@ class StateSource:
     def _reads_store(self, want: Wanted) -> bool:
         state = self._state.streams[want.stream]
         return want.hot and state.ring_first > state.mark + 1
+
+
+def panel_info(panel: PanelEntry) -> TableInfo:
+    """A panel's name. Raises ``QueryRefused`` before its first answer."""
+    if panel.body is None:
+        raise QueryRefused(f"the panel {panel.name} has no answer yet; GET /api/panels says why")
+    return TableInfo(panel.name, Side.STATE, fold(panel.name), (*panel.columns, (AS_OF, "TIMESTAMP")))
 
 
 def pin_stream(state: StreamState, want: Wanted, reader: HotReader | None, *, bytes_max: int) -> StreamPin:

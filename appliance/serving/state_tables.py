@@ -13,6 +13,7 @@ import pyarrow as pa
 from appliance.hot import divergences, job_tables, placements
 from appliance.hot import models as stored_models
 from appliance.hot.alerts import looks
+from appliance.hot.panel_table import PANELS, look_panels
 from appliance.hot.reader import HotReader
 from appliance.hot.state import State
 from appliance.hot.stream.session_store import closed_sessions, shown_sessions
@@ -270,6 +271,7 @@ TABLES: Final[Mapping[str, StateTable]] = {
     "_path_moves": stored_table(placements.MOVES, placements.look_moves),
     "_models": StateTable(MODELS, models),
     "_divergence": stored_table(divergences.COLUMNS, divergences.look),
+    "_panels": stored_table(PANELS, look_panels),
     "_reports": stored_table(REPORTS, report_lines),
     "_latency": stored_table(meter_rows.LATENCY, meter_rows.latency_rows),
     "_cost": stored_table(meter_rows.COST, meter_rows.cost_rows),

@@ -11,6 +11,7 @@ import itertools
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from starlette.datastructures import Headers, QueryParams
@@ -35,6 +36,7 @@ from appliance.serving.http import (
     meters,
     metrics,
     models,
+    panels,
     paths,
     probes,
     query,
@@ -156,12 +158,7 @@ Handler = Callable[[Desk, Request], Awaitable[Response]]
 def _routes(desk: Desk) -> list[Route]:
     """Every path that is answered; the busiest first, because the router asks one after the other."""
 
-    def route(path: str, handler: Handler, *methods: str) -> Route:
-        async def endpoint(request: Request) -> Response:
-            return await handler(desk, request)
-
-        return Route(path, endpoint, methods=list(methods))
-
+    route = partial(_route, desk)
     return [
         route("/write", write.write_v1, "POST"),
         route("/api/v2/write", write.write_v2, "POST"),
@@ -219,8 +216,17 @@ def _work_routes(route: Callable[..., Route]) -> list[Route]:
         route("/api/paths", paths.picture, "GET"),
         route("/api/consistency", consistency.picture, "GET"),
         route("/api/reconcile", consistency.reconcile, "POST"),
+        route("/api/panels", panels.panels, "GET"),
+        route("/api/panels/{name}", panels.panel, "GET"),
         route("/api/models/activate", models.activate, "POST"),
     ]
+
+
+def _route(desk: Desk, path: str, handler: Handler, *methods: str) -> Route:
+    async def endpoint(request: Request) -> Response:
+        return await handler(desk, request)
+
+    return Route(path, endpoint, methods=list(methods))
 
 
 async def _nowhere(_scope: Scope, _receive: Receive, _send: Send) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from appliance.observe.alerts import AlertDesk, TransitionRow
 from appliance.observe.consistency import ConsistencyPicture, ReconcileAnswer
 from appliance.observe.jobs import JobDesk
 from appliance.observe.meters import MeterDesk
+from appliance.observe.panels import PanelPicture, PanelRow
 from appliance.observe.paths import PathsDesk
 from appliance.observe.status import Status
 from appliance.records import Format, Receipt, Submission
@@ -81,6 +82,24 @@ class Ingest(Protocol):
 
 async def _no_views(name: str) -> str:
     raise UsageRefused(f"the view {name} can't be refreshed here")
+
+
+class PanelDesk(Protocol):
+    """Who answers for panels; ``appliance.batching.panels.side`` fills it."""
+
+    def rows(self) -> Sequence[PanelRow]:
+        """One a panel."""
+
+    def picture(self, name: str) -> PanelPicture:
+        """With the newest answer. Raises ``UsageRefused`` for a name that is no panel."""
+
+
+class _NoPanels:
+    def rows(self) -> Sequence[PanelRow]:
+        return ()
+
+    def picture(self, name: str) -> PanelPicture:
+        raise UsageRefused(f"there is no panel {name[:80]!r}")
 
 
 class ReportDesk(Protocol):
@@ -154,3 +173,5 @@ class HttpContext:
     """Who answers for agreement; None: nobody does."""
     refresh_view: Callable[[str], Awaitable[str]] = _no_views
     """(name of a view) -> refreshes it, and says what was done; on the event loop."""
+    panels: PanelDesk = field(default_factory=lambda: _NoPanels())
+    """Who answers for panels; on the event loop."""
