@@ -42,6 +42,7 @@ NEWEST_EVERY_S: Final = 120.0
 WHOLE_EVERY: Final = 15
 """While something of the hot side is wrong, each so many looks at it are whole: only those can tell that it is over."""
 WORK_EVERY_S: Final = 6 * HOUR_S
+SAMPLES_EVERY_S: Final = 300.0
 BUSY_SHARE: Final = 0.3
 """Of the time that the pass in the background works."""
 NAME: Final = f"{OWN}reconcile"
@@ -60,6 +61,8 @@ class Reconciliation:
         """See ``Keeper.writings``."""
         self.ask: Callable[[str], None] = lambda _name: None
         """Asks for a run of a piece of batch work; from any thread."""
+        self.hand_over: Callable[[Sequence[int]], None] = lambda _ids: None
+        """Messages of the outbox that are committed go now."""
         self._memo: dict[str, Any] = {}
         self._turns: dict[str, int] = {}
         self._turn = asyncio.Lock()
@@ -81,7 +84,8 @@ class Reconciliation:
 
     def works(self, _config: Config) -> list[Work]:
         """For the queue."""
-        return [ReconcileWork(self)]
+        samples = any(c.needs == "query" and "newest" in c.scopes for c in CHECKS)
+        return [ReconcileWork(self), *([SampleWork(self)] if samples else [])]
 
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong now, and a pass that failed; from any thread."""
@@ -111,7 +115,7 @@ class Reconciliation:
         return [known[f.name] for f in found if f.name in known]
 
     def _mend(self, found: Sequence[Finding]) -> list[FindingRow]:
-        return self.book.repaired(mend(found, Hands(box=self._box, ask=self.ask)))
+        return self.book.repaired(mend(found, Hands(box=self._box, ask=self.ask, hand_over=self.hand_over)))
 
     async def _whole(self, scope: Scope, since_us: int | None) -> list[Finding]:
         """What is quick in this process, what takes long in another; both into the book."""
@@ -194,6 +198,11 @@ class Reconciliation:
         """The wall clock."""
         return self._box.clock.now_us()
 
+    @property
+    def has_views(self) -> bool:
+        """Whether anything is kept ready."""
+        return bool(self._box.state.views)
+
     def segments(self) -> list[Segment]:
         """All live ones."""
         return [s for stream in self._box.state.streams.values() for s in stream.segments]
@@ -211,6 +220,32 @@ class Reconciliation:
                 await asyncio.wait_for(self._stopping.wait(), every_s)
             except TimeoutError:
                 continue
+
+
+class SampleWork:
+    """What is computed anew of the newest, by samples: every few minutes where there is something that is derived."""
+
+    name = f"{NAME}_samples"
+    kind = "reconcile"
+    priority: Priority = "low"
+    limits: Limits | None = None
+    retries = 0
+    notify: Sequence[str] = ()
+    when = When(every_s=SAMPLES_EVERY_S)
+
+    def __init__(self, owner: Reconciliation) -> None:
+        self._owner = owner
+
+    async def run(self, context: Context) -> Outcome:
+        """One look in a process; nothing where there are no views."""
+        owner = self._owner
+        if not owner.has_views:
+            return Outcome("there are no views")
+        order = Order(data_dir=str(owner.folder), scope="newest", now_us=owner.now_us(), paths=(), busy_share=BUSY_SHARE)
+        output = await context.runner.program(own_program("appliance.reconcile.process"), input=msgspec.json.encode(order))
+        report = msgspec.json.decode(output, type=Report)
+        await asyncio.to_thread(owner.take_report, report)
+        return Outcome(f"{len(report.findings)} disagree" if report.findings else "all agree")
 
 
 class ReconcileWork:

@@ -63,6 +63,7 @@ class BatchSide:
         self._alerting: Alerting | None = None
         self.audits = Audits(box, step=step, hand_over=self._hand_over)
         self.reconciliation = Reconciliation(box, config, publish=publish)
+        self.reconciliation.hand_over = self._hand_over
         self.queue = Batch(
             box,
             config,

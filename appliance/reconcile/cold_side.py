@@ -32,7 +32,7 @@ NEWEST_BYTES_MAX: Final = 64 << 20
 
 def check_segments(look: Look) -> Iterator[Finding]:
     """Every live segment that the look is about, by file."""
-    wanted = _newest(look) if look.scope == "newest" else _wanted(look)
+    wanted = _newest(look) if look.scope == "newest" and look.only is None else _wanted(look)
     decoded: dict[str, Segment] = look.memo.setdefault("decoded", {})
 
     def is_decoded(segment: Segment) -> bool:

@@ -64,7 +64,7 @@ def run_checks(look: Look, checks: Iterable[Check]) -> Result:
             continue
         if check.by_file:
             by_file |= check.kinds
-        elif look.scope not in check.by_turns and look.since_us is None:
+        elif look.scope not in check.by_turns and look.since_us is None and not (check.by_part and look.only is not None):
             whole |= check.kinds
     return Result(
         findings=tuple(findings.values()), whole=frozenset(whole - BY_FILE), by_file=frozenset(by_file), paths=frozenset(look.seen.paths)

@@ -6,7 +6,7 @@ A check is a function of a ``Look``: it yields what disagrees and changes nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -114,6 +114,8 @@ class Check:
     """``memory``: only where ``Look.memory`` is; ``query``: only where ``Look.query`` is. ``folder``: anywhere."""
     by_file: bool = False
     """Whether ``Finding.where`` is the path of one file that it has read: then a look ends only findings of ``Seen.paths``."""
+    by_part: bool = False
+    """Whether it looks at the times of the segments in ``Look.only`` alone, so that each part of a pass is worth it."""
     in_process: bool = False
     """Whether it takes long: where there is a service, ``all`` and ``full`` run it in a process of batch priority."""
 
@@ -125,6 +127,8 @@ class Hands:
     box: Box
     ask: Callable[[str], None] = lambda _name: None
     """Asks the queue for a run of a piece of batch work by its name; nothing where there is no queue."""
+    hand_over: Callable[[Sequence[int]], None] = lambda _ids: None
+    """Messages of the outbox that are committed go now; where nobody hands over, the next start does."""
     memory: bool = True
     """Whether rings and last values of this box are those that took the records in: False where it was opened only now."""
 

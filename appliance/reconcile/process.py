@@ -43,7 +43,7 @@ def main() -> None:
 def carry_out(order: Order) -> Report:
     """Raises as ``open_folder``."""
     folder = Path(order.data_dir)
-    checks = [c for c in CHECKS if c.in_process and (c.by_file or not order.files_only)]
+    checks = [c for c in CHECKS if c.in_process and (c.by_file or c.by_part or not order.files_only)]
     with folder_query(folder) as query:
         done = pass_folder(
             folder,

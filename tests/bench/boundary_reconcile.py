@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -37,7 +38,9 @@ from tests.bench.report import Row
 from tests.reconcile.world import flip_a_value
 from tests.running import Running, pause, wait_for
 
-DAYS = 4
+DAYS = 2
+COPIES = 10
+"""Each day's file is there so many times under other names: a pass reads each of them, and making them costs nothing."""
 HOSTS = 100
 STEP_S = 10
 FIRST_US = 20_000 * US_PER_DAY
@@ -67,7 +70,7 @@ def rows() -> Iterator[Row]:
 
 
 def make_lake(folder: Path) -> int:
-    """``DAYS`` files; their records."""
+    """Their records, each counted as often as it is there."""
     first = cpu_rows(hosts=HOSTS, first_us=FIRST_US, steps=86_400 // STEP_S, step_us=STEP_S * US_PER_S)
     times, seqs = first.column("ts").cast(pa.int64()), first.column("_seq")
     segments = []
@@ -76,8 +79,13 @@ def make_lake(folder: Path) -> int:
         shifted = pa.compute.add(times, day * US_PER_DAY).cast(pa.timestamp("us"))
         table = first.set_column(0, "ts", shifted).set_column(first.num_columns - 1, "_seq", pa.compute.add(seqs, day * first.num_rows))
         segments.append(_segment(folder, table, day=FIRST_US // US_PER_DAY + day))
+    for segment in list(segments):
+        for copy in range(1, COPIES):
+            path = segment.path.replace(".parquet", f"-g{copy}.parquet")
+            (folder / path).hardlink_to(folder / segment.path)
+            segments.append(replace(segment, path=path))
     _register(folder, segments)
-    return DAYS * int(first.num_rows)
+    return len(segments) * int(first.num_rows)
 
 
 def _segment(folder: Path, table: pa.Table, *, day: int) -> Segment:

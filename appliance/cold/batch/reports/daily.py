@@ -34,7 +34,7 @@ def text(streams: Sequence[StreamName]) -> str:
         if len(streams) > len(known):
             left = len(streams) - len(known)
             pieces.append(f"{left} of {len(streams)} streams are left out: at most {STREAMS_MAX}, and none with a brace in its name.")
-    pieces += [_REFUSED, _ALERTS, *_host(known)]
+    pieces += [_REFUSED, _AGREEMENT, _ALERTS, *_host(known)]
     pieces += ["## The machine and the service", "```box disk title=Disk\n```", _GROWTH]
     pieces += ['```box latency title="How fast it is now"\n```', "```box sources title=Sources\n```"]
     return "\n\n".join(pieces)
@@ -78,6 +78,13 @@ _REFUSED: Final = """## Refused records
 ```sql key=source,stream,reason
 SELECT source, stream, left(reason, 160) AS reason, count(*) AS records, count(replayed) AS replayed
 FROM _deadletters WHERE "at" >= {since} AND "at" < {until} GROUP BY ALL ORDER BY records DESC LIMIT 30
+```"""
+
+_AGREEMENT: Final = """## Do both sides agree
+
+```sql key=found,kind,what
+SELECT found, kind, left(what, 200) AS what, state, left(did, 160) AS did
+FROM _divergence WHERE (found >= {since} AND found < {until}) OR (changed >= {since} AND changed < {until}) ORDER BY found, id LIMIT 100
 ```"""
 
 _ALERTS: Final = """## Alerts
