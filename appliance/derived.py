@@ -115,6 +115,8 @@ class ViewFile:
     sha256: str
     whole: bool
     """The file holds no row outside of the spans of its entries."""
+    seq: int | None = None
+    """The highest sequence of the stream that it knows; None: not known. A later one within its span has made its bucket dirty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,7 +216,8 @@ class RefreshView:
             low = "begin" if step.low == FIRST else str(step.low)
             name = f"{low}-{step.high}-{written.version}-{sha256[:8]}.parquet"
             path = f"{version.folder}/{name}"
-            return name, tuple(ViewFile(0, path, low, high, written.rows, size, sha256, whole=True) for low, high in step.spans)
+            seq = written.read.get(version.stream)
+            return name, tuple(ViewFile(0, path, low, high, written.rows, size, sha256, whole=True, seq=seq) for low, high in step.spans)
 
         return publisher.publish(version.folder, fill)
 

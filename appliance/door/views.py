@@ -146,6 +146,17 @@ class ViewBook:
             self._replace(version)
         self._done()
 
+    def doubt(self, version_id: int, spans: Sequence[Span]) -> bool:
+        """What is stored of these spans may not be true: its buckets are made anew, but for what is sealed. False: the version is gone."""
+        version = next((v for w in self.views.values() for v in (w.active, w.building) if v is not None and v.id == version_id), None)
+        if version is None:
+            return False
+        with self._transaction("views.doubt") as db:
+            for low, high in spans:
+                self._ledger.touch_entry(db, version.used.id, low, high)
+        self._done()
+        return True
+
     def forget_before(self, version_id: int, until_us: int) -> None:
         """The buckets before ``until_us`` are removed, for good."""
         version = self._version(version_id)

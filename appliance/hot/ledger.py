@@ -110,6 +110,10 @@ class Ledger:
         used = self.get(ledger_id)
         self._add(db, used, widened([(since_us, until_us)], used.bucket_us))
 
+    def write_again(self, db: sqlite3.Connection, ledger_id: int) -> None:
+        """What is stale of an entry as memory has it, over whatever the store says."""
+        self._rewrite(db, self.get(ledger_id))
+
     def seal(self, db: sqlite3.Connection, stream: str, until_us: int) -> None:
         """The records before ``until_us`` go, in this transaction: what was made of them stays as it is for good."""
         for ledger_id in self._by_stream.get(stream, ()):

@@ -369,6 +369,12 @@ def panels(db: Any) -> None:
     _run(db, _PANELS)
 
 
+@hot_store()
+def view_sequences(db: Any) -> None:
+    """Up to which record of its stream each file of a view knows everything."""
+    _run(db, "ALTER TABLE view_file ADD COLUMN seq INTEGER;\n")
+
+
 def _run(db: Any, statements: str) -> None:
     for statement in statements.split(";\n"):
         if statement.strip():

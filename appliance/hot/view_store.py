@@ -15,6 +15,8 @@ from appliance.records import fold
 from appliance.spans import Span, without
 
 _FILE: Final = "id, path, low, high, rows, bytes, sha256, whole"
+_SEQ: Final = "seq"
+"""A column that files of ``hot.sqlite`` lack which no newer appliance has opened for writing."""
 
 
 class _Body(msgspec.Struct, frozen=True):
@@ -72,8 +74,8 @@ def put_files(db: sqlite3.Connection, version_id: int, files: Iterable[ViewFile]
     for f in files:
         if not f.id:
             cursor = db.execute(
-                "INSERT INTO view_file (version_id, path, low, high, rows, bytes, sha256, whole) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (version_id, f.path, f.low, f.high, f.rows, f.bytes, f.sha256, int(f.whole)),
+                "INSERT INTO view_file (version_id, path, low, high, rows, bytes, sha256, whole, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (version_id, f.path, f.low, f.high, f.rows, f.bytes, f.sha256, int(f.whole), f.seq),
             )
             assert cursor.lastrowid is not None
             f = replace(f, id=cursor.lastrowid)
@@ -103,8 +105,9 @@ def replaced(files: Iterable[ViewFile], spans: Sequence[Span]) -> list[ViewFile]
 def load_views(reads: Reads, entries: Mapping[int, Used]) -> dict[str, View]:
     """Every view by its folded name."""
     files: dict[int, list[ViewFile]] = {}
-    for version_id, file_id, path, low, high, rows, size, sha256, whole in reads(f"SELECT version_id, {_FILE} FROM view_file ORDER BY low"):
-        files.setdefault(version_id, []).append(ViewFile(file_id, path, low, high, rows, size, sha256, bool(whole)))
+    seq = _SEQ if any(row[1] == _SEQ for row in reads("PRAGMA table_info(view_file)")) else "NULL"
+    for version_id, *fields, whole, known in reads(f"SELECT version_id, {_FILE}, {seq} FROM view_file ORDER BY low"):
+        files.setdefault(version_id, []).append(ViewFile(*fields, bool(whole), known))
     versions: dict[tuple[str, str], ViewVersion] = {}
     for row in reads(
         "SELECT fold, state, id, number, body, folder, ledger_id, begin_us, refreshed_us, cost_s FROM view_version ORDER BY number"

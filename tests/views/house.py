@@ -28,7 +28,7 @@ from appliance.config import ViewOptions, load_config
 from appliance.derived import View
 from appliance.door.lake_commits import commit_compaction, commit_deletion, commit_retention
 from appliance.manifest import Deletion
-from appliance.records import EVERYTHING, TS_TYPE, Batch, Format, Submission, TimeRange
+from appliance.records import EVERYTHING, TS_TYPE, Batch, Format, Submission, TimeRange, fold
 from appliance.roll.hot_rows import oldest_rows
 from appliance.roll.plan import Reason, RollStep
 from appliance.roll.roller import HotRows, Roller
@@ -285,7 +285,8 @@ class House:
         path.parent.mkdir(exist_ok=True)
         pq.write_table(table, path)
         self.between()
-        return Written(path, table.num_rows, path.stat().st_size, table.schema, {}, source.version, explain.notes)
+        read = {fold(s.stream): source.last_seq(fold(s.stream)) for s in explain.streams}
+        return Written(path, table.num_rows, path.stat().st_size, table.schema, read, source.version, explain.notes)
 
     async def program(self, command: Sequence[str], *, input: bytes = b"") -> bytes:
         raise NotImplementedError

@@ -1,0 +1,103 @@
+"""No two records of one identity lie anywhere but in a span that says so: elsewhere they would be counted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import pyarrow as pa
+
+from appliance.clock import US_PER_DAY, day_name
+from appliance.hot.state import StreamState
+from appliance.reconcile.derived.latest import NEWEST_US
+from appliance.reconcile.derived.sql import quoted, within
+from appliance.reconcile.derived.twice import seen_twice
+from appliance.reconcile.finding import Finding
+from appliance.reconcile.look import Look
+from appliance.spans import FIRST, LAST, Span, union, without
+
+UNMARKED: Final = "twins unmarked"
+FORGOTTEN: Final = "twin mark forgotten"
+
+
+def check_twins(look: Look) -> Iterator[Finding]:
+    """By the records: all days where all is computed anew, else the newest hour."""
+    yield from seen_twice(look, _twins)
+
+
+def _twins(look: Look) -> Iterator[Finding]:
+    for stream in look.state.streams.values():
+        if stream.identity is not None:
+            for span in _spans(look, stream):
+                yield from _unmarked(look, stream, span)
+
+
+def _spans(look: Look, stream: StreamState) -> Iterator[Span]:
+    """What this look goes through, a question each: day by day where the lake has records, and what lies besides as one."""
+    newest = look.reader.execute("SELECT max(ts_max) FROM batch WHERE stream_id = ?", (stream.id,))[0][0]
+    times = [*([] if newest is None else [int(str(newest))]), *(s.ts_max for s in stream.segments)]
+    if not times:
+        return
+    if look.scope != "full":
+        yield min(max(times), look.now_us) - NEWEST_US, LAST
+        return
+    low = FIRST if look.since_us is None else look.since_us
+    days = {day for s in stream.segments for day in range(s.day, s.day_last + 1) if (day + 1) * US_PER_DAY > low}
+    spans = [(max(low, day * US_PER_DAY), (day + 1) * US_PER_DAY) for day in sorted(days)]
+    yield from spans
+    if newest is not None:
+        rest = without(((low, LAST),), union(spans))
+        has_batch = "SELECT 1 FROM batch WHERE stream_id = ? AND ts_max >= ? AND ts_min < ? LIMIT 1"
+        yield from (span for span in rest if look.reader.execute(has_batch, (stream.id, *span)))
+
+
+def _unmarked(look: Look, stream: StreamState, span: Span) -> Iterator[Finding]:
+    """The merged view tells twins apart where a span says that they may be; so whatever stands in it twice lies elsewhere."""
+    assert look.query is not None
+    columns = ", ".join(quoted(c) for c in stream.identity_columns() or ("ts",))
+    found = look.query(
+        "SELECT min(ts) AS low, max(ts) AS high, max(__seq) AS seq, min(__first) AS first, count(*) AS n FROM ("
+        f"SELECT ts, max(_seq) AS __seq, min(_seq) AS __first FROM {quoted(stream.name)} WHERE {within('ts', *span)}"
+        f" GROUP BY {columns} HAVING count(*) > 1) GROUP BY CAST(ts AS DATE) ORDER BY 1"
+    )
+    columns_of = [found.column(0).cast(pa.int64()), found.column(1).cast(pa.int64()), *found.columns[2:]]
+    for low, high, seq, first, count in zip(*(c.to_pylist() for c in columns_of), strict=True):
+        day = low // US_PER_DAY
+        yield Finding(
+            kind=UNMARKED,
+            where="hot.sqlite dirty",
+            key=f"{stream.name} {day}",
+            stream=stream.name,
+            first=first,
+            last=seq,
+            since_us=low,
+            until_us=high + 1,
+            what=f"{count} records of {day_name(day)} lie there more than once, and each counts as often",
+            repair="the span is marked, so that each counts once",
+            facts={"day": day, "low": low, "high": high, "seq": seq},
+        )
+
+
+def check_memory(look: Look) -> Iterator[Finding]:
+    """The spans that memory has are stored: else a restart would count twins twice."""
+    assert look.memory is not None
+    for key, before in look.memory.streams.items():
+        stream = look.state.streams.get(key)
+        if stream is None or {s.id for s in before.segments} != {s.id for s in stream.segments}:
+            continue
+        for day, span in before.dirty.items():
+            have = stream.dirty.get(day)
+            if have is not None and have.merge(span) == have:
+                continue
+            yield Finding(
+                kind=FORGOTTEN,
+                where="hot.sqlite dirty",
+                key=f"{stream.name} {day}",
+                stream=stream.name,
+                last=span.seq,
+                since_us=span.ts_min,
+                until_us=span.ts_max + 1,
+                what=f"records of {day_name(day)} may lie there more than once, and the store does not say so",
+                repair="the span is stored again",
+                facts={"day": day, "low": span.ts_min, "high": span.ts_max, "seq": span.seq},
+            )
