@@ -106,8 +106,9 @@ def load_views(reads: Reads, entries: Mapping[int, Used]) -> dict[str, View]:
     """Every view by its folded name."""
     files: dict[int, list[ViewFile]] = {}
     seq = _SEQ if any(row[1] == _SEQ for row in reads("PRAGMA table_info(view_file)")) else "NULL"
-    for version_id, *fields, whole, known in reads(f"SELECT version_id, {_FILE}, {seq} FROM view_file ORDER BY low"):
-        files.setdefault(version_id, []).append(ViewFile(*fields, bool(whole), known))
+    for version_id, *row in reads(f"SELECT version_id, {_FILE}, {seq} FROM view_file ORDER BY low"):
+        file_id, path, low, high, rows, size, sha256, whole, known = row
+        files.setdefault(version_id, []).append(ViewFile(file_id, path, low, high, rows, size, sha256, bool(whole), known))
     versions: dict[tuple[str, str], ViewVersion] = {}
     for row in reads(
         "SELECT fold, state, id, number, body, folder, ledger_id, begin_us, refreshed_us, cost_s FROM view_version ORDER BY number"

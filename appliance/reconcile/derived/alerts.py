@@ -16,6 +16,7 @@ from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Look
 
 NO_TRANSITION: Final = "message without transition"
+TRANSITION_MISSING: Final = "transition missing"
 FIRE_UNWRITTEN: Final = "fire without transition"
 MESSAGE_MISSING: Final = "message missing"
 ALERT_MISSING: Final = "alert missing"
@@ -32,6 +33,7 @@ def check_alerts(look: Look) -> Iterator[Finding]:
     if has_tables(look.reader):
         yield from _messages(look.reader)
         yield from _lost_items(look.reader)
+        yield from _history(look.reader)
         yield from _fires(look.reader)
         yield from _told(look.reader)
         yield from _places(look)
@@ -40,8 +42,10 @@ def check_alerts(look: Look) -> Iterator[Finding]:
 def _messages(reader: HotReader) -> Iterator[Finding]:
     found = reader.execute(
         "WITH e AS (SELECT rule, key, max(fire) AS fire FROM alert_event GROUP BY rule, key)"
-        " SELECT m.id, m.channel, m.state, i.rule, i.key, i.fire, min(i.id), i.tells FROM outbox_item i JOIN outbox m ON m.id = i.message_id"
-        " LEFT JOIN e ON e.rule = i.rule AND e.key = i.key LEFT JOIN alert a ON a.rule = i.rule AND a.key = i.key"
+        " SELECT m.id, m.channel, m.state, i.rule, i.key, i.fire, min(i.id), i.tells FROM outbox_item i"
+        " JOIN outbox m ON m.id = i.message_id"
+        " LEFT JOIN e ON e.rule = i.rule AND e.key = i.key"
+        " LEFT JOIN alert a ON a.rule = i.rule AND a.key = i.key"
         " WHERE i.tells <> ? AND coalesce(e.fire, -1) < i.fire AND coalesce(a.fire, -1) < i.fire AND i.added_us > ?"
         " GROUP BY m.id, i.rule, i.key, i.fire ORDER BY m.id LIMIT ?",
         (str(Tells.NOTE), history_since(reader), FINDINGS_MAX),
@@ -70,6 +74,17 @@ def _lost_items(reader: HotReader) -> Iterator[Finding]:
             where="hot.sqlite outbox_item",
             key=str(message),
             what=f"{count} items of the message {message} (of {rule}) are there, and the message is not",
+        )
+
+
+def _history(reader: HotReader) -> Iterator[Finding]:
+    """Transitions are numbered without a gap, and only the oldest go."""
+    for first, last in missing_transitions(reader):
+        yield Finding(
+            kind=TRANSITION_MISSING,
+            where="hot.sqlite alert_event",
+            key=f"{first}-{last}",
+            what=f"{last - first + 1} transitions are not there any more: {first} to {last}",
         )
 
 
@@ -156,10 +171,21 @@ def _places(look: Look) -> Iterator[Finding]:
 def history_since(reader: HotReader) -> int:
     """Wall clock from which on every transition is there; far back where none was ever dropped."""
     row = reader.execute("SELECT min(id), min(learned_us) FROM alert_event")[0]
+    return int(str(row[1])) if row[0] is not None and int(str(row[0])) > 1 else -(2**62)
+
+
+def missing_transitions(reader: HotReader) -> list[tuple[int, int]]:
+    """Ranges of ids (both ends included) that are not there between the oldest that is kept and the newest that was ever written."""
     ever = reader.execute("SELECT seq FROM sqlite_sequence WHERE name = 'alert_event'")
-    if row[0] is None:
-        return 2**62 if ever else -(2**62)
-    return int(str(row[1])) if int(str(row[0])) > 1 else -(2**62)
+    newest = int(str(ever[0][0])) if ever else 0
+    found = reader.execute(
+        "SELECT id + 1, after - 1 FROM (SELECT id, lead(id, 1, ?) OVER (ORDER BY id) AS after FROM alert_event)"
+        " WHERE after > id + 1 LIMIT ?",
+        (newest + 1, FINDINGS_MAX),
+    )
+    gaps = [(int(str(first)), int(str(last))) for first, last in found]
+    is_empty = not reader.execute("SELECT 1 FROM alert_event LIMIT 1")
+    return [(1, newest)] if is_empty and newest else gaps
 
 
 def outbox_since(reader: HotReader) -> int:
@@ -175,5 +201,3 @@ def outbox_since(reader: HotReader) -> int:
 
 def _plain(value: object) -> Any:
     return value
-
-

@@ -19,7 +19,14 @@ DELETION_CHANGED: Final = "deletion changed"
 NEWEST: Final = 1_000
 """Entries that are looked at where not all are."""
 BREAKS_MAX: Final = 100
-_SAME: Final = {"author": "who", "reason": "why", "since_us": "since_us", "until_us": "until_us", "up_to_seq": "up_to_seq", "records": "records"}
+_SAME: Final = {
+    "author": "who",
+    "reason": "why",
+    "since_us": "since_us",
+    "until_us": "until_us",
+    "up_to_seq": "up_to_seq",
+    "records": "records",
+}
 """Column of a deletion -> its name in the chain."""
 
 
@@ -49,10 +56,10 @@ def check_deletions(look: Look) -> Iterator[Finding]:
             yield _finding(DELETION_CHANGED, number, entry, f"is another one than was asked for ({other})")
 
 
-def deletions_of(reader: HotReader) -> tuple[dict[int, dict[str, Any]], set[int]]:
-    """Deletions as the chain has them, by id, with the time of each as ``at_us``; and the ids of those that are physically done."""
+def deletions_of(reader: HotReader) -> tuple[dict[int, dict[str, Any]], dict[int, int]]:
+    """Deletions as the chain has them, by id, with the time of each as ``at_us``; and when those ended that are physically done."""
     said: dict[int, dict[str, Any]] = {}
-    done: set[int] = set()
+    done: dict[int, int] = {}
     if has_chain(reader):
         kinds = "('deletion', 'deletion done')"
         sql = f"SELECT entry, at_us FROM chain WHERE json_valid(entry) AND json_extract(entry, '$.kind') IN {kinds} ORDER BY id"
@@ -61,7 +68,7 @@ def deletions_of(reader: HotReader) -> tuple[dict[int, dict[str, Any]], set[int]
             if entry["kind"] == "deletion":
                 said[int(entry["deletion"])] = {**entry, "at_us": at_us}
             else:
-                done |= {int(i) for i in entry["deletions"]}
+                done |= dict.fromkeys(map(int, entry["deletions"]), int(str(at_us)))
     return said, done
 
 

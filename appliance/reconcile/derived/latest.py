@@ -61,12 +61,17 @@ def check_records(look: Look) -> Iterator[Finding]:
 
 def _by_records(look: Look) -> Iterator[Finding]:
     for stream in look.state.streams.values():
-        if not is_told_apart_by_series(stream) or deletions.without_latest(look.reader.cursor, stream.id):
+        if not is_told_apart_by_series(stream) or _is_followed(look, stream):
             continue
         since_us = _since(look, stream)
         given = last_by_records(look, stream, since_us)
         have = in_memory(look, stream)
         yield from _compared(look, stream, have, given, since_us)
+
+
+def _is_followed(look: Look, stream: StreamState) -> bool:
+    """Whether a deletion's last values are still to be found anew."""
+    return look.reader.has_deletions and bool(deletions.without_latest(look.reader.cursor, stream.id))
 
 
 def is_told_apart_by_series(stream: StreamState) -> bool:
@@ -137,11 +142,11 @@ def _compared(look: Look, stream: StreamState, have: Last, given: Last, since_us
     known = given.at(given.seqs <= stream.last_seq)
     place, is_there = _places(have.hashes, known.hashes)
     lacking = known.at(~is_there)
-    yield from _findings(look, stream, lacking, "has no last value, and its records give one")
+    yield from _findings(stream, lacking, "has no last value, and its records give one")
     same, old = known.at(is_there), have.at(place[is_there])
     behind = old.ts < same.ts
     changed = (old.ts == same.ts) & ((old.seqs != same.seqs) | _differ(old.data, same.data)) & (old.seqs <= stream.last_seq)
-    yield from _findings(look, stream, same.at(behind | changed), "has another last value than its records give")
+    yield from _findings(stream, same.at(behind | changed), "has another last value than its records give")
     recent = have.at((have.ts >= since_us) & (have.seqs <= stream.last_seq))
     place, is_there = _places(given.hashes, recent.hashes)
     beyond = ~is_there
@@ -149,12 +154,13 @@ def _compared(look: Look, stream: StreamState, have: Last, given: Last, since_us
     gone = np.zeros(len(recent), np.bool_)
     for low, high in _gone(look, stream):
         gone |= (recent.ts >= low) & (recent.ts < high)
-    yield from _findings(look, stream, recent.at(beyond & ~gone), "has a last value of which there is no record")
+    yield from _findings(stream, recent.at(beyond & ~gone), "has a last value of which there is no record")
 
 
 def _gone(look: Look, stream: StreamState) -> tuple[Span, ...]:
     """Event times whose records retention has removed, or that nobody can read."""
-    removed = look.reader.execute("SELECT ts_min, ts_max + 1 FROM removal WHERE stream_id = ?", (stream.id,))
+    wanted = "SELECT ts_min, ts_max + 1 FROM removal WHERE stream_id = ?"
+    removed = look.reader.execute(wanted, (stream.id,)) if look.reader.has_deletions else []
     return union([*((int(str(a)), int(str(b))) for a, b in removed), *((s.ts_min, s.ts_max + 1) for s in stream.lost)])
 
 
@@ -185,7 +191,7 @@ def _plain(column: pa.Array) -> pa.Array:
     return column
 
 
-def _findings(look: Look, stream: StreamState, some: Last, what: str, *, kind: str = DIFFERS) -> Iterator[Finding]:
+def _findings(stream: StreamState, some: Last, what: str, *, kind: str = DIFFERS) -> Iterator[Finding]:
     where = "last values" if kind == DIFFERS else f"hot.sqlite {latest_table.table_name(stream.folder)}"
     tags = stream.schema.tags
     for row in range(min(len(some), FINDINGS_MAX)):
@@ -224,14 +230,14 @@ def _stored(look: Look) -> Iterator[Finding]:
         have = in_memory(look, stream)
         settled = have.at(have.seqs <= stream.mark)
         if rows is None:
-            yield from _findings(look, stream, settled, "is not stored as it is in memory", kind=STORED_DIFFERS)
+            yield from _findings(stream, settled, "is not stored as it is in memory", kind=STORED_DIFFERS)
             continue
         hashes, seqs, data = rows
         order = np.argsort(hashes, kind="stable")
         ts = np.asarray(data.column(0).view(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
         stored = Last(hashes[order], seqs[order], ts[order], data.take(pa.array(order)))
-        yield from _findings(look, stream, _unlike(settled, stored), "is not stored as it is in memory", kind=STORED_DIFFERS)
-        yield from _findings(look, stream, _ahead(have, stored), "is stored as no record of it was", kind=STORED_DIFFERS)
+        yield from _findings(stream, _unlike(settled, stored), "is not stored as it is in memory", kind=STORED_DIFFERS)
+        yield from _findings(stream, _ahead(have, stored), "is stored as no record of it was", kind=STORED_DIFFERS)
 
 
 def _unlike(settled: Last, stored: Last) -> Last:

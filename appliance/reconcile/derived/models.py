@@ -64,7 +64,9 @@ def named_last(reader: HotReader) -> dict[str, int | None]:
     if not has_chain(reader):
         return {}
     found: dict[str, int | None] = {}
-    for (line,) in reader.execute("SELECT entry FROM chain WHERE json_valid(entry) AND json_extract(entry, '$.kind') = 'model' ORDER BY id"):
+    for (line,) in reader.execute(
+        "SELECT entry FROM chain WHERE json_valid(entry) AND json_extract(entry, '$.kind') = 'model' ORDER BY id"
+    ):
         entry: dict[str, Any] = json.loads(str(line))
         found[str(entry["model"])] = entry["instead"] if "instead" in entry else int(entry["version"])
     return found

@@ -10,6 +10,7 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ from appliance.derived import Aggregate, ViewVersion
 from appliance.errors import QueryRefused
 from appliance.hot.state import State
 from appliance.reconcile.derived.sql import quoted, within
-from appliance.reconcile.derived.twice import seen_twice
+from appliance.reconcile.derived.twice import looked_again, seen_twice
 from appliance.reconcile.derived.views import FINDINGS_MAX, name_of, shown, versions_of
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Look
@@ -59,7 +60,7 @@ def _answers(look: Look) -> Iterator[Finding]:
             found += differing(look, version, columns, span)
             if len(found) >= FINDINGS_MAX:
                 break
-        readable = without(union(found), unreadable(look, version, union(found)))
+        readable = without(union(found), unreadable_of(look.folder, look.state, version, found))
         yield from (_finding(version, span) for span in readable[:FINDINGS_MAX])
 
 
@@ -154,8 +155,6 @@ def differing(look: Look, version: ViewVersion, columns: Sequence[str], span: Sp
 
 
 def _is_gone(look: Look, version: ViewVersion) -> bool:
-    from appliance.reconcile.derived.twice import looked_again
-
     with looked_again(look) as again:
         return version.id not in {v.id for v in versions_of(again.state)}
 
@@ -211,20 +210,16 @@ def _alike(kept: list[Row], made: list[Row], scale: Sequence[float]) -> bool:
 def _close(a: float | None, b: float | None, scale: float) -> bool:
     if a is None or b is None:
         return a is b
-    return a == b or abs(a - b) <= RELATIVE * max(abs(a), abs(b), scale) or (a != a and b != b)  # noqa: PLR0124 - NaN
+    return a == b or abs(a - b) <= RELATIVE * max(abs(a), abs(b), scale) or (a != a and b != b)
 
 
-def unreadable(look: Look, version: ViewVersion, spans: Iterable[Span]) -> tuple[Span, ...]:
+def unreadable_of(folder: Path, state: State, version: ViewVersion, spans: Iterable[Span]) -> tuple[Span, ...]:
     """Parts of ``spans`` whose records can't be read as they were written: there the stored answer is the better one."""
-    stream = look.state.streams[version.stream]
+    stream = state.streams[version.stream]
     wanted = union(spans)
-    bad = [
-        (s.ts_min, s.ts_max + 1)
-        for s in stream.segments
-        if common(wanted, ((s.ts_min, s.ts_max + 1),)) and check_segment(look.folder, s, deep=True) is not None
-    ]
-    bad += [(s.ts_min, s.ts_max + 1) for s in stream.lost]
-    return widened(bad, version.definition.bucket_us)
+    near = [s for s in stream.segments if common(wanted, ((s.ts_min, s.ts_max + 1),))]
+    bad = [s for s in near if check_segment(folder, s, deep=True) is not None]
+    return widened([(s.ts_min, s.ts_max + 1) for s in (*bad, *stream.lost)], version.definition.bucket_us)
 
 
 def _finding(version: ViewVersion, span: Span) -> Finding:
