@@ -33,7 +33,7 @@ def commit_marks(committer: Committer, ledger_id: int) -> bool:
 
 
 def commit_twins(committer: Committer, key: str, spans: Iterable[Dirty]) -> None:
-    """Records of these spans may lie there more than once: from the next picture on each counts once, and what was made of them is stale."""
+    """Records of these spans may lie there more than once: from the next picture on each counts once, what was made of them is stale."""
     book, marked = committer.books[key], list(spans)
     committer.ledger.forget()
     with committer.durably("twins"):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from appliance.hot.alerts.outbox import DEAD_KEPT, SENT_KEPT
-from appliance.hot.alerts.reads import has_tables
+from appliance.hot.alerts.reads import Reads, has_tables
 from appliance.hot.alerts.values import Tells
 from appliance.hot.reader import HotReader
 from appliance.reconcile.finding import Finding
@@ -174,18 +174,13 @@ def history_since(reader: HotReader) -> int:
     return int(str(row[1])) if row[0] is not None and int(str(row[0])) > 1 else -(2**62)
 
 
-def missing_transitions(reader: HotReader) -> list[tuple[int, int]]:
+def missing_transitions(reads: Reads) -> list[tuple[int, int]]:
     """Ranges of ids (both ends included) that are not there between the oldest that is kept and the newest that was ever written."""
-    ever = reader.execute("SELECT seq FROM sqlite_sequence WHERE name = 'alert_event'")
-    newest = int(str(ever[0][0])) if ever else 0
-    found = reader.execute(
-        "SELECT id + 1, after - 1 FROM (SELECT id, lead(id, 1, ?) OVER (ORDER BY id) AS after FROM alert_event)"
-        " WHERE after > id + 1 LIMIT ?",
-        (newest + 1, FINDINGS_MAX),
-    )
-    gaps = [(int(str(first)), int(str(last))) for first, last in found]
-    is_empty = not reader.execute("SELECT 1 FROM alert_event LIMIT 1")
-    return [(1, newest)] if is_empty and newest else gaps
+    newest = max((int(row[0]) for row in reads.execute("SELECT seq FROM sqlite_sequence WHERE name = 'alert_event'")), default=0)
+    if newest and not list(reads.execute("SELECT 1 FROM alert_event LIMIT 1")):
+        return [(1, newest)]
+    sql = "SELECT id + 1, after - 1 FROM (SELECT id, lead(id, 1, ?) OVER (ORDER BY id) AS after FROM alert_event) WHERE after > id + 1"
+    return [(int(first), int(last)) for first, last in reads.execute(f"{sql} LIMIT {FINDINGS_MAX}", (newest + 1,))]
 
 
 def outbox_since(reader: HotReader) -> int:

@@ -60,10 +60,8 @@ def mend_inbox(finding: Finding, hands: Hands) -> str:
     """The records of a taken file that are not there go through the door; those that are there stay as they are."""
     path = hands.box.folder / finding.where
     with reading(hands) as reader:
-        known = [k for k in known_of(reader, path) if finding.key in ("", k.stream)] or [None]
-    done = 0
-    for each in known:
-        done += _take(hands, finding, each)
+        known = [k for k in known_of(reader, path) if finding.key in ("", k.stream)]
+    done = sum(_take(hands, finding, each) for each in known) if known else _take(hands, finding, None)
     return f"{done} records were taken again"
 
 
@@ -95,10 +93,11 @@ def _take(hands: Hands, finding: Finding, known: Known | None) -> int:
         box.door.submit_blocking(Submission(submission.source, submission.format, tuple(missing(submission)), rejects))
         return submission.rows
 
-    for each in (look, submit):
-        taken = read_file(path, known, Through(box.config, box.state, each))
-        if taken.outcome != "taken":
-            raise Unmendable(f"the file can't be read any more: {taken.reason}")
+    taken = read_file(path, known, Through(box.config, box.state, look))
+    if taken.outcome == "taken":
+        taken = read_file(path, known, Through(box.config, box.state, submit))
+    if taken.outcome != "taken":
+        raise Unmendable(f"the file can't be read any more: {taken.reason}")
     stream = taken.stream if known is None else known.stream
     progress = FileProgress(digest_of(path), path.name, taken.size, taken.size, done=True, stream=stream)
     box.door.submit_blocking(Submission(f"drop:{path.name}", taken.format or Format.CSV, progress=progress))

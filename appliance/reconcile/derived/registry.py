@@ -62,7 +62,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         by_turns=_BY_TURNS,
         needs="query",
     ),
-    Check(name="stored last values", run=latest.check_stored, kinds=frozenset({latest.STORED_DIFFERS}), scopes=_OFTEN),
+    Check(name="stored last values", run=latest.check_stored, kinds=frozenset({latest.STORED_DIFFERS}), scopes=_OFTEN, needs="memory"),
     Check(name="models", run=models.check_files, kinds=frozenset({models.FILE_MISSING, models.FILE_CHANGED}), scopes=_OFTEN),
     Check(name="models in use", run=models.check_use, kinds=frozenset({models.NOT_IN_USE}), scopes=_OFTEN),
     Check(
