@@ -62,9 +62,7 @@ def mended(box: Box, findings: Sequence[Finding]) -> list[Repaired]:
 def answers(house: House) -> dict[str, list[str]]:
     """Everything that is answered of records and what is made of them, but for sequences."""
     views = {name: rows_of(house.ask(f'SELECT * FROM "{name}"')) for name in house.views}
-    streams = {
-        state.name: rows_of(house.ask(f'SELECT * EXCLUDE _seq FROM "{state.name}"')) for state in house.box.state.streams.values()
-    }
+    streams = {state.name: rows_of(house.ask(f'SELECT * EXCLUDE _seq FROM "{state.name}"')) for state in house.box.state.streams.values()}
     last = {f"{s} latest": rows_of(house.box.last_values(s).drop_columns(["_seq"]).to_pylist()) for s in streams}
     return {**views, **streams, **last, **tables(house.folder)}
 

@@ -140,7 +140,9 @@ def test_what_is_wrong_is_found_and_mended(house: House, inject: Callable[[House
     inject(house)
     wrong = found(house, "hot", "full")
     assert {f.kind for f in wrong} >= INJECTED[inject]
-    assert {f.kind for f in wrong} - INJECTED[inject] <= {"view differs", "last value differs", "deleted records show"}, "what follows from it"
+    assert {f.kind for f in wrong} - INJECTED[inject] <= {"view differs", "last value differs", "deleted records show"}, (
+        "what follows from it"
+    )
     assert {r.state for r in mended(house.box, wrong)} == {"repaired"}
     follow(house)
     assert found(house, "hot", "full") == []

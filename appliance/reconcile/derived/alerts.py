@@ -23,6 +23,8 @@ ALERT_MISSING: Final = "alert missing"
 ALERT_DIFFERS: Final = "alert differs from its history"
 PLACE_AHEAD: Final = "place ahead of its records"
 ITEM_LOST: Final = "item without message"
+ASIDE: Final = "set aside: there was no such fire"
+"""The error of a dead letter that was made of a message without transition."""
 FINDINGS_MAX: Final = 100
 _MARGIN: Final = 100
 """Messages beyond the oldest that is kept: those made about when it was may have gone or not."""
@@ -46,9 +48,9 @@ def _messages(reader: HotReader) -> Iterator[Finding]:
         " JOIN outbox m ON m.id = i.message_id"
         " LEFT JOIN e ON e.rule = i.rule AND e.key = i.key"
         " LEFT JOIN alert a ON a.rule = i.rule AND a.key = i.key"
-        " WHERE i.tells <> ? AND coalesce(e.fire, -1) < i.fire AND coalesce(a.fire, -1) < i.fire AND i.added_us > ?"
+        " WHERE i.tells <> ? AND coalesce(e.fire, -1) < i.fire AND coalesce(a.fire, -1) < i.fire AND i.added_us > ? AND m.error <> ?"
         " GROUP BY m.id, i.rule, i.key, i.fire ORDER BY m.id LIMIT ?",
-        (str(Tells.NOTE), history_since(reader), FINDINGS_MAX),
+        (str(Tells.NOTE), history_since(reader), ASIDE, FINDINGS_MAX),
     )
     for row in found:
         message, channel, state, rule, key, fire, item, tells = map(_plain, row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from appliance.door.commit import Committer
 from appliance.hot.alerts import outbox
@@ -14,11 +14,10 @@ from appliance.hot.alerts.rows import ALERT_COLUMNS, EVENT_COLUMNS, event_row, f
 from appliance.hot.alerts.rules import facts_without_rule, summary_of
 from appliance.hot.alerts.tables import durable
 from appliance.hot.alerts.values import Instance, Item, Kind, Phase, Tells, Transition
-from appliance.reconcile.derived.alerts import missing_transitions
+from appliance.reconcile.derived.alerts import ASIDE, missing_transitions
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Hands, Unmendable
 
-ASIDE: Final = "set aside: there was no such fire"
 T = TypeVar("T")
 
 
