@@ -1,0 +1,53 @@
+"""No history of a box is reported: whatever comes, is rolled, deleted, compacted, expired, made anew, broken off and restarted."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from appliance.clock import US_PER_DAY
+from tests.clock import NOON_US
+from tests.derived.looking import found
+from tests.derived.test_records import follow
+from tests.views.test_exact import Views
+
+
+class Undisturbed(Views):
+    """Boxes to which nothing is done but what people and senders do."""
+
+    a_view_stands_in_exactly: Any = None
+    each_view_is_what_its_sql_gives_over_all_records: Any = None
+    a_question_over_the_stream_is_asked: Any = None
+
+    @rule()
+    def deletions_are_followed(self) -> None:
+        follow(self.house)
+
+    @rule(days=st.integers(1, 4))
+    def old_days_expire(self, days: int) -> None:
+        self.house.roll()
+        self.house.compact()
+        self.house.expire(NOON_US // US_PER_DAY * US_PER_DAY - days * US_PER_DAY)
+
+    @rule(turn=st.integers(0, 9))
+    def it_is_looked_at(self, turn: int) -> None:
+        assert found(self.house, turn=turn) == []
+
+    def teardown(self) -> None:
+        if self.opened:
+            assert found(self.house) == []
+        super().teardown()
+
+
+TestUndisturbed = Undisturbed.TestCase
+TestUndisturbed.settings = settings(
+    max_examples=int(os.environ.get("HISTORIES", "4")),
+    stateful_step_count=12,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
