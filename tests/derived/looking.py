@@ -73,7 +73,7 @@ def tables(folder: Path) -> dict[str, list[str]]:
     wanted = {
         "alert": "SELECT * FROM alert",
         "alert_event": "SELECT * FROM alert_event ORDER BY id",
-        "outbox": "SELECT channel, state, key, rule, fire, tells FROM outbox m JOIN outbox_item i ON i.message_id = m.id ORDER BY 1, i.rule, 3",
+        "outbox": "SELECT channel, state, key, rule, fire, tells FROM outbox m JOIN outbox_item i ON i.message_id = m.id ORDER BY i.id",
         "model": "SELECT name, version, state, active FROM model",
         "deletion": "SELECT id, since_us, until_us, matching, up_to_seq, author, reason, ended_us IS NULL FROM deletion",
     }

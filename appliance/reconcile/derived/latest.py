@@ -21,12 +21,12 @@ from appliance.hot.series import I64, U64, series_hashes
 from appliance.hot.state import StreamState
 from appliance.hot.visible import shown
 from appliance.reconcile.derived.sql import quoted, within
-from appliance.reconcile.derived.twice import seen_twice
+from appliance.reconcile.derived.twice import asked_spans, seen_twice
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Look
 from appliance.records import Schema
 from appliance.serving.folder import latest_values
-from appliance.spans import FIRST, LAST, Span, union
+from appliance.spans import LAST, Span, hull, union
 
 DIFFERS: Final = "last value differs"
 STORED_DIFFERS: Final = "stored last value differs"
@@ -63,10 +63,10 @@ def _by_records(look: Look) -> Iterator[Finding]:
     for stream in look.state.streams.values():
         if not is_told_apart_by_series(stream) or _is_followed(look, stream):
             continue
-        since_us = _since(look, stream)
-        given = last_by_records(look, stream, since_us)
-        have = in_memory(look, stream)
-        yield from _compared(look, stream, have, given, since_us)
+        for span in _spans(look, stream):
+            given = last_by_records(look, stream, span)
+            have = in_memory(look, stream)
+            yield from _compared(look, stream, have, given, span)
 
 
 def _is_followed(look: Look, stream: StreamState) -> bool:
@@ -80,16 +80,16 @@ def is_told_apart_by_series(stream: StreamState) -> bool:
     return columns is None or set(columns) == {*stream.schema.tags, "ts"}
 
 
-def _since(look: Look, stream: StreamState) -> int:
+def _spans(look: Look, stream: StreamState) -> tuple[Span, ...]:
     if look.scope == "full":
-        return FIRST if look.since_us is None else look.since_us
+        return (hull(asked),) if (asked := asked_spans(look, stream)) else ()
     newest = look.reader.execute("SELECT max(ts_max) FROM batch WHERE stream_id = ?", (stream.id,))[0][0]
     times = [*([] if newest is None else [int(str(newest))]), *(s.ts_max for s in stream.segments)]
-    return min(max(times, default=look.now_us), look.now_us) - NEWEST_US
+    return ((min(max(times, default=look.now_us), look.now_us) - NEWEST_US, LAST),)
 
 
-def last_by_records(look: Look, stream: StreamState, since_us: int) -> Last:
-    """The last record of each series among those from a time on, by one question."""
+def last_by_records(look: Look, stream: StreamState, span: Span) -> Last:
+    """The last record of each series among those of a span, by one question."""
     assert look.query is not None
     schema = stream.schema
     tags = ", ".join(quoted(t) for t in schema.tags)
@@ -100,7 +100,7 @@ def last_by_records(look: Look, stream: StreamState, since_us: int) -> Last:
     found = look.query(
         f"SELECT __ts AS ts{', ' if tags else ''}{tags}{unpacked}, last.seq AS _seq FROM ("
         f"SELECT {tags}{', ' if tags else ''}max(ts) AS __ts, arg_max({struct}, {by}) AS last"
-        f" FROM {quoted(stream.name)} WHERE {within('ts', since_us, LAST)}{' GROUP BY ' + tags if tags else ''}) WHERE __ts IS NOT NULL"
+        f" FROM {quoted(stream.name)} WHERE {within('ts', *span)}{' GROUP BY ' + tags if tags else ''}) WHERE __ts IS NOT NULL"
     )
     return last_of(found, schema)
 
@@ -137,8 +137,8 @@ def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _compared(look: Look, stream: StreamState, have: Last, given: Last, since_us: int) -> Iterator[Finding]:
-    """``given`` is by the records from ``since_us`` on; what came after the look's picture may be in one and not in the other."""
+def _compared(look: Look, stream: StreamState, have: Last, given: Last, span: Span) -> Iterator[Finding]:
+    """``given`` is by the records of ``span``; what came after the look's picture may be in one and not in the other."""
     known = given.at(given.seqs <= stream.last_seq)
     place, is_there = _places(have.hashes, known.hashes)
     lacking = known.at(~is_there)
@@ -147,7 +147,7 @@ def _compared(look: Look, stream: StreamState, have: Last, given: Last, since_us
     behind = old.ts < same.ts
     changed = (old.ts == same.ts) & ((old.seqs != same.seqs) | _differ(old.data, same.data)) & (old.seqs <= stream.last_seq)
     yield from _findings(stream, same.at(behind | changed), "has another last value than its records give")
-    recent = have.at((have.ts >= since_us) & (have.seqs <= stream.last_seq))
+    recent = have.at((have.ts >= span[0]) & (have.ts < span[1]) & (have.seqs <= stream.last_seq))
     place, is_there = _places(given.hashes, recent.hashes)
     beyond = ~is_there
     beyond[is_there] = given.ts[place[is_there]] < recent.ts[is_there]

@@ -17,7 +17,7 @@ from appliance.spans import Span, without
 
 def mend_file(finding: Finding, hands: Hands) -> str:
     """The file goes aside, and its buckets are made anew, as far as their records are there."""
-    holders = [v for v in versions_of(hands.box.state) if any(f.path == finding.where for f in v.files)]
+    holders = [v for v in versions_of(hands.box.state.views.values()) if any(f.path == finding.where for f in v.files)]
     if not holders:
         return "no view names the file any more"
     file = next(f for f in holders[0].files if f.path == finding.where)
@@ -61,7 +61,7 @@ def mend_marks(finding: Finding, hands: Hands) -> str:
 
 
 def _version(state: State, version_id: int) -> ViewVersion | None:
-    return next((v for v in versions_of(state) if v.id == version_id), None)
+    return next((v for v in versions_of(state.views.values()) if v.id == version_id), None)
 
 
 def _ask(hands: Hands, versions: list[ViewVersion]) -> None:

@@ -1,4 +1,4 @@
-"""A look again: what a query says is of a later instant than the picture that it is compared with, so a difference counts when it stays."""
+"""Which times a look is about, and a look again: what a query says is of a later instant than the picture, so only what stays counts."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from appliance.hot.state import StreamState
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Look
 from appliance.serving.folder import open_folder
+from appliance.spans import FIRST, LAST, Span, common, union
 
 
 def seen_twice(look: Look, check: Callable[[Look], Iterator[Finding]]) -> Iterator[Finding]:
@@ -25,3 +27,11 @@ def looked_again(look: Look) -> Iterator[Look]:
     """The same look over the folder as it is now; without the service's memory, which is of another instant."""
     with open_folder(look.folder) as (reader, state):
         yield replace(look, reader=reader, state=state, memory=None)
+
+
+def asked_spans(look: Look, stream: StreamState) -> tuple[Span, ...]:
+    """Event times of a stream that a look is about: from ``since_us`` on, and of the segments in ``only``."""
+    low = FIRST if look.since_us is None else look.since_us
+    if look.only is None:
+        return ((low, LAST),)
+    return common(union((s.ts_min, s.ts_max + 1) for s in stream.segments if s.path in look.only), ((low, LAST),))

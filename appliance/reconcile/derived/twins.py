@@ -9,12 +9,13 @@ import pyarrow as pa
 
 from appliance.clock import US_PER_DAY, day_name
 from appliance.hot.state import StreamState
+from appliance.manifest import Dirty
 from appliance.reconcile.derived.latest import NEWEST_US
 from appliance.reconcile.derived.sql import quoted, within
-from appliance.reconcile.derived.twice import seen_twice
+from appliance.reconcile.derived.twice import asked_spans, seen_twice
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Look
-from appliance.spans import FIRST, LAST, Span, union, without
+from appliance.spans import LAST, Span, common, union, without
 
 UNMARKED: Final = "twins unmarked"
 FORGOTTEN: Final = "twin mark forgotten"
@@ -41,14 +42,13 @@ def _spans(look: Look, stream: StreamState) -> Iterator[Span]:
     if look.scope != "full":
         yield min(max(times), look.now_us) - NEWEST_US, LAST
         return
-    low = FIRST if look.since_us is None else look.since_us
-    days = {day for s in stream.segments for day in range(s.day, s.day_last + 1) if (day + 1) * US_PER_DAY > low}
-    spans = [(max(low, day * US_PER_DAY), (day + 1) * US_PER_DAY) for day in sorted(days)]
-    yield from spans
-    if newest is not None:
-        rest = without(((low, LAST),), union(spans))
+    asked = asked_spans(look, stream)
+    days = {day for s in stream.segments for day in range(s.day, s.day_last + 1)}
+    spans = [(day * US_PER_DAY, (day + 1) * US_PER_DAY) for day in sorted(days)]
+    yield from (span for span in spans if common(asked, (span,)))
+    if newest is not None and look.only is None:
         has_batch = "SELECT 1 FROM batch WHERE stream_id = ? AND ts_max >= ? AND ts_min < ? LIMIT 1"
-        yield from (span for span in rest if look.reader.execute(has_batch, (stream.id, *span)))
+        yield from (span for span in without(asked, union(spans)) if look.reader.execute(has_batch, (stream.id, *span)))
 
 
 def _unmarked(look: Look, stream: StreamState, span: Span) -> Iterator[Finding]:
@@ -81,23 +81,31 @@ def _unmarked(look: Look, stream: StreamState, span: Span) -> Iterator[Finding]:
 def check_memory(look: Look) -> Iterator[Finding]:
     """The spans that memory has are stored: else a restart would count twins twice."""
     assert look.memory is not None
-    for key, before in look.memory.streams.items():
-        stream = look.state.streams.get(key)
-        if stream is None or {s.id for s in before.segments} != {s.id for s in stream.segments}:
+    stored: dict[int, dict[int, Dirty]] = {}
+    for stream_id, *row in look.reader.execute("SELECT stream_id, day, ts_min, ts_max, seq FROM dirty"):
+        span = Dirty(*(int(str(value)) for value in row))
+        stored.setdefault(int(str(stream_id)), {})[span.day] = span
+    for stream in look.memory.streams.values():
+        have = stored.get(stream.id, {})
+        lacking = [span for day, span in stream.dirty.items() if day not in have or have[day].merge(span) != have[day]]
+        if not lacking or not _has_segments(look, stream):
             continue
-        for day, span in before.dirty.items():
-            have = stream.dirty.get(day)
-            if have is not None and have.merge(span) == have:
-                continue
+        for span in lacking:
             yield Finding(
                 kind=FORGOTTEN,
                 where="hot.sqlite dirty",
-                key=f"{stream.name} {day}",
+                key=f"{stream.name} {span.day}",
                 stream=stream.name,
                 last=span.seq,
                 since_us=span.ts_min,
                 until_us=span.ts_max + 1,
-                what=f"records of {day_name(day)} may lie there more than once, and the store does not say so",
+                what=f"records of {day_name(span.day)} may lie there more than once, and the store does not say so",
                 repair="the span is stored again",
-                facts={"day": day, "low": span.ts_min, "high": span.ts_max, "seq": span.seq},
+                facts={"day": span.day, "low": span.ts_min, "high": span.ts_max, "seq": span.seq},
             )
+
+
+def _has_segments(look: Look, stream: StreamState) -> bool:
+    """Whether the lake is what memory has: no compaction has cleaned a day since."""
+    live = look.reader.execute("SELECT id FROM segment WHERE stream_id = ? AND state = 'live'", (stream.id,))
+    return {int(str(row[0])) for row in live} == {s.id for s in stream.segments}

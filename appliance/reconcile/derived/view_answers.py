@@ -20,7 +20,7 @@ from appliance.derived import Aggregate, ViewVersion
 from appliance.errors import QueryRefused
 from appliance.hot.state import State
 from appliance.reconcile.derived.sql import quoted, within
-from appliance.reconcile.derived.twice import looked_again, seen_twice
+from appliance.reconcile.derived.twice import asked_spans, looked_again, seen_twice
 from appliance.reconcile.derived.views import FINDINGS_MAX, name_of, shown, versions_of
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Look
@@ -51,7 +51,7 @@ def check_answers(look: Look) -> Iterator[Finding]:
 
 
 def _answers(look: Look) -> Iterator[Finding]:
-    for version in versions_of(look.state):
+    for version in versions_of(look.state.views.values()):
         columns = compared(version)
         if columns is None:
             continue
@@ -97,9 +97,8 @@ def _spans(look: Look, version: ViewVersion) -> Iterator[Span]:
     """What this look computes anew, a question each."""
     spans = checked_spans(look.state, version)
     if look.scope == "full":
-        since = FIRST if look.since_us is None else floor_to(look.since_us, version.definition.bucket_us)
-        wanted = [(max(low, since), high) for low, high in spans if high > since]
-        yield from (piece for span in wanted for piece in _pieces(look.state, version, span))
+        asked = widened(asked_spans(look, look.state.streams[version.stream]) if spans else (), version.definition.bucket_us)
+        yield from (piece for span in common(spans, asked) for piece in _pieces(look.state, version, span))
         return
     width = version.definition.bucket_us
     stored = without(common(spans, union((max(f.low, _oldest(look.state, version)), f.high) for f in version.files)), version.used.dirty)
@@ -156,7 +155,7 @@ def differing(look: Look, version: ViewVersion, columns: Sequence[str], span: Sp
 
 def _is_gone(look: Look, version: ViewVersion) -> bool:
     with looked_again(look) as again:
-        return version.id not in {v.id for v in versions_of(again.state)}
+        return version.id not in {v.id for v in versions_of(again.state.views.values())}
 
 
 def difference_sql(version: ViewVersion, columns: Sequence[str], span: Span) -> str:

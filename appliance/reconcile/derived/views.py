@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import pyarrow as pa
 
 from appliance.clock import iso
-from appliance.derived import Used, ViewFile, ViewVersion
-from appliance.hot.state import State, StreamState
+from appliance.derived import Used, View, ViewFile, ViewVersion
+from appliance.hot.ledger import load_used
+from appliance.hot.state import StreamState
+from appliance.hot.view_store import load_views
 from appliance.reconcile.derived.files import MISSING, wrong_with
 from appliance.reconcile.derived.sql import quoted, within
 from appliance.reconcile.derived.twice import seen_twice
@@ -25,9 +27,9 @@ FINDINGS_MAX: Final = 100
 """Of one view at one look; there are as many again at the next."""
 
 
-def versions_of(state: State) -> list[ViewVersion]:
+def versions_of(views: Iterable[View]) -> list[ViewVersion]:
     """Every version that answers or is being built."""
-    return [v for view in state.views.values() for v in (view.active, view.building) if v is not None]
+    return [v for view in views for v in (view.active, view.building) if v is not None]
 
 
 def name_of(version: ViewVersion) -> str:
@@ -43,7 +45,7 @@ def shown(span: Span) -> str:
 
 def check_files(look: Look) -> Iterator[Finding]:
     """Each file of each view by its size; by its hash where all is looked at, and else one of them a look."""
-    files = {f.path: (v, f) for v in versions_of(look.state) for f in v.files}
+    files = {f.path: (v, f) for v in versions_of(look.state.views.values()) for f in v.files}
     deep = set(files) if look.is_whole else set(sorted(files)[look.turn % len(files) :][:1]) if files else set()
     for path, (version, file) in files.items():
         reason = wrong_with(look.folder, path, size=file.bytes, sha256=file.sha256, deep=path in deep)
@@ -73,9 +75,14 @@ def _of_file(version: ViewVersion, file: ViewFile, reason: str) -> Finding:
 def check_memory(look: Look) -> Iterator[Finding]:
     """What memory knows to be stale, the store does too: else a restart would take it for true."""
     assert look.memory is not None
-    for entry in look.memory.used.values():
-        stored = look.state.used.get(entry.id)
-        if stored is None or not _is_same_refresh(look, entry, stored):
+    stale = [entry for entry in look.memory.used.values() if entry.stale]
+    known = {u.id: u for u in load_used(look.reader.cursor)} if stale else {}
+    lacking = [e for e in stale if e.id in known and without(e.dirty, known[e.id].dirty)]
+    after = {v.used.id: v for v in versions_of(load_views(look.reader.cursor, known).values())} if lacking else {}
+    before = {v.used.id: v for v in versions_of(look.memory.views.values())} if lacking else {}
+    for entry in lacking:
+        stored = known[entry.id]
+        if not _is_same_refresh(before.get(entry.id), after.get(entry.id), entry, stored):
             continue
         for span in without(entry.dirty, stored.dirty)[:FINDINGS_MAX]:
             yield Finding(
@@ -91,19 +98,12 @@ def check_memory(look: Look) -> Iterator[Finding]:
             )
 
 
-def _is_same_refresh(look: Look, entry: Used, stored: Used) -> bool:
+def _is_same_refresh(before: ViewVersion | None, after: ViewVersion | None, entry: Used, stored: Used) -> bool:
     """Whether nothing was made anew between the two pictures, so that marks can only have been added."""
-    assert look.memory is not None
-    before = {v.used.id: v for v in versions_of(look.memory)}.get(entry.id)
-    after = {v.used.id: v for v in versions_of(look.state)}.get(entry.id)
     if before is None or after is None:
         return False
-    return (before.refreshed_us, before.files, entry.closed_us, entry.sealed_us) == (
-        after.refreshed_us,
-        after.files,
-        stored.closed_us,
-        stored.sealed_us,
-    )
+    made = (before.refreshed_us, before.files, entry.closed_us, entry.sealed_us)
+    return made == (after.refreshed_us, after.files, stored.closed_us, stored.sealed_us)
 
 
 def check_marks(look: Look) -> Iterator[Finding]:
@@ -112,7 +112,7 @@ def check_marks(look: Look) -> Iterator[Finding]:
 
 
 def _marks(look: Look) -> Iterator[Finding]:
-    for version in versions_of(look.state):
+    for version in versions_of(look.state.views.values()):
         stream = look.state.streams.get(version.stream)
         if stream is None or not look.concerns(version.used.closed_us):
             continue
