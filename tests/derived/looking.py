@@ -46,9 +46,9 @@ def look_at(house: House, scope: Scope = "full", *, turn: int = 0) -> Iterator[L
 
 
 def found(house: House, *scopes: Scope, turn: int = 0) -> list[Finding]:
-    """What looks of these scopes find (none: all scopes)."""
+    """What looks of these scopes find (none: those that look at everything)."""
     result: dict[tuple[str, str, str], Finding] = {}
-    for scope in scopes or ("hot", "all", "full", "newest"):
+    for scope in scopes or ("hot", "all", "full"):
         with look_at(house, scope, turn=turn) as look:
             result |= {f.name: f for f in run_checks(look, CHECKS).findings}
     return list(result.values())

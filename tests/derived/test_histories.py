@@ -35,7 +35,7 @@ class Undisturbed(Views):
 
     @rule(turn=st.integers(0, 9))
     def it_is_looked_at(self, turn: int) -> None:
-        assert found(self.house, turn=turn) == []
+        assert found(self.house, "newest", turn=turn) == []
 
     def teardown(self) -> None:
         if self.opened:
@@ -45,7 +45,7 @@ class Undisturbed(Views):
 
 TestUndisturbed = Undisturbed.TestCase
 TestUndisturbed.settings = settings(
-    max_examples=int(os.environ.get("HISTORIES", "4")),
+    max_examples=int(os.environ.get("HISTORIES", "3")),
     stateful_step_count=12,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],

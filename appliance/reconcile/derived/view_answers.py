@@ -100,8 +100,8 @@ def _spans(look: Look, version: ViewVersion) -> Iterator[Span]:
         asked = widened(asked_spans(look, look.state.streams[version.stream]) if spans else (), version.definition.bucket_us)
         yield from (piece for span in common(spans, asked) for piece in _pieces(look.state, version, span))
         return
-    width = version.definition.bucket_us
-    stored = without(common(spans, union((max(f.low, _oldest(look.state, version)), f.high) for f in version.files)), version.used.dirty)
+    width, oldest = version.definition.bucket_us, _oldest(look, version) if spans else FIRST
+    stored = without(common(spans, union((max(f.low, oldest), f.high) for f in version.files)), version.used.dirty)
     count = sum((high - low) // width for low, high in stored)
     choice = random.Random(f"{name_of(version)} {look.turn}")  # noqa: S311 - a sample, the same for the same turn
     for number in sorted({choice.randrange(count) for _ in range(SAMPLE)} if count else ()):
@@ -113,10 +113,11 @@ def _spans(look: Look, version: ViewVersion) -> Iterator[Span]:
             left -= (high - low) // width
 
 
-def _oldest(state: State, version: ViewVersion) -> int:
+def _oldest(look: Look, version: ViewVersion) -> int:
     """The start of the bucket of the oldest record; that of the end of the view where there is none below it."""
-    stream = state.streams[version.stream]
-    times = [s.ts_min for s in stream.segments] + [c.ts_min for c in stream.ring]
+    stream = look.state.streams[version.stream]
+    hot = look.reader.execute("SELECT min(ts_min) FROM batch WHERE stream_id = ?", (stream.id,))[0][0]
+    times = [*([] if hot is None else [int(str(hot))]), *(s.ts_min for s in stream.segments)]
     edges = [f.low for f in version.files if f.low != FIRST]
     return floor_to(min([*times, *edges, version.used.closed_us]), version.definition.bucket_us)
 
