@@ -18,7 +18,7 @@ import pyarrow as pa
 from appliance.cold.segments import check_segment
 from appliance.derived import Aggregate, ViewVersion
 from appliance.errors import QueryRefused
-from appliance.hot.state import State
+from appliance.hot.state import State, StreamState
 from appliance.reconcile.derived.sql import quoted, within
 from appliance.reconcile.derived.twice import asked_spans, looked_again, seen_twice
 from appliance.reconcile.derived.views import FINDINGS_MAX, name_of, shown, versions_of
@@ -100,8 +100,10 @@ def _spans(look: Look, version: ViewVersion) -> Iterator[Span]:
         asked = widened(asked_spans(look, look.state.streams[version.stream]) if spans else (), version.definition.bucket_us)
         yield from (piece for span in common(spans, asked) for piece in _pieces(look.state, version, span))
         return
-    width, oldest = version.definition.bucket_us, _oldest(look, version) if spans else FIRST
-    stored = without(common(spans, union((max(f.low, oldest), f.high) for f in version.files)), version.used.dirty)
+    if not spans:
+        return
+    width = version.definition.bucket_us
+    stored = without(common(spans, widened(_inhabited(look, look.state.streams[version.stream]), width)), version.used.dirty)
     count = sum((high - low) // width for low, high in stored)
     choice = random.Random(f"{name_of(version)} {look.turn}")  # noqa: S311 - a sample, the same for the same turn
     for number in sorted({choice.randrange(count) for _ in range(SAMPLE)} if count else ()):
@@ -113,13 +115,11 @@ def _spans(look: Look, version: ViewVersion) -> Iterator[Span]:
             left -= (high - low) // width
 
 
-def _oldest(look: Look, version: ViewVersion) -> int:
-    """The start of the bucket of the oldest record; that of the end of the view where there is none below it."""
-    stream = look.state.streams[version.stream]
-    hot = look.reader.execute("SELECT min(ts_min) FROM batch WHERE stream_id = ?", (stream.id,))[0][0]
-    times = [*([] if hot is None else [int(str(hot))]), *(s.ts_min for s in stream.segments)]
-    edges = [f.low for f in version.files if f.low != FIRST]
-    return floor_to(min([*times, *edges, version.used.closed_us]), version.definition.bucket_us)
+def _inhabited(look: Look, stream: StreamState) -> tuple[Span, ...]:
+    """Event times in which records lie, about."""
+    hot = look.reader.execute("SELECT min(ts_min), max(ts_max) + 1 FROM batch WHERE stream_id = ?", (stream.id,))[0]
+    spans = [] if hot[0] is None else [(int(str(hot[0])), int(str(hot[1])))]
+    return union([*spans, *((s.ts_min, s.ts_max + 1) for s in stream.segments)])
 
 
 def _pieces(state: State, version: ViewVersion, span: Span) -> Iterator[Span]:

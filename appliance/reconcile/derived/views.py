@@ -90,7 +90,7 @@ def check_memory(look: Look) -> Iterator[Finding]:
                 where="hot.sqlite ledger_dirty",
                 key=f"{entry.name} {span[0]}",
                 stream=entry.stream,
-                since_us=span[0],
+                since_us=None if span[0] == FIRST else span[0],
                 until_us=span[1],
                 what=f"the buckets {shown(span)} of {entry.name} are stale, and the store does not say so",
                 repair="the mark is written again",
