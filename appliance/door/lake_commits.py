@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from appliance.clock import US_PER_DAY
-from appliance.door.book import StreamBook
+from appliance.door.book import StreamBook, times
 from appliance.door.commit import Committer
 from appliance.errors import UsageRefused
 from appliance.hot import deletions, latest_table, tallies
@@ -122,9 +122,16 @@ def _check_columns(book: StreamBook, deletion: Deletion) -> None:
 
 
 def series_without_last(committer: Committer, key: str) -> U64:
-    """The series of a stream whose last record was deleted, so that an older one may be it now; without those that hold nothing."""
+    """The series of a stream whose last record was deleted, so that an older one may be it now; without those that hold nothing.
+
+    One that has got a late record since, older than it has been before, is among them: what was left may be newer than that.
+    """
     book = committer.books[key]
-    return np.setdiff1d(np.setdiff1d(book.series.hashes, book.last.rows()[0]), book.empty)
+    hashes, seqs, data = book.last.rows()
+    waiting = deletions.without_latest(committer.store.connection.execute, book.id)
+    since = min((d.up_to_seq for d in book.deletions if d.id in waiting), default=book.last_seq)
+    is_late = (seqs > since) & (times(data) < book.series.reached(hashes))
+    return np.union1d(np.setdiff1d(np.setdiff1d(book.series.hashes, hashes), book.empty), hashes[is_late])
 
 
 def commit_latest(committer: Committer, key: str, asked: U64, found: Rows, *, up_to_seq: int, done: Iterable[int] = ()) -> None:

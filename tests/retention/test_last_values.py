@@ -85,6 +85,15 @@ def test_one_that_has_got_records_since_is_looked_for_again(box: Box) -> None:
     assert (follow(box), latest(box)) == (1, {"a": 10, "b": 5})
 
 
+def test_a_late_record_before_the_search_is_no_reason_not_to_search(box: Box) -> None:
+    delete(box, since_us=at(4), device="a")
+    send(box, batch("room", [at(1)], tags={"device": ["a"]}, x=[10]))
+    assert latest(box) == {"a": 10, "b": 5}, "as long as nobody has looked"
+    assert (follow(box), latest(box)) == (1, {"a": 2, "b": 5})
+    delete(box, device="nobody")
+    assert follow(box) == 0, "it is not looked for again"
+
+
 def test_what_was_deleted_between_the_reading_and_the_writing_is_no_last_value(box: Box) -> None:
     delete(box, since_us=at(4), device="a")
     missing = box.writer.call(partial(series_without_last, key="room")).result(30)
