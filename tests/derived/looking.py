@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -20,12 +20,15 @@ from tests.views.house import House, rows_of
 
 
 @contextmanager
-def look_at(house: House, scope: Scope = "full", *, turn: int = 0) -> Iterator[Look]:
-    """As a service looks."""
+def look_at(house: House, scope: Scope = "full", *, turn: int = 0, meanwhile: Callable[[], None] | None = None) -> Iterator[Look]:
+    """As a service looks. ``meanwhile`` happens after the picture is taken, before the first question is asked."""
     memory = house.box.state
     reader = HotReader(house.folder)
+    happens = [] if meanwhile is None else [meanwhile]
 
     def query(sql: str) -> pa.Table:
+        while happens:
+            happens.pop()()
         return house.answered(sql, house.source())[0]
 
     try:
@@ -45,11 +48,11 @@ def look_at(house: House, scope: Scope = "full", *, turn: int = 0) -> Iterator[L
         reader.close()
 
 
-def found(house: House, *scopes: Scope, turn: int = 0) -> list[Finding]:
+def found(house: House, *scopes: Scope, turn: int = 0, meanwhile: Callable[[], None] | None = None) -> list[Finding]:
     """What looks of these scopes find (none: those that look at everything)."""
     result: dict[tuple[str, str, str], Finding] = {}
     for scope in scopes or ("hot", "all", "full"):
-        with look_at(house, scope, turn=turn) as look:
+        with look_at(house, scope, turn=turn, meanwhile=meanwhile) as look:
             result |= {f.name: f for f in run_checks(look, CHECKS).findings}
     return list(result.values())
 

@@ -13,7 +13,8 @@ from appliance.clock import US_PER_DAY
 from tests.clock import NOON_US
 from tests.derived.looking import found
 from tests.derived.test_records import follow
-from tests.views.test_exact import Views
+from tests.views.house import HOUR_US
+from tests.views.test_exact import Views, rows
 
 
 class Undisturbed(Views):
@@ -36,6 +37,26 @@ class Undisturbed(Views):
     @rule(turn=st.integers(0, 9))
     def it_is_looked_at(self, turn: int) -> None:
         assert found(self.house, "newest", turn=turn) == []
+
+    @rule(rows=rows, hours=st.integers(1, 9), what=st.sampled_from(["roll", "compact", "refresh", "delete", "expire"]))
+    def it_is_looked_at_while_much_happens(self, rows: list[tuple[float, str | None, int | None]], hours: int, what: str) -> None:
+        house = self.house
+
+        def meanwhile() -> None:
+            house.come(rows)
+            house.pass_hours(hours)
+            house.roll()
+            if what == "refresh":
+                house.refresh()
+            elif what in ("compact", "expire"):
+                house.compact()
+            elif what == "delete":
+                house.delete(NOON_US - 50 * HOUR_US, NOON_US - hours * HOUR_US, "a")
+            if what == "expire":
+                house.expire(NOON_US // US_PER_DAY * US_PER_DAY - US_PER_DAY)
+            house.come(rows[::-1])
+
+        assert found(house, "full", meanwhile=meanwhile) == []
 
     def teardown(self) -> None:
         if self.opened:

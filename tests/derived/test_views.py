@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +14,7 @@ import pytest
 
 from appliance.cold.segments import hash_file
 from appliance.derived import ViewFile
+from appliance.reconcile.derived import view_answers
 from tests.clock import NOON_US
 from tests.derived.looking import answers, found, harm, mended
 from tests.views.house import DAILY, HOUR_US, House, view
@@ -38,17 +41,21 @@ def file_of(house: House, name: str = "hourly") -> ViewFile:
     return max(version.files, key=lambda f: f.rows)
 
 
-def forge(house: House) -> None:
-    """One value in a view's file is another one, and the books agree with it."""
-    file = file_of(house)
+def rewrite(house: House, name: str, column: str, change: Callable[[list[Any]], list[Any]]) -> None:
+    """A column of a view's file is another one, and the books agree with it."""
+    file = file_of(house, name)
     path = house.folder / file.path
     table = pq.read_table(path)
-    high = table.column("high").to_pylist()
-    high[len(high) // 2] += 1
-    pq.write_table(table.set_column(table.column_names.index("high"), "high", pa.array(high, table.schema.field("high").type)), path)
+    values = pa.array(change(table.column(column).to_pylist()), table.schema.field(column).type)
+    pq.write_table(table.set_column(table.column_names.index(column), column, values), path)
     sha256, size = hash_file(path)
     harm(house.folder, f"UPDATE view_file SET sha256 = '{sha256}', bytes = {size} WHERE path = '{file.path}'")
     house.restart()
+
+
+def forge(house: House) -> None:
+    """One value of one bucket."""
+    rewrite(house, "hourly", "high", lambda values: [v + (n == len(values) // 2) for n, v in enumerate(values)])
 
 
 def drop_row(house: House) -> None:
@@ -157,3 +164,30 @@ def test_buckets_whose_records_are_gone_stay_as_they_are(house: House) -> None:
     before = house.ask("SELECT * FROM hourly ORDER BY ALL")
     assert mended(house.box, found(house)) == []
     assert house.ask("SELECT * FROM hourly ORDER BY ALL") == before
+
+
+def scaled(values: list[float], *, by: float) -> list[float]:
+    return [v * (1 + by) for v in values]
+
+
+FLOATS = (
+    "SELECT time_bucket(INTERVAL '2 hours', ts) AS bucket, sum(value / 7.0) AS total, stddev(value * 1e6) AS spread,"
+    " arg_max(device, value // 100) AS one, max(value) - arg_max(value, value // 100) AS other, mode(device) AS often"
+    " FROM readings WHERE device IS NOT NULL GROUP BY ALL"
+)
+
+
+def test_sums_of_floats_may_differ_by_the_order_of_their_records_and_by_no_more(tmp_path: Path) -> None:
+    house = House(tmp_path, {})
+    house.come([(h / 8, "ab"[h % 2], h * 7919 % 101) for h in range(48)])
+    house.configure({"floats": view(FLOATS, bucket_s=7200)})
+    house.pass_hours(8)
+    house.refresh()
+    assert found(house, "full") == []
+    version = house.state("floats").active
+    assert version is not None
+    assert view_answers.compared(version) == ("bucket", "total", "spread"), "the others choose among equal records"
+    for by, kinds in ((1e-13, set()), (1e-6, {"view differs"})):
+        rewrite(house, "floats", "total", partial(scaled, by=by))
+        assert {f.kind for f in found(house, "full")} == kinds
+    house.close()
