@@ -36,6 +36,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         kinds=frozenset({views.FILE_MISSING, views.FILE_CHANGED}),
         scopes=_OFTEN,
         by_turns=_BY_TURNS,
+        in_process=True,
     ),
     Check(
         name="marks of views",
@@ -44,6 +45,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         scopes=_OFTEN,
         by_turns=_BY_TURNS,
         needs="query",
+        in_process=True,
     ),
     Check(
         name="answers of views",
@@ -52,8 +54,17 @@ CHECKS: Final[tuple[Check, ...]] = (
         scopes=_COMPUTED,
         by_turns=_BY_TURNS,
         needs="query",
+        in_process=True,
     ),
-    Check(name="twins", run=twins.check_twins, kinds=frozenset({twins.UNMARKED}), scopes=_COMPUTED, by_turns=_BY_TURNS, needs="query"),
+    Check(
+        name="twins",
+        run=twins.check_twins,
+        kinds=frozenset({twins.UNMARKED}),
+        scopes=_COMPUTED,
+        by_turns=_BY_TURNS,
+        needs="query",
+        in_process=True,
+    ),
     Check(
         name="last values",
         run=latest.check_records,
@@ -61,16 +72,18 @@ CHECKS: Final[tuple[Check, ...]] = (
         scopes=_COMPUTED,
         by_turns=_BY_TURNS,
         needs="query",
+        in_process=True,
     ),
     Check(name="stored last values", run=latest.check_stored, kinds=frozenset({latest.STORED_DIFFERS}), scopes=_OFTEN, needs="memory"),
     Check(name="models", run=models.check_files, kinds=frozenset({models.FILE_MISSING, models.FILE_CHANGED}), scopes=_OFTEN),
-    Check(name="models in use", run=models.check_use, kinds=frozenset({models.NOT_IN_USE}), scopes=_OFTEN),
+    Check(name="models in use", run=models.check_use, kinds=frozenset({models.NOT_IN_USE}), in_process=True),
     Check(
         name="reports",
         run=issued.check_reports,
         kinds=frozenset({issued.REPORT_MISSING, issued.REPORT_CHANGED}),
         scopes=_OFTEN,
         by_turns=_BY_TURNS,
+        in_process=True,
     ),
     Check(
         name="tables of jobs",
@@ -78,6 +91,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         kinds=frozenset({issued.TABLE_MISSING, issued.TABLE_CHANGED}),
         scopes=_OFTEN,
         by_turns=_BY_TURNS,
+        in_process=True,
     ),
     Check(
         name="taken files",
@@ -85,6 +99,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         kinds=frozenset({inbox.NOT_TAKEN, inbox.RECORDS_MISSING}),
         scopes=_OFTEN,
         by_turns=frozenset({"newest", "all"}),
+        in_process=True,
     ),
     Check(
         name="alerts",
@@ -103,12 +118,14 @@ CHECKS: Final[tuple[Check, ...]] = (
         ),
         scopes=_OFTEN,
     ),
-    Check(name="chain of evidence", run=chain.check_chain, kinds=frozenset({chain.BROKEN}), scopes=_OFTEN, by_turns=_BY_TURNS),
+    Check(
+        name="chain of evidence", run=chain.check_chain, kinds=frozenset({chain.BROKEN}), scopes=_OFTEN, by_turns=_BY_TURNS, in_process=True
+    ),
     Check(
         name="deletions in the evidence",
         run=chain.check_deletions,
         kinds=frozenset({chain.DELETION_MISSING, chain.DELETION_CHANGED}),
-        scopes=_OFTEN,
+        in_process=True,
     ),
     Check(
         name="deleted records",
@@ -117,6 +134,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         scopes=_COMPUTED,
         by_turns=_BY_TURNS,
         needs="query",
+        in_process=True,
     ),
 )
 REPAIRS: Final[Repairs] = {
