@@ -150,7 +150,7 @@ def test_a_place_beyond_the_newest_record_is_set_back(tmp_path: Path) -> None:
 
 
 @given(STEPS)
-@settings(max_examples=int(os.environ.get("ALERT_HISTORIES", "15")), deadline=None)
+@settings(max_examples=int(os.environ.get("ALERT_HISTORIES", "8")), deadline=None)
 def test_no_history_of_alerts_is_reported(steps: Steps) -> None:
     with TemporaryDirectory() as place:
         world = run(steps, Path(place))

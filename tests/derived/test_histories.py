@@ -66,7 +66,7 @@ class Undisturbed(Views):
 
 TestUndisturbed = Undisturbed.TestCase
 TestUndisturbed.settings = settings(
-    max_examples=int(os.environ.get("HISTORIES", "3")),
+    max_examples=int(os.environ.get("HISTORIES", "2")),
     stateful_step_count=12,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
