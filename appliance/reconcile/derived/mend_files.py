@@ -10,6 +10,7 @@ from appliance.hot.models import ModelRow, mark_damaged, models, use_model
 from appliance.reconcile.derived.files import put_aside, wrong_with
 from appliance.reconcile.derived.inbox import Known, Through, absent, digest_of, excused, known_of, past_of, read_file
 from appliance.reconcile.derived.mend_records import reading
+from appliance.reconcile.derived.mend_views import ask
 from appliance.reconcile.derived.models import is_usable, named_last, usable_before
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Hands, Unmendable
@@ -29,7 +30,7 @@ def mend_model(finding: Finding, hands: Hands) -> str:
     kept = "" if moved is None else f"; its file is kept as {moved}"
     if not row.active:
         return f"it is given up{kept}"
-    hands.ask(row.name)
+    ask(hands, row.name)
     used = "no other is there" if instead is None else f"version {instead} is used"
     return f"it is given up, {used}, and a new one is asked for{kept}"
 

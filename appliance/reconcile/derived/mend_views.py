@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
 from appliance.derived import ViewVersion
 from appliance.door.derived import commit_marks
+from appliance.errors import ApplianceError
 from appliance.hot.state import State
 from appliance.reconcile.derived.files import MISSING, put_aside, wrong_with
 from appliance.reconcile.derived.view_answers import unreadable_of
@@ -13,6 +15,8 @@ from appliance.reconcile.derived.views import name_of, versions_of
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Hands, Unmendable
 from appliance.spans import Span, without
+
+log = logging.getLogger(__name__)
 
 
 def mend_file(finding: Finding, hands: Hands) -> str:
@@ -66,4 +70,12 @@ def _version(state: State, version_id: int) -> ViewVersion | None:
 
 def _ask(hands: Hands, versions: list[ViewVersion]) -> None:
     for name in dict.fromkeys(v.definition.name for v in versions):
+        ask(hands, name)
+
+
+def ask(hands: Hands, name: str) -> None:
+    """Asks for a run that is only sooner than its turn: where it can't be asked for, what was mended is mended all the same."""
+    try:
         hands.ask(name)
+    except ApplianceError as e:
+        log.info("%s was mended, and is made anew at its turn: %s", name, e)

@@ -54,6 +54,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         scopes=_COMPUTED,
         by_turns=_BY_TURNS,
         needs="query",
+        by_part=True,
         in_process=True,
     ),
     Check(
@@ -63,6 +64,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         scopes=_COMPUTED,
         by_turns=_BY_TURNS,
         needs="query",
+        by_part=True,
         in_process=True,
     ),
     Check(
@@ -72,6 +74,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         scopes=_COMPUTED,
         by_turns=_BY_TURNS,
         needs="query",
+        by_part=True,
         in_process=True,
     ),
     Check(name="stored last values", run=latest.check_stored, kinds=frozenset({latest.STORED_DIFFERS}), scopes=_OFTEN, needs="memory"),
