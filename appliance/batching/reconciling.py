@@ -43,6 +43,8 @@ WHOLE_EVERY: Final = 15
 """While something of the hot side is wrong, each so many looks at it are whole: only those can tell that it is over."""
 WORK_EVERY_S: Final = 6 * HOUR_S
 SAMPLES_EVERY_S: Final = 300.0
+MAPPED_BYTES: Final = 512 << 20
+"""What Python, Arrow and DuckDB map before the first question; most of it is never touched."""
 BUSY_SHARE: Final = 0.3
 """Of the time that the pass in the background works."""
 NAME: Final = f"{OWN}reconcile"
@@ -124,7 +126,7 @@ class Reconciliation:
             quick = await self._look(scope, since_us=since_us, note=False)
             now_us = self._box.clock.now_us()
             report = await self.program(
-                Order(data_dir=str(self._box.folder), scope=scope, now_us=now_us, since_us=since_us), self._limits()
+                Order(data_dir=str(self._box.folder), scope=scope, now_us=now_us, since_us=since_us), self.limits()
             )
             await asyncio.to_thread(self.take_report, report)
         except ApplianceError as e:
@@ -161,9 +163,10 @@ class Reconciliation:
         finally:
             self._programs.discard(program)
 
-    def _limits(self) -> Limits:
+    def limits(self) -> Limits:
+        """Of the process of a pass."""
         o = self._config.batch
-        return Limits(memory_max=o.memory_max, threads=max(2, o.threads), time_max_s=o.time_max_s, disk_bytes_max=o.disk_bytes_max)
+        return Limits(memory_max=o.memory_max + MAPPED_BYTES, threads=max(2, o.threads), time_max_s=o.time_max_s, disk_bytes_max=o.disk_bytes_max)
 
     async def _look(self, scope: Scope, *, since_us: int | None = None, note: bool = True) -> Result:
         """One look in a thread, one at a time."""
@@ -228,13 +231,17 @@ class SampleWork:
     name = f"{NAME}_samples"
     kind = "reconcile"
     priority: Priority = "low"
-    limits: Limits | None = None
     retries = 0
     notify: Sequence[str] = ()
     when = When(every_s=SAMPLES_EVERY_S)
 
     def __init__(self, owner: Reconciliation) -> None:
         self._owner = owner
+
+    @property
+    def limits(self) -> Limits | None:
+        """Those of the process."""
+        return self._owner.limits()
 
     async def run(self, context: Context) -> Outcome:
         """One look in a process; nothing where there are no views."""
@@ -254,13 +261,17 @@ class ReconcileWork:
     name = NAME
     kind = "reconcile"
     priority: Priority = "low"
-    limits: Limits | None = None
     retries = 1
     notify: Sequence[str] = ()
     when = When(every_s=WORK_EVERY_S)
 
     def __init__(self, owner: Reconciliation) -> None:
         self._owner = owner
+
+    @property
+    def limits(self) -> Limits | None:
+        """Those of the process."""
+        return self._owner.limits()
 
     async def run(self, context: Context) -> Outcome:
         """Part by part; what is done is noted after each, so that a later run goes on from there."""

@@ -9,16 +9,17 @@ from typing import Final
 
 from appliance.errors import ApplianceError
 from appliance.reconcile import cold_mending, cold_side, hot_mending, hot_side, manifest_side
+from appliance.reconcile.derived import registry as derived
 from appliance.reconcile.finding import Finding, State
 from appliance.reconcile.look import Check, Hands, Look, RepairFunction, Skipped, Unmendable
 
 log = logging.getLogger(__name__)
 
-CHECKS: Final[tuple[Check, ...]] = (*hot_side.CHECKS, *manifest_side.CHECKS, *cold_side.CHECKS)
+CHECKS: Final[tuple[Check, ...]] = (*hot_side.CHECKS, *manifest_side.CHECKS, *cold_side.CHECKS, *derived.CHECKS)
 """In the order in which they run. Modules of checks offer a tuple ``CHECKS`` of their own, which is joined here."""
 BY_FILE: Final = frozenset(kind for check in CHECKS if check.by_file for kind in check.kinds)
 """Kinds of which a finding is only over when its file was read."""
-REPAIRS: Final[Mapping[str, RepairFunction]] = {**hot_mending.REPAIRS, **cold_mending.REPAIRS}
+REPAIRS: Final[Mapping[str, RepairFunction]] = {**hot_mending.REPAIRS, **cold_mending.REPAIRS, **derived.REPAIRS}
 """By kind of finding, joined as ``CHECKS``; a kind that is not here can't be mended."""
 
 

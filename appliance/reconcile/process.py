@@ -32,6 +32,7 @@ QUERY_BYTES_MAX: Final = 192 << 20
 
 def main() -> None:
     """See the module."""
+    pa.set_memory_pool(pa.system_memory_pool())  # mimalloc would reserve a gigabyte of the address space at once
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     try:
         report = carry_out(order)

@@ -17,21 +17,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import pyarrow as pa
-
 from appliance import __version__
 from appliance.clock import Clock, SystemClock
 from appliance.errors import StoreDamaged, UsageRefused
-from appliance.hot import latest_table
 from appliance.hot.reader import HotReader
-from appliance.hot.series import LastValues, fit, series_hashes
 from appliance.hot.state import State, StreamState
 from appliance.hot.store import FILE_NAME
-from appliance.hot.visible import shown
+from appliance.hot.stored_latest import latest_values
 from appliance.manifest import Segment
 from appliance.observe.status import LakeStatus, LatencyStatus, Problem, Status, StoreStatus, StreamStatus
-from appliance.records import SEQ_TYPE
 from appliance.serving.ahead import ahead_of
 from appliance.serving.alert_rows import stored_counts
 from appliance.serving.source import StateSource, Store
@@ -72,21 +66,6 @@ def folder_source(folder: Path, *, on_damaged: Callable[[Segment, str], None]) -
                 damaged=on_damaged,
             )
         )
-
-
-def latest_values(reader: HotReader, stream: StreamState) -> pa.Table:
-    """The last record of each series (``Schema.lake``): as saved by the last roll, and what is newer out of the hot batches."""
-    schema = stream.schema
-    last = LastValues(schema, merge_fields=stream.identity is not None)
-    saved = latest_table.load(reader.cursor, schema, stream.folder)
-    if saved is not None:
-        last.restore(schema, *shown(saved, stream.deletions))
-    for chunk in reader.iterate(stream, after_seq=stream.mark):
-        data = fit(chunk.data, schema)
-        seqs = np.arange(chunk.first, chunk.first + data.num_rows, dtype=np.int64)
-        last.put(schema, *shown((series_hashes(data, schema.tags), seqs, data), stream.deletions))
-    _, seqs, data = last.rows()
-    return pa.table([*data.columns, pa.array(seqs, SEQ_TYPE)], names=schema.lake.names).cast(schema.lake)
 
 
 def latest_rows(folder: Path, stream: str) -> list[dict[str, Any]]:

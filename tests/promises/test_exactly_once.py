@@ -25,6 +25,7 @@ from appliance.cold.retention.plan import plan_retention
 from appliance.config import load_config
 from appliance.door.lake_commits import commit_compaction, commit_deletion, commit_purged, commit_retention
 from appliance.hot.state import StreamState
+from appliance.hot.stored_latest import latest_values
 from appliance.manifest import Deletion
 from appliance.records import TS_TYPE, Batch, Format, Submission
 from appliance.roll.deleting import follow_deletions
@@ -33,7 +34,6 @@ from appliance.roll.hot_rows import oldest_rows
 from appliance.roll.plan import Reason, RollStep
 from appliance.roll.roller import HotRows, Roller
 from appliance.serving.engine import Engine
-from appliance.serving.folder import latest_values
 from appliance.serving.history import History
 from appliance.serving.question import Question
 from appliance.serving.source import StateSource, Store, pinned_reader

@@ -19,13 +19,13 @@ from appliance.clock import iso
 from appliance.hot import deletions, latest_table
 from appliance.hot.series import I64, U64, series_hashes
 from appliance.hot.state import StreamState
+from appliance.hot.stored_latest import latest_values
 from appliance.hot.visible import shown
 from appliance.reconcile.derived.sql import quoted, within
 from appliance.reconcile.derived.twice import asked_spans, seen_twice
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Look
 from appliance.records import Schema
-from appliance.serving.folder import latest_values
 from appliance.spans import LAST, Span, hull, union
 
 DIFFERS: Final = "last value differs"

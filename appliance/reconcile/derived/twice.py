@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from appliance.hot.reader import HotReader
 from appliance.hot.state import StreamState
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Look
-from appliance.serving.folder import open_folder
 from appliance.spans import FIRST, LAST, Span, common, union
 
 
@@ -25,8 +25,12 @@ def seen_twice(look: Look, check: Callable[[Look], Iterator[Finding]]) -> Iterat
 @contextmanager
 def looked_again(look: Look) -> Iterator[Look]:
     """The same look over the folder as it is now; without the service's memory, which is of another instant."""
-    with open_folder(look.folder) as (reader, state):
-        yield replace(look, reader=reader, state=state, memory=None)
+    reader = HotReader(look.folder)
+    try:
+        with reader.pinned():
+            yield replace(look, reader=reader, state=reader.load_state(), memory=None)
+    finally:
+        reader.close()
 
 
 def asked_spans(look: Look, stream: StreamState) -> tuple[Span, ...]:
