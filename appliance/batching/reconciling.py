@@ -125,9 +125,7 @@ class Reconciliation:
         try:
             quick = await self._look(scope, since_us=since_us, note=False)
             now_us = self._box.clock.now_us()
-            report = await self.program(
-                Order(data_dir=str(self._box.folder), scope=scope, now_us=now_us, since_us=since_us), self.limits()
-            )
+            report = await self.program(Order(data_dir=str(self._box.folder), scope=scope, now_us=now_us, since_us=since_us), self.limits())
             await asyncio.to_thread(self.take_report, report)
         except ApplianceError as e:
             self.looks.fail(begun, e)
@@ -166,7 +164,9 @@ class Reconciliation:
     def limits(self) -> Limits:
         """Of the process of a pass."""
         o = self._config.batch
-        return Limits(memory_max=o.memory_max + MAPPED_BYTES, threads=max(2, o.threads), time_max_s=o.time_max_s, disk_bytes_max=o.disk_bytes_max)
+        return Limits(
+            memory_max=o.memory_max + MAPPED_BYTES, threads=max(2, o.threads), time_max_s=o.time_max_s, disk_bytes_max=o.disk_bytes_max
+        )
 
     async def _look(self, scope: Scope, *, since_us: int | None = None, note: bool = True) -> Result:
         """One look in a thread, one at a time."""

@@ -37,8 +37,10 @@ from appliance.spans import FIRST, LAST, Span, union
 
 NOT_TAKEN: Final = "file not taken"
 RECORDS_MISSING: Final = "records of a file missing"
-RECENT_US: Final = 3_600_000_000
+RECENT_US: Final = 900_000_000
 """Files that came to ``done/`` within this are looked at where not all are."""
+REMEMBERED_MAX: Final = 10_000
+"""Files that were found known and need not be read again by the next look."""
 SAMPLE: Final = 64
 """Records of each piece of a file that are looked for."""
 ARRIVED_US: Final = 4_200_000_000_000_000
@@ -99,12 +101,15 @@ class Through:
 
 def check_inbox(look: Look) -> Iterator[Finding]:
     """Each file in ``done/`` by its content: it is known, and where all is computed anew, some of its records are looked for."""
+    found_before: dict[str, tuple[int, int]] = look.memo.setdefault("taken files", {})
     for path in done_files(look.folder / DropSource().folder):
-        if not look.is_whole and path.stat().st_ctime_ns // 1000 < look.now_us - RECENT_US:
+        facts = path.stat()
+        as_it_is = (facts.st_ctime_ns, facts.st_size)
+        if not look.is_whole and (facts.st_ctime_ns // 1000 < look.now_us - RECENT_US or found_before.get(path.name) == as_it_is):
             continue
         where = str(path.relative_to(look.folder))
         known = known_of(look.reader, path)
-        look.pause(path.stat().st_size)
+        look.pause(facts.st_size)
         if not any(k.is_done for k in known):
             yield Finding(
                 kind=NOT_TAKEN,
@@ -112,6 +117,10 @@ def check_inbox(look: Look) -> Iterator[Finding]:
                 what="it lies among the files that were taken, and nobody knows its content",
                 repair="it is taken again, but for what is there",
             )
+        elif not look.is_whole:
+            if len(found_before) >= REMEMBERED_MAX:
+                found_before.clear()
+            found_before[path.name] = as_it_is
         elif look.scope == "full":
             yield from (f for k in known if (f := _missing(look, path, where, k)) is not None)
 

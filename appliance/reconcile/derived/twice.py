@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Final
 
 from appliance.hot.reader import HotReader
 from appliance.hot.state import StreamState
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Look
 from appliance.spans import FIRST, LAST, Span, common, union
+
+MINUTE_US: Final = 60_000_000
 
 
 def seen_twice(look: Look, check: Callable[[Look], Iterator[Finding]]) -> Iterator[Finding]:
@@ -39,3 +42,8 @@ def asked_spans(look: Look, stream: StreamState) -> tuple[Span, ...]:
     if look.only is None:
         return ((low, LAST),)
     return common(union((s.ts_min, s.ts_max + 1) for s in stream.segments if s.path in look.only), ((low, LAST),))
+
+
+def turn_of(look: Look) -> int:
+    """Which part of what goes by turns is this look's: where nobody counts looks, as in a process of one look, the minute tells."""
+    return look.turn or look.now_us // MINUTE_US

@@ -20,7 +20,7 @@ from appliance.derived import Aggregate, ViewVersion
 from appliance.errors import QueryRefused
 from appliance.hot.state import State, StreamState
 from appliance.reconcile.derived.sql import quoted, within
-from appliance.reconcile.derived.twice import asked_spans, looked_again, seen_twice
+from appliance.reconcile.derived.twice import asked_spans, looked_again, seen_twice, turn_of
 from appliance.reconcile.derived.views import FINDINGS_MAX, name_of, shown, versions_of
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Look
@@ -105,7 +105,7 @@ def _spans(look: Look, version: ViewVersion) -> Iterator[Span]:
     width = version.definition.bucket_us
     stored = without(common(spans, widened(_inhabited(look, look.state.streams[version.stream]), width)), version.used.dirty)
     count = sum((high - low) // width for low, high in stored)
-    choice = random.Random(f"{name_of(version)} {look.turn}")  # noqa: S311 - a sample, the same for the same turn
+    choice = random.Random(f"{name_of(version)} {turn_of(look)}")  # noqa: S311 - a sample, the same for the same turn
     for number in sorted({choice.randrange(count) for _ in range(SAMPLE)} if count else ()):
         left = number
         for low, high in stored:

@@ -14,7 +14,7 @@ from appliance.hot.state import StreamState
 from appliance.hot.view_store import load_views
 from appliance.reconcile.derived.files import MISSING, wrong_with
 from appliance.reconcile.derived.sql import quoted, within
-from appliance.reconcile.derived.twice import seen_twice
+from appliance.reconcile.derived.twice import seen_twice, turn_of
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Look
 from appliance.spans import FIRST, LAST, Span, common, union, widened, without
@@ -46,7 +46,7 @@ def shown(span: Span) -> str:
 def check_files(look: Look) -> Iterator[Finding]:
     """Each file of each view by its size; by its hash where all is looked at, and else one of them a look."""
     files = {f.path: (v, f) for v in versions_of(look.state.views.values()) for f in v.files}
-    deep = set(files) if look.is_whole else set(sorted(files)[look.turn % len(files) :][:1]) if files else set()
+    deep = set(files) if look.is_whole else set(sorted(files)[turn_of(look) % len(files) :][:1]) if files else set()
     for path, (version, file) in files.items():
         reason = wrong_with(look.folder, path, size=file.bytes, sha256=file.sha256, deep=path in deep)
         if path in deep:
