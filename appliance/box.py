@@ -34,6 +34,8 @@ from appliance.hot.state import ALL_TAGS, State, StreamState
 from appliance.hot.store import HotStore
 from appliance.manifest import Deletion, Segment
 from appliance.observe.costs import Costs
+from appliance.observe.ladder import Ladder
+from appliance.observe.processes import Processes
 from appliance.records import FileProgress, fold
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,10 @@ class Box:
         self.config = config
         self.clock = clock or SystemClock()
         self.folder = config.data_dir
+        self.ladder = Ladder()
+        """How far the box is degraded; whoever works in it keeps to that."""
+        self.processes = Processes(self.clock)
+        """Those that work for the box; whoever starts one says so."""
         with ExitStack() as undo:
             self._lock: int | None = lock_folder(self.folder)
             undo.callback(os.close, self._lock)

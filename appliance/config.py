@@ -22,7 +22,9 @@ from appliance.need_options import NeedsOptions, PathsOptions
 from appliance.option_docs import config_schema, example_config
 from appliance.option_values import shown, written
 from appliance.options import (
+    BUDGETS,
     SOURCE_KINDS,
+    Budgets,
     CompactOptions,
     DropSource,
     HostSource,
@@ -60,6 +62,7 @@ __all__ = [
     "AlertsOptions",
     "AuditOptions",
     "BatchOptions",
+    "Budgets",
     "CompactOptions",
     "Config",
     "DropSource",
@@ -121,6 +124,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     query: QueryOptions = QueryOptions()
     alerts: AlertsOptions = AlertsOptions()
     paths: PathsOptions = PathsOptions()
+    budget: Budgets = Budgets()
     sources: tuple[SourceOptions, ...] = DEFAULT_SOURCES
     streams: Mapping[str, StreamOptions] = {}
     """By the stream's name as the config writes it; ``stream`` finds one whatever its case."""
@@ -164,6 +168,7 @@ def load_config(*, data_dir: Path, file: Path | None, environment: Mapping[str, 
     config = Config(
         data_dir=data_dir.absolute(),
         file=None if file is None else file.absolute(),
+        budget=_budgets(reading, document.get("budget", {}), variables),
         sources=_sources(reading, document.get("source")),
         streams=_streams(reading, document.get("stream", {})),
         workloads=_workloads(reading, document.get("workload", {})),
@@ -173,6 +178,19 @@ def load_config(*, data_dir: Path, file: Path | None, environment: Mapping[str, 
     )
     _check_together(config, reading)
     return config
+
+
+def _budgets(reading: Reading, tables: Any, variables: Mapping[str, Mapping[str, str]]) -> Budgets:
+    if not isinstance(tables, dict):
+        raise reading.refused(("budget",), f"must be tables {', '.join(f'[budget.{name}]' for name in BUDGETS)}")
+    for name in tables:
+        if name not in BUDGETS:
+            raise reading.unknown(("budget", name), known=tuple(BUDGETS))
+    made: Any = {
+        name: reading.options(kind, tables.get(name, {}), at=("budget", name), variables=variables.get(f"budget.{name}", {}))
+        for name, kind in BUDGETS.items()
+    }
+    return Budgets(**made)
 
 
 def _sources(reading: Reading, listed: Any) -> tuple[SourceOptions, ...]:
@@ -364,6 +382,7 @@ def _claims(source: SourceOptions, config: Config) -> dict[str, str]:
 def shown_options(config: Config) -> tuple[tuple[str, str, str], ...]:
     """Name, value and origin of every option, for people; a secret's value is hidden."""
     tables: list[tuple[KeyPath, Options]] = [((name,), getattr(config, name)) for name in TABLES]
+    tables += [(("budget", name), getattr(config.budget, name)) for name in BUDGETS]
     tables += [(("source", index), source) for index, source in enumerate(config.sources)]
     tables += [(("stream", name), options) for name, options in config.streams.items()]
     tables += [(("workload", name), options) for name, options in config.workloads.items()]

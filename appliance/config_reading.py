@@ -11,7 +11,7 @@ import msgspec
 
 from appliance.errors import ConfigRefused
 from appliance.option_values import expected, from_text, quoted, read_value, shown
-from appliance.options import SOURCE_KINDS, OptionRefused, Options
+from appliance.options import BUDGETS, SOURCE_KINDS, OptionRefused, Options
 from appliance.toml_places import Path as KeyPath
 from appliance.toml_places import key_lines
 from appliance.workload_options import TABLES, WORKLOAD_KINDS
@@ -103,10 +103,14 @@ def _text(file: Path) -> str:
 
 
 def variables_of(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Table -> key -> text of the variables that set an option."""
+    """Table (``hot``, ``budget.hot``) -> key -> text of the variables that set an option."""
+    tables: list[tuple[KeyPath, type[Options]]] = [
+        *(((n,), k) for n, k in TABLES.items()),
+        *((("budget", n), k) for n, k in BUDGETS.items()),
+    ]
     known = {
-        variable_of((table, field.encode_name)): (table, field.encode_name)
-        for table, kind in TABLES.items()
+        variable_of((*at, field.encode_name)): (".".join(str(part) for part in at), field.encode_name)
+        for at, kind in tables
         for field in msgspec.structs.fields(kind)
     }
     chosen: dict[str, dict[str, str]] = {}

@@ -13,8 +13,8 @@ import msgspec
 
 from appliance import batch_options, need_options, options, panel_options, workload_options
 from appliance.need_options import NeedsOptions
-from appliance.option_values import expected, is_table, meta_of, options_of, unit_of, written
-from appliance.options import SOURCE_KINDS, Options, StreamOptions
+from appliance.option_values import expected, is_fraction, is_table, meta_of, options_of, unit_of, written
+from appliance.options import BUDGETS, SOURCE_KINDS, Options, StreamOptions
 from appliance.workload_options import TABLES, WORKLOAD_KINDS, NotifyOptions
 
 NODE_DEFAULT = "the host name"
@@ -55,7 +55,7 @@ def example_config() -> str:
     for title, kind in _tables():
         if issubclass(kind, NeedsOptions):
             continue
-        optional = kind in TABLES.values()
+        optional = kind in (*TABLES.values(), *BUDGETS.values())
         header, *kind_line = title.split(" ", 1)
         head = [f"# {_class_meaning(kind)}", *((header,) if optional else (f"# {header}", *(f"# {line}" for line in kind_line)))]
         for row in _rows(title, kind):
@@ -118,6 +118,10 @@ _EXAMPLES: Mapping[tuple[str, str], str] = {
     ("[retention]", "keep"): '"400d"',
     ("[retention]", "disk_max"): '"20GiB"',
     ("[notify.NAME]", "url"): '"json://localhost:9000/hook"',
+    **{(f"[budget.{path}]", "cpu"): "1.5" for path in BUDGETS},
+    **{(f"[budget.{path}]", "memory"): '"512MiB"' for path in BUDGETS},
+    **{(f"[budget.{path}]", "io"): '"20MiB"' for path in BUDGETS},
+    **{(f"[budget.{path}]", "threads"): "2" for path in BUDGETS},
 }
 """Shown in the example where the default is nothing."""
 
@@ -131,6 +135,11 @@ def config_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             **{name: _table_schema(kind) for name, kind in TABLES.items()},
+            "budget": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {name: _table_schema(kind) for name, kind in BUDGETS.items()},
+            },
             "source": {"type": "array", "items": {"oneOf": [_kind_schema(name, kind) for name, kind in SOURCE_KINDS.items()]}},
             "stream": {"type": "object", "additionalProperties": _table_schema(StreamOptions)},
             "workload": {
@@ -153,6 +162,7 @@ def _kind_schema(name: str, kind: type[Options]) -> dict[str, Any]:
 def _tables() -> list[tuple[str, type[Options]]]:
     return [
         *((f"[{name}]", kind) for name, kind in TABLES.items()),
+        *((f"[budget.{name}]", kind) for name, kind in BUDGETS.items()),
         *((f'[[source]] kind = "{name}"', kind) for name, kind in SOURCE_KINDS.items()),
         ("[stream.NAME]", StreamOptions),
         ("[notify.NAME]", NotifyOptions),
@@ -246,6 +256,6 @@ def _option_schema(kind: Any) -> dict[str, Any]:
         if bound is not None
     }
     unit = unit_of(kind)
-    number = {"type": "number" if unit == "duration" else "integer", **bounds}
+    number = {"type": "number" if unit == "duration" or is_fraction(kind) else "integer", **bounds}
     text = {"type": "string", "pattern": r"^\s*[0-9][0-9_]*(\.[0-9]+)?\s*[A-Za-z]+\s*$"}
     return number if unit is None else {"anyOf": [text, number]}

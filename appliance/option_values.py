@@ -117,6 +117,11 @@ def is_table(kind: Any) -> bool:
     return get_origin(kind) is Mapping
 
 
+def is_fraction(kind: Any) -> bool:
+    """Whether an option takes numbers that are not whole, and no unit."""
+    return unit_of(kind) is None and float in _bare(kind)
+
+
 def meta_of(kind: Any) -> msgspec.Meta | None:
     """The bounds and the unit of an option's annotation; None where it has none."""
     return next((part for part in get_args(kind) if isinstance(part, msgspec.Meta)), None)
@@ -137,14 +142,14 @@ def _expected_one(kind: Any) -> str:
     meta = meta_of(kind)
     assert meta is not None, kind
     unit = unit_of(kind)
-    what = {"duration": "a duration", "size": "a size", None: "a whole number"}[unit]
+    what = {"duration": "a duration", "size": "a size", None: "a number" if is_fraction(kind) else "a whole number"}[unit]
     example = {"duration": ', such as "20ms" or "5min"', "size": ', such as "64MiB"', None: ""}[unit]
     return f"{what} {_bounds(meta, unit)}{example}"
 
 
 def _bounds(meta: msgspec.Meta, unit: Literal["duration", "size"] | None) -> str:
     def written(bound: float) -> str:
-        return show_duration(bound) if unit == "duration" else show_size(int(bound)) if unit == "size" else str(int(bound))
+        return show_duration(bound) if unit == "duration" else show_size(int(bound)) if unit == "size" else f"{bound:.15g}"
 
     low = "above 0" if meta.gt is not None else f"of at least {written(meta.ge or 0)}"
     said = meta.le is not None and meta.le != SECONDS_MAX

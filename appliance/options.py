@@ -96,7 +96,8 @@ class LimitOptions(Options, frozen=True, kw_only=True):
     name_bytes_max: Annotated[int, Meta(gt=0, le=64 * KIB, extra={"unit": "size"})] = 1_024
     """Bytes of the name of a stream or a column."""
     disk_free_min: Size = 64 * MIB
-    """Free space below which records are refused (HTTP 503, to be tried again) while everything else goes on."""
+    """Free space below which records are refused (HTTP 503, to be tried again). Batch work pauses below four times as much,
+    queries are refused below half of it."""
 
 
 class RollOptions(Options, frozen=True, kw_only=True):
@@ -158,6 +159,63 @@ class QueryOptions(Options, frozen=True, kw_only=True):
     """Memory of one query; at least 64MiB. A query that needs more fails alone."""
     time_max_s: Duration = 300.0
     """Time after which a query is cancelled."""
+
+
+CpuShare = Annotated[float, Meta(ge=0.05, le=1024)]
+"""Cores; 0.5 is half of one."""
+PathMemory = Annotated[int, Meta(ge=128 * MIB, lt=2**62, extra={"unit": "size"})]
+"""Bytes; at least 128MiB, of which a job and the compaction can each do their work."""
+PathThreads = Annotated[int, Meta(gt=0, le=1024)]
+
+
+class HotBudget(Options, frozen=True, kw_only=True):
+    """What the hot path may use: the service's own process. It comes first; the others give way to it whatever they may have."""
+
+    cpu: CpuShare | None = None
+    """Cores over the last second above which less is taken in (sources pause, HTTP waits). Default: no limit."""
+    memory_bytes: PathMemory | None = None
+    """Resident memory near which the box degrades, step by step; at least 128MiB. Default: what the machine has."""
+    threads: PathThreads = 2
+    """Threads that parse what comes in."""
+    io_bytes: Size | None = None
+    """Bytes a second to and from the disk above which less is taken in. Default: no limit."""
+
+
+class ColdBudget(Options, frozen=True, kw_only=True):
+    """What the cold path may use: the processes of batch work and compaction, which have the lowest priority anyway."""
+
+    cpu: CpuShare | None = None
+    """Cores over the last second, all processes together; above it they stand still. Default: no limit."""
+    memory_bytes: PathMemory | None = None
+    """Memory for their work, all together, besides program and libraries; at least 128MiB. Default: what [batch] and [compact] say."""
+    threads: PathThreads | None = None
+    """Threads of all jobs at a time. Default: what [batch] says."""
+    io_bytes: Size | None = None
+    """Bytes a second to and from the disk, all together; above it they stand still. Default: no limit."""
+
+
+class HybridBudget(Options, frozen=True, kw_only=True):
+    """What the hybrid path may use: the processes that read both sides, for queries, panels and analysis."""
+
+    cpu: CpuShare | None = None
+    """Cores over the last second, all processes together; above it they stand still. Default: no limit."""
+    memory_bytes: PathMemory | None = None
+    """Memory for their work, all together, besides program and libraries; at least 128MiB. Default: what [query] says."""
+    threads: PathThreads | None = None
+    """Threads of all queries at a time. Default: one a core for each."""
+    io_bytes: Size | None = None
+    """Bytes a second to and from the disk, all together; above it they stand still. Default: no limit."""
+
+
+class Budgets(msgspec.Struct, frozen=True, kw_only=True):
+    """The tables under [budget]."""
+
+    hot: HotBudget = HotBudget()
+    cold: ColdBudget = ColdBudget()
+    hybrid: HybridBudget = HybridBudget()
+
+
+BUDGETS: Final[Mapping[str, type[HotBudget | ColdBudget | HybridBudget]]] = {"hot": HotBudget, "cold": ColdBudget, "hybrid": HybridBudget}
 
 
 class HostSource(Options, frozen=True, kw_only=True, tag="host", tag_field="kind"):

@@ -7,7 +7,6 @@ status 0, SIGHUP reads the config again.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import os
 import signal
@@ -15,6 +14,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +25,7 @@ from appliance.alerting.asked import Asked
 from appliance.batching.housekeeping import under_way
 from appliance.batching.report_definitions import check_reports
 from appliance.batching.side import BatchSide
+from appliance.batching.steward import Steward
 from appliance.box import Box, no_step
 from appliance.clock import Clock, SystemClock
 from appliance.cold.lake import Damage
@@ -33,9 +34,12 @@ from appliance.errors import ApplianceError
 from appliance.metering.metering import Metering, make_paths
 from appliance.observe.author import author
 from appliance.observe.descriptors import raise_descriptor_limit
+from appliance.observe.health import status_line
 from appliance.observe.jobs import RunRow
 from appliance.observe.notify_systemd import Notifier
-from appliance.observe.status import Problem, SourceStatus, status_line
+from appliance.observe.path_budgets import query_threads, within_budgets
+from appliance.observe.pressure import Readings
+from appliance.observe.status import Problem, SourceStatus
 from appliance.reconcile.config_log import note_reload, note_start, note_stop
 from appliance.reconcile.start import check_lake, put_aside
 from appliance.roll.expiring import needed_by_views
@@ -53,9 +57,10 @@ from appliance.serving.push import SESSIONS, Hub, topic_of
 from appliance.serving.queries import Queries
 from appliance.serving.query_meter import QueryMeter
 from appliance.serving.source import Store, pinned_reader
-from appliance.serving.state_tables import TABLES
+from appliance.serving.state_tables import TABLES, live_health
 from appliance.sources.files import FileTaker
 from appliance.sources.making import make_source
+from appliance.sources.source import called
 
 log = logging.getLogger(__name__)
 SOCKET_NAME: Final = "appliance.sock"
@@ -64,16 +69,17 @@ WATCHDOG_LATE_NS: Final = 20_000_000_000
 TICK_S: Final = 1.0
 RELOADED: Final = ("workloads", "channels", "alerts", "paths")
 """What a reload puts into force at once."""
-AT_START: Final = ("node", "hot", "limits", "roll", "compact", "batch", "retention", "http", "query", "sources", "streams")
+AT_START: Final = ("node", "hot", "limits", "roll", "compact", "batch", "budget", "retention", "http", "query", "sources", "streams")
 """What a reload checks, and the next start puts into force."""
 RELOAD_S: Final = 30.0
-PARSE_THREADS: Final = 2
 GRACE_S: Final = 10.0
 LOG_FORMAT: Final = "%(levelname)s %(name)s: %(message)s"
 
 
 class Service:
     """A running box. ``run`` is its whole life; everything it owns is closed when that returns."""
+
+    _board: Board
 
     def __init__(
         self,
@@ -82,9 +88,12 @@ class Service:
         clock: Clock | None = None,
         step: Callable[[str], None] = no_step,
         reload: Callable[[], Config] | None = None,
+        readings: Callable[[], Readings] | None = None,
     ) -> None:
-        """``step`` is told each named step of commit, roll and compaction, for tests that stop there; ``reload`` reads the config again."""
-        self.config = config
+        """``step`` is told each named step of commit, roll and compaction, for tests that stop there; ``reload`` reads the config again;
+        ``readings`` is what the box is short of (None: what the machine says)."""
+        self.config = within_budgets(config)
+        self._readings = readings
         self._clock = clock or SystemClock()
         self._step = step
         self._reload = reload
@@ -121,7 +130,7 @@ class Service:
         except BaseException:
             await server.stop(grace_s=0.0)
             raise
-        with ThreadPoolExecutor(PARSE_THREADS, thread_name_prefix="parse") as pool:
+        with ThreadPoolExecutor(self.config.budget.hot.threads, thread_name_prefix="parse") as pool:
             await self._serve(app, server, box, pool)
         box.close()
         self._notifier.close()
@@ -147,8 +156,10 @@ class Service:
         await server.start([*sockets, bind_unix(path)], remove_at_end=[path])
 
     async def _serve(self, app: App, server: HttpServer, box: Box, pool: ThreadPoolExecutor) -> None:
-        store, note = self._store(box), QueryMeter(box).note
-        queries = Queries(data_dir=box.folder, options=self.config.query, clock=self._clock, store=store, on_end=note)
+        options, store, note, threads = self.config.query, self._store(box), QueryMeter(box).note, query_threads(self.config)
+        queries = Queries(
+            data_dir=box.folder, options=options, clock=self._clock, store=store, processes=box.processes, threads=threads, on_end=note
+        )
         hub = Hub()
         paths = self._paths = await asyncio.to_thread(make_paths, box, self.config)
         batch: BatchSide = await asyncio.to_thread(self._make_batch, box, queries, hub, lambda: under_way(keeper.status()))
@@ -161,7 +172,9 @@ class Service:
         ]
         alerting = self._alerting = await asyncio.to_thread(self._make_alerting, box, hub)
         metering = self._metering = await asyncio.to_thread(Metering, box, self.config, alerting, keeper, queries, paths)
-        board = Board(
+        waits, short = alerting.behind_s, self._readings
+        steward = Steward(box, batch=batch.queue, queries=queries, hub=hub, rules_s=waits, clock=self._clock, readings=short)
+        board = self._board = Board(
             box,
             clock=self._clock,
             keeper=keeper.status,
@@ -171,6 +184,7 @@ class Service:
             queries_running=lambda: len(queries.running()),
             jobs=batch.queue.counts,
             state=lambda: self._state,
+            budgets=steward.budgets,
         )
         self._problems += await asyncio.to_thread(batch.complete, alerting, board.status)
         await asyncio.to_thread(alerting.start)
@@ -181,11 +195,12 @@ class Service:
         app.open(self._context(box, queries, taker, board, pool, alerting, hub))
         keeper.start()
         metering.start()
+        steward.start()
         await batch.start(alerting.rulebook, writings=keeper.writings)
         paths.on_move = lambda _name, _path: batch.panels.moved()
         paths.start()
         for source in sources:
-            await _called(source.start)
+            await called(source.start)
         self._state = "running"
         self.ready.set()
         self._notifier.ready("running")
@@ -194,24 +209,18 @@ class Service:
         self._state = "stopping"
         self._notifier.stopping("draining")
         app.shut()
-        for source in sources:
-            await _called(source.stop)
-        await server.stop(grace_s=GRACE_S)
-        await paths.stop()
-        await batch.stop()
+        first: Sequence[Callable[[], Any]] = (partial(server.stop, grace_s=GRACE_S), paths.stop, steward.stop, batch.stop)
+        last: Sequence[Callable[[], Any]] = (alerting.stop, keeper.stop, queries.close, metering.stop, board.close, partial(note_stop, box))
+        for end in (*(s.stop for s in sources), *first):
+            await called(end)
         asked.close()
-        await _called(alerting.stop)
-        await _called(keeper.stop)
-        await queries.close()
-        await metering.stop()
-        board.close()
-        await asyncio.to_thread(note_stop, box)
+        for end in last:
+            await called(end)
 
     async def _until_stopped(self, box: Box, board: Board) -> None:
         """Feeds systemd from the writer's progress once a second until the end is asked for."""
         while not self._stop.is_set():
-            now_ns = self._clock.monotonic_ns()
-            if now_ns - box.writer.progress_ns < WATCHDOG_LATE_NS:
+            if self._clock.monotonic_ns() - box.writer.progress_ns < WATCHDOG_LATE_NS:
                 self._notifier.feed(box.writer.progress_ns)
             if self._notifier.wanted:
                 self._notifier.status(status_line(await asyncio.to_thread(board.status)))
@@ -256,6 +265,7 @@ class Service:
             reload=self.reload,
             refresh_view=self._batch.views.refresh,
             panels=self._batch.panels,
+            ladder=box.ladder,
         )
 
     def _history(self, box: Box) -> History:
@@ -311,7 +321,7 @@ class Service:
             state=lambda: box.state,
             reader=lambda: pinned_reader(box.folder),
             latest=lambda stream: box.last_values(stream.name),
-            tables=TABLES,
+            tables={**TABLES, "_health": live_health(lambda: self._board.status())},
             hot_bytes_max=self.config.query.memory_max,
             damaged=lambda segment, reason: put_aside(box, Damage(segment, reason)),
             damaged_view=lambda path: box.writer.call(lambda c: c.views.lose(path)).result(),
@@ -347,7 +357,7 @@ class Service:
 
         Raises ``ConfigRefused``: the old one stays in force whole.
         """
-        found = self._reload() if self._reload is not None else self.config
+        found = within_budgets(self._reload()) if self._reload is not None else self.config
         said = []
         is_other = any(getattr(found, n) != getattr(self.config, n) for n in RELOADED)
         if self._alerting is not None and (is_other or self._alerting.has_failed):
@@ -370,14 +380,6 @@ class Service:
         if later:
             said.append(f"{', '.join(later)} changed and takes effect at the next start")
         return f"the config is right; {'; '.join(said)}" if said else "the config is right and unchanged"
-
-
-async def _called(function: Callable[[], Any]) -> None:
-    """Awaits a coroutine function; runs a plain one in a thread, since it may block."""
-    if inspect.iscoroutinefunction(function):
-        await function()
-    else:
-        await asyncio.get_running_loop().run_in_executor(None, function)
 
 
 def run_service(config: Config) -> int:

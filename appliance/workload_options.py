@@ -211,7 +211,7 @@ TABLES: Final[Mapping[str, type[Options]]] = {
     "paths": PathsOptions,
 }
 """The tables of the config file with one class each; those that are named by the owner stand beside them."""
-TOP_LEVEL: Final = (*TABLES, "source", "stream", "workload", "notify")
+TOP_LEVEL: Final = (*TABLES, "budget", "source", "stream", "workload", "notify")
 """Every name that the config file may hold at its top."""
 
 

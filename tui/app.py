@@ -138,6 +138,9 @@ class ApplianceApp(App[None]):
             age = newest.age_us(self._clock.now_us())
             last = "no data yet" if age is None else f"last data {figures.age(age)} old"
             return f"NO ANSWER {dot} {last} {dot} asking again {dot} {self.look.safe(newest.lost)}"
+        ladder = newest.status.ladder if newest.status is not None else None
+        if ladder is not None and ladder.step:
+            return f"DEGRADED to step {ladder.step} {dot} {self.look.safe(ladder.name)} {dot} {self.look.safe(ladder.why)}"
         return None
 
     def get_theme_variable_defaults(self) -> dict[str, str]:

@@ -155,6 +155,11 @@ class Alerting:
         """Whether a stream is not evaluated because of a failure: a reload takes it up again, also with the same config."""
         return bool(self.processor.aside)
 
+    def behind_s(self) -> float:
+        """For how long the oldest of the records that were committed has waited for its rules; from any thread."""
+        since_ns = min(tuple(self.processor.since_ns.values()), default=None)
+        return 0.0 if since_ns is None else max(0, self._clock.monotonic_ns() - since_ns) / 1e9
+
     def problems(self) -> tuple[Problem, ...]:
         """What keeps alerts from being evaluated, stored or handed over."""
         failed = {stream: f"alerts on {stream} are not evaluated: {why}" for stream, why in self.processor.aside.items()}

@@ -59,7 +59,7 @@ class Batch:
         self._shelf.load()
         Keeping(box, step=step).tidy(self._shelf.runs)
         self._meter = RunMeter(box.latencies, box.costs)
-        self._processes = Processes(data_dir=box.folder, clock=clock, store=store, jobs_max=config.batch.jobs_max)
+        self._processes = Processes(data_dir=box.folder, clock=clock, store=store, jobs_max=config.batch.jobs_max, started=box.processes)
         self.queue = JobQueue(
             shelf=self._shelf,
             processes=self._processes,
@@ -104,6 +104,20 @@ class Batch:
     def problems(self) -> tuple[Problem, ...]:
         """What is degraded; from any thread."""
         return self.queue.problems
+
+    def hold(self, why: str) -> None:
+        """Begins nothing until ``release``; what is under way is held by its processes. On the event loop, as the two that follow."""
+        self.queue.hold(why)
+
+    def put_back(self, why: str) -> None:
+        """Ends what is under way, to be done again, and all processes that wait: their memory is wanted."""
+        for under_way in self.queue.under_way.values():
+            under_way.leave(why)
+        self._processes.let_idle_go()
+
+    def release(self) -> None:
+        """Goes on."""
+        self.queue.hold("")
 
     def counts(self) -> tuple[int, int, int]:
         """Runs that wait, runs under way, and those that have failed for good since the start; from any thread."""

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ import appliance
 from appliance.batching import launch
 from appliance.batching.work import Limits
 from appliance.errors import ApplianceError, JobFailed, UsageRefused
+from appliance.observe.processes import Processes
 from appliance.serving.limits import ioprio_set_number
 from appliance.serving.usage import Usage, usage_of
 
@@ -48,13 +50,14 @@ class _Told(msgspec.Struct, frozen=True):
 class Program:
     """One program under way."""
 
-    def __init__(self, command: Sequence[str], *, folder: Path, limits: Limits) -> None:
-        """``folder`` is where it runs."""
+    def __init__(self, command: Sequence[str], *, folder: Path, limits: Limits, started: Processes | None = None) -> None:
+        """``folder`` is where it runs; ``started`` is told of it; None: nobody is."""
         if not command:
             raise UsageRefused("there is no program to run")
         self._command = list(command)
         self._folder = folder
         self._limits = limits
+        self._started = started
         self._process: asyncio.subprocess.Process | None = None
         self._why: ApplianceError | None = None
         self.usage = Usage()
@@ -71,8 +74,9 @@ class Program:
         finally:
             os.close(theirs)
         try:
-            output, words = await self._talk(process, given)
-            await process.wait()
+            with nullcontext() if self._started is None else self._started.watched("cold", process.pid, has_group=True):
+                output, words = await self._talk(process, given)
+                await process.wait()
         except BaseException:
             self._kill()
             await asyncio.shield(process.wait())

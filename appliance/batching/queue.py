@@ -88,6 +88,8 @@ class JobQueue:
         """Set, and replaced by a new one, whenever an attempt has come to its end."""
         self._stopping = False
         self._trouble = ""
+        self._held = ""
+        """Why nothing is begun; empty: whatever has its turn is."""
         self._looking: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
         """Between a decision and its place in memory nothing else is decided."""
@@ -96,6 +98,11 @@ class JobQueue:
         """Takes up what the last process left, and looks from now on."""
         self.configure(works)
         self._looking = asyncio.get_running_loop().create_task(self._look_always())
+
+    def hold(self, why: str) -> None:
+        """From now on nothing is begun; with empty ``why`` it is again."""
+        self._held = why
+        self._wake.set()
 
     def configure(self, works: Sequence[Work]) -> None:
         """From the next look on this is the work. Runs of what is gone are taken out of the queue; those under way go on."""
@@ -196,7 +203,7 @@ class JobQueue:
         if new or entries:
             await self._write(Change(new=new, jobs=entries), "queued")
         for queued in decide.choose(self.shelf.queued, jobs_max=self._options.jobs_max, now_us=now_us):
-            if not self._stopping:
+            if not (self._stopping or self._held):
                 await self._begin(self.works[queued.name], self.shelf.runs[queued.id], now_us)
         dues = [e.next_us for e in self.shelf.jobs.values() if e.next_us is not None and not self.shelf.of(e.name)]
         return decide.next_look(self.shelf.queued, dues, now_us=now_us, at_most_us=round(LOOK_EVERY_S * US_PER_S)) / US_PER_S

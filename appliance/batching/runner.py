@@ -18,6 +18,7 @@ from appliance.batching.program import Program
 from appliance.batching.work import Limits, Written
 from appliance.clock import Clock
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused
+from appliance.observe.processes import Processes as Started
 from appliance.options import QueryOptions
 from appliance.records import EVERYTHING, TimeRange
 from appliance.serving.pool import TEMP, Manner
@@ -38,12 +39,14 @@ Tell = Callable[[float | None, str], None]
 class Processes:
     """The query processes of batch work, by limits. Made once a service."""
 
-    def __init__(self, *, data_dir: Path, clock: Clock, store: Store, jobs_max: int) -> None:
-        """The pool of the service's other queries has been made: it empties the folder of what is temporary."""
+    def __init__(self, *, data_dir: Path, clock: Clock, store: Store, jobs_max: int, started: Started | None = None) -> None:
+        """The pool of the service's other queries has been made: it empties the folder of what is temporary. ``started`` is told of each
+        process; None: nobody is."""
         self.data_dir = data_dir
         self._clock = clock
         self._store = store
         self._jobs_max = jobs_max
+        self.started = started or Started(clock)
         self._queries: dict[Limits, Queries] = {}
         self._numbers = itertools.count(1)
 
@@ -55,8 +58,9 @@ class Processes:
                 options=QueryOptions(workers_max=self._jobs_max, memory_max=limits.memory_max, time_max_s=limits.time_max_s, idle_s=IDLE_S),
                 clock=self._clock,
                 store=self._store,
+                processes=self.started,
                 threads=limits.threads,
-                manner=Manner(f"batch{len(self._queries)}", "batch", is_batch=True, temp_bytes_max=limits.disk_bytes_max),
+                manner=Manner(f"batch{len(self._queries)}", "batch", is_batch=True, path="cold", temp_bytes_max=limits.disk_bytes_max),
             )
         return self._queries[limits]
 
@@ -67,6 +71,15 @@ class Processes:
     def leased(self) -> frozenset[str]:
         """Files (relative to the data folder) that running queries read: they must stay."""
         return frozenset[str]().union(*(queries.leased() for queries in list(self._queries.values())))
+
+    def stood_s(self) -> float:
+        """For how long batch work has been held still since the start, all together."""
+        return self.started.stood_s("cold")
+
+    def let_idle_go(self) -> None:
+        """Ends the processes that wait for work."""
+        for queries in self._queries.values():
+            queries.let_idle_go()
 
     async def close(self) -> None:
         """Ends all queries and all processes."""
@@ -137,7 +150,7 @@ class LimitedRunner:
         """A program's output, at most 16 MiB; it runs in the data folder. Raises ``JobFailed`` with its last words."""
         if self._stopped is not None:
             raise self._stopped
-        program = Program(command, folder=self._processes.data_dir, limits=self._limits)
+        program = Program(command, folder=self._processes.data_dir, limits=self._limits, started=self._processes.started)
         self._programs.add(program)
         try:
             return await program.run(input)

@@ -36,7 +36,7 @@ class Ended:
     usage: Usage
     is_cancelled: bool = False
     is_stopping: bool = False
-    """The service is ending: the run is done again at the next start."""
+    """It had to make way: the run is done again, at the next start where the service is ending."""
 
 
 class UnderWay:
@@ -53,6 +53,9 @@ class UnderWay:
         self._clock = clock
         self._on_progress = on_progress
         self._told_ns = 0
+        self._processes = processes
+        self._stood_s = 0.0
+        """Up to which batch work had been held still when the time was counted last."""
         self._runner = LimitedRunner(processes, limits, run_id=row.id, tell=self._progress)
         self._why: ApplianceError | None = None
         self._is_cancelled = False
@@ -75,7 +78,8 @@ class UnderWay:
             lambda: self._why is not None,
         )
         self._task = loop.create_task(_as_task(self.work, context))
-        timer = loop.call_later(self._limits.time_max_s, self._time_is_up)
+        self._stood_s = self._processes.stood_s()
+        self._timer = loop.call_later(self._limits.time_max_s, self._time_is_up)
         try:
             outcome = await self._task
             return Ended(outcome, None, self.usage)
@@ -89,7 +93,7 @@ class UnderWay:
             log.exception("the %s %s failed by a defect", row.kind, row.name)
             return self._ended(self._why or JobFailed(f"it failed by a defect: {type(e).__name__}: {e}"))
         finally:
-            timer.cancel()
+            self._timer.cancel()
             self._runner.close()
 
     def cancel(self, why: str) -> None:
@@ -97,12 +101,17 @@ class UnderWay:
         self._is_cancelled = True
         self._end(QueryCancelled(why))
 
-    def leave(self) -> None:
-        """Ends it soon, because the service does."""
+    def leave(self, why: str = "the appliance is stopping") -> None:
+        """Ends it soon, to be done again: because the service ends, or has to make room."""
         self._is_stopping = True
-        self._end(QueryCancelled("the appliance is stopping"))
+        self._end(QueryCancelled(why))
 
     def _time_is_up(self) -> None:
+        """The time for which batch work was held still does not count."""
+        before, self._stood_s = self._stood_s, self._processes.stood_s()
+        if self._stood_s > before:
+            self._timer = asyncio.get_running_loop().call_later(self._stood_s - before, self._time_is_up)
+            return
         limit = show_duration(self._limits.time_max_s)
         self._end(JobFailed(f"it took longer than it may ({limit}, time_max)", may_retry=False))
 

@@ -11,7 +11,8 @@ from appliance.cli.common import data_dir_option, visible
 from appliance.cli.local import get_json
 from appliance.clock import iso
 from appliance.errors import NotRunning
-from appliance.observe.status import LakeStatus, Status
+from appliance.observe.health import health_of
+from appliance.observe.status import BudgetStatus, LakeStatus, Status
 
 
 @click.command()
@@ -62,9 +63,25 @@ def lines(s: Status) -> list[str]:
         f"latency  received to acknowledged, last minute: {latency}",
         f"letters  {s.dead_letters} refused records wait, {s.dead_letters_new} of the last hour{last}",
     ]
+    out += [budget_line(budget) for budget in s.budgets]
+    if s.ladder.step:
+        since = f"since {iso(s.ladder.since_us)}" if s.ladder.since_us else ""
+        out.append(f"ladder   step {s.ladder.step}, {s.ladder.name}, {since}: {s.ladder.why}")
     out += [f"source   {source.name}: {source.state}{'; ' + source.detail if source.detail else ''}" for source in s.sources]
-    out += [f"{p.level:<8} {p.what} (since {iso(p.since_us)}){'; ' + p.hint if p.hint else ''}" for p in s.problems]
+    reasons = health_of(s).reasons
+    out += [f"{p.level:<8} {p.what} (since {iso(p.since_us)}){'; ' + p.hint if p.hint else ''}" for p in reasons]
     return out
+
+
+def budget_line(budget: BudgetStatus) -> str:
+    """What one path uses and may, in a line."""
+    cores = f"{budget.cpu:.2f} cores" + (f" of {budget.cpu_max:g}" if budget.cpu_max is not None else "")
+    memory = size(budget.memory_bytes) + (f" of {size(budget.memory_bytes_max)}" if budget.memory_bytes_max is not None else "")
+    disk = f"{size(round(budget.io_bytes_per_s))}/s" + (
+        f" of {size(round(budget.io_bytes_per_s_max))}/s" if budget.io_bytes_per_s_max is not None else ""
+    )
+    held = f"; held back: {budget.held}" if budget.held else ""
+    return f"path     {budget.path}: {cores}, {memory} in {budget.processes} processes, disk {disk}{held}"
 
 
 def disk_ahead(lake: LakeStatus, *, now_us: int) -> str:

@@ -56,6 +56,8 @@ class Door:
         """Records committed since the start, by kind of source."""
         self.rejected: dict[str, int] = {}
         """Records refused and kept as dead letters since the start, by kind of source."""
+        self.slowed = ""
+        """Why less is to be taken in than could be; empty: nothing keeps it back. Set by the steward."""
         self.listeners: list[Callable[[Mapping[str, int]], None]] = []
         """Told after each commit, in the writer's thread, the records by stream; they must return at once."""
 
@@ -65,8 +67,8 @@ class Door:
 
     @property
     def is_behind(self) -> bool:
-        """True while more than half of what may wait is waiting: sources pause reading."""
-        return self.inflight_bytes * 2 > self.inflight_bytes_max
+        """True while more than half of what may wait is waiting, or the hot path has used its budget: sources pause reading."""
+        return bool(self.slowed) or self.inflight_bytes * 2 > self.inflight_bytes_max
 
     @property
     def disk_problem(self) -> str | None:

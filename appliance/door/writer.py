@@ -113,6 +113,14 @@ class Writer:
             task.future.set_exception(_stopping())
         return task.future
 
+    def behind_s(self) -> float:
+        """For how long the oldest submission has waited, or the transaction under way goes on; from any thread."""
+        now_ns = self._clock.monotonic_ns()
+        with self._wake:
+            waiting = next((item for item in self._queue if isinstance(item, Waiting)), None)
+        since_ns = now_ns if waiting is None else waiting.since_ns
+        return max(0, now_ns - since_ns, now_ns - self.progress_ns - round(IDLE_S * 1e9)) / 1e9
+
     def close(self, timeout_s: float = 60.0) -> None:
         """Commits what is waiting and ends the thread; later work is refused. Raises ``RetryLater`` when it has not ended in time."""
         with self._wake:

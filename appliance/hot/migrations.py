@@ -289,6 +289,16 @@ CREATE VIEW panels_readable AS
 """
 
 
+_LADDER = """
+CREATE TABLE ladder (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, since_us INTEGER NOT NULL, until_us INTEGER, step INTEGER NOT NULL, kind TEXT NOT NULL,
+    why TEXT NOT NULL);
+CREATE VIEW ladder_readable AS
+    SELECT id, strftime('%Y-%m-%dT%H:%M:%SZ', since_us / 1000000, 'unixepoch') AS since,
+           strftime('%Y-%m-%dT%H:%M:%SZ', until_us / 1000000, 'unixepoch') AS until, step, kind, why FROM ladder;
+"""
+
+
 @hot_store()
 def spine(db: Any) -> None:
     """Streams and their schemas, hot batches, the manifest, taken files, dead letters."""
@@ -373,6 +383,12 @@ def panels(db: Any) -> None:
 def view_sequences(db: Any) -> None:
     """Up to which record of its stream each file of a view knows everything."""
     _run(db, "ALTER TABLE view_file ADD COLUMN seq INTEGER;\n")
+
+
+@hot_store()
+def ladder(db: Any) -> None:
+    """When the box was degraded, how far and why."""
+    _run(db, _LADDER)
 
 
 def _run(db: Any, statements: str) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from appliance.observe.ladder import LadderStatus
+
 
 class LatencyStatus(msgspec.Struct, frozen=True):
     """Received → acknowledged of submissions over the last minute, milliseconds; None before the first."""
@@ -115,6 +117,23 @@ class Problem(msgspec.Struct, frozen=True):
     hint: str = ""
 
 
+class BudgetStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What a path uses, and may; None: no limit."""
+
+    path: str
+    cpu: float
+    """Cores, over the last seconds."""
+    cpu_max: float | None
+    memory_bytes: int
+    memory_bytes_max: int | None
+    threads_max: int | None
+    io_bytes_per_s: float
+    io_bytes_per_s_max: float | None
+    processes: int
+    held: str = ""
+    """Why it stands still (hot: takes in less); empty: it doesn't."""
+
+
 class Status(msgspec.Struct, frozen=True):
     """The whole picture; ``as_of_us`` says when it was true."""
 
@@ -153,9 +172,7 @@ class Status(msgspec.Struct, frozen=True):
     jobs_running: int = 0
     jobs_failed: int = 0
     """Runs of batch work that have failed for good since the start."""
-
-
-def status_line(status: Status) -> str:
-    """The box in one line, for systemd."""
-    worst = f"; {status.problems[0].what}" if status.problems else ""
-    return f"{status.health}, {status.rate:.0f} records/s, {len(status.streams)} streams{worst}"
+    ladder: LadderStatus = LadderStatus()
+    """How far the box is degraded."""
+    budgets: tuple[BudgetStatus, ...] = ()
+    """What each path uses, and may."""

@@ -27,6 +27,7 @@ from appliance.errors import ApplianceError, OutcomeUnknown, RetryLater
 from appliance.hot.reader import HotReader
 from appliance.observe.costs import Spent
 from appliance.observe.jobs import Finished
+from appliance.observe.ladder import Step
 from appliance.records import fold
 from appliance.roll.deleting import Past, follow_deletions
 from appliance.roll.expiring import Holds, expire
@@ -207,11 +208,13 @@ class Keeper:
         log.debug("rolled %s: %d records into %d segments, %d bytes", step.stream, result.rows, len(result.segments), result.bytes)
 
     def _tend_lake(self, reader: HotReader) -> None:
-        """What makes the lake small: compaction, what follows from deletions, retention. While records queue up nothing is begun."""
+        """What makes the lake small: compaction, what follows from deletions, retention. While records queue up nothing is begun; while
+        batch work is paused nothing but retention, which gives room back."""
         if self._box.door.is_behind:
             return
-        self._compact_due()
-        follow_deletions(self._box, self._past, reader, cancelled=lambda: self._stopping)
+        if self._box.ladder.step < Step.BATCH_PAUSED:
+            self._compact_due()
+            follow_deletions(self._box, self._past, reader, cancelled=lambda: self._stopping)
         now_ns = self._clock.monotonic_ns()
         if self._expired_ns is None or now_ns - self._expired_ns >= EXPIRE_EVERY_S * 1e9:
             self._retention = expire(self._box, reader, holds=self._holds, other_bytes=self._other_bytes)
@@ -236,9 +239,10 @@ class Keeper:
             memory_max_bytes=options.memory_max,
             disk_free_min_bytes=box.config.limits.disk_free_min,
             step=self._step,
-            cancelled=lambda: self._stopping,
-            must_pause=lambda: box.door.is_behind,
+            cancelled=lambda: self._stopping or self._must_make_room(),
+            must_pause=lambda: box.door.is_behind or box.processes.is_held("cold"),
             progress=self._note_progress,
+            watched=lambda pid: box.processes.watched("cold", pid, obeys=True),
         )
         try:
             for outcome in outcomes:
@@ -246,6 +250,11 @@ class Keeper:
         finally:
             self._compactions += 1
             self._compacting = None
+
+    def _must_make_room(self) -> bool:
+        """Whether the memory that a compaction takes is wanted: one that stands still would keep it."""
+        standing = self._box.ladder.standing
+        return standing.step >= Step.BATCH_PAUSED and standing.kind == "memory"
 
     def _task(self, plan: CompactionPlan) -> CompactionTask:
         state = self._box.state.get(plan.stream)

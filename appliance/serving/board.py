@@ -6,7 +6,7 @@ Reads immutable state and counters; asks the disk for sizes. Safe to call from a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -17,8 +17,9 @@ from appliance.clock import US_PER_DAY, Clock, iso
 from appliance.door.door import ALL
 from appliance.hot.state import StreamState
 from appliance.hot.store import FILE_NAME
+from appliance.observe.health import ladder_problem, level_of, sorted_problems
 from appliance.observe.rates import HISTORY_S, rate_of
-from appliance.observe.status import LakeStatus, LatencyStatus, Problem, SourceStatus, Status, StoreStatus, StreamStatus
+from appliance.observe.status import BudgetStatus, LakeStatus, LatencyStatus, Problem, SourceStatus, Status, StoreStatus, StreamStatus
 from appliance.roll.keeper import KeeperStatus
 from appliance.serving.ahead import ahead_of
 
@@ -44,9 +45,10 @@ class Board:
         state: Callable[[], str],
         alerts: Callable[[], tuple[int, int]] = lambda: (0, 0),
         jobs: Callable[[], tuple[int, int, int]] = lambda: (0, 0, 0),
+        budgets: Callable[[], tuple[BudgetStatus, ...]] = lambda: (),
     ) -> None:
         """``alerts`` counts those that fire and those that are pending; ``jobs`` runs that wait, runs under way and those that have
-        failed for good since the start."""
+        failed for good since the start; ``budgets`` is what each path uses and may."""
         self._box = box
         self._clock = clock
         self._keeper = keeper
@@ -56,6 +58,7 @@ class Board:
         self._state = state
         self._alerts = alerts
         self._jobs = jobs
+        self._budgets = budgets
         self._started_us = clock.now_us()
         self._cpu: list[tuple[int, float]] = []
         self._reader = box.reader()
@@ -75,29 +78,11 @@ class Board:
         now_ns, now_us = self._clock.monotonic_ns(), self._clock.now_us()
         streams = tuple(self._stream(s, now_ns) for _, s in sorted(box.state.streams.items()))
         keeper = self._keeper()
-        disk = os.statvfs(box.folder)
         total = box.door.rates.history(ALL, at_ns=now_ns)
         letters, letters_new, letter = self._dead_letters(now_us)
-        ahead = ahead_of(box.state, box.config, room_bytes=disk.f_bavail * disk.f_frsize, now_us=now_us)
-        lake = LakeStatus(
-            segments=sum(s.segments for s in streams),
-            rows=sum(s.cold_rows for s in streams),
-            bytes=sum(s.bytes_cold for s in streams),
-            lost_segments=sum(len(s.lost) for s in box.state.streams.values()),
-            last_roll_us=keeper.last_roll_us,
-            next_roll_us=keeper.next_roll_us,
-            rolling=keeper.rolling,
-            compacting=keeper.compacting,
-            disk_free_bytes=disk.f_bavail * disk.f_frsize,
-            disk_total_bytes=disk.f_blocks * disk.f_frsize,
-            bytes_per_day=ahead.bytes_per_day,
-            full_us=ahead.full_us,
-            trim_us=ahead.trim_us,
-            eater=ahead.stream,
-            kept_back=len(keeper.retention.kept),
-            deletions=sum(len(s.deletions) for s in box.state.streams.values()),
-        )
-        problems = self._dated((*self._found(lake, keeper), *self._problems()), now_us)
+        lake = self._lake(streams, keeper, now_us)
+        ladder = box.ladder.status
+        problems = sorted_problems(self._dated((*ladder_problem(ladder), *self._found(lake, keeper), *self._problems()), now_us))
         firing, pending = self._alerts()
         waiting, running, failed = self._jobs()
         return Status(
@@ -107,7 +92,7 @@ class Board:
             data_dir=str(box.folder.absolute()),
             pid=os.getpid(),
             started_us=self._started_us,
-            health="CRIT" if any(p.level == "CRIT" for p in problems) else "WARN" if problems else "OK",
+            health=level_of(problems),
             state=self._state(),
             streams=streams,
             store=self._store(now_ns),
@@ -129,6 +114,8 @@ class Board:
             jobs_waiting=waiting,
             jobs_running=running,
             jobs_failed=failed,
+            ladder=ladder,
+            budgets=self._budgets(),
         )
 
     def close(self) -> None:
@@ -154,6 +141,28 @@ class Board:
             columns=len(state.schema.columns) + 1,
             series=0 if book is None else len(book.series),
             history=history,
+        )
+
+    def _lake(self, streams: Sequence[StreamStatus], keeper: KeeperStatus, now_us: int) -> LakeStatus:
+        box, disk = self._box, os.statvfs(self._box.folder)
+        ahead = ahead_of(box.state, box.config, room_bytes=disk.f_bavail * disk.f_frsize, now_us=now_us)
+        return LakeStatus(
+            segments=sum(s.segments for s in streams),
+            rows=sum(s.cold_rows for s in streams),
+            bytes=sum(s.bytes_cold for s in streams),
+            lost_segments=sum(len(s.lost) for s in box.state.streams.values()),
+            last_roll_us=keeper.last_roll_us,
+            next_roll_us=keeper.next_roll_us,
+            rolling=keeper.rolling,
+            compacting=keeper.compacting,
+            disk_free_bytes=disk.f_bavail * disk.f_frsize,
+            disk_total_bytes=disk.f_blocks * disk.f_frsize,
+            bytes_per_day=ahead.bytes_per_day,
+            full_us=ahead.full_us,
+            trim_us=ahead.trim_us,
+            eater=ahead.stream,
+            kept_back=len(keeper.retention.kept),
+            deletions=sum(len(s.deletions) for s in box.state.streams.values()),
         )
 
     def _store(self, now_ns: int) -> StoreStatus:
@@ -191,7 +200,9 @@ class Board:
                 found.append(Problem("CRIT", f"{len(state.lost)} segments of stream {state.name} are lost", 0, "see appliance verify"))
         if keeper.failure is not None:
             found.append(Problem("WARN", keeper.failure, 0, "it is tried again; records stay in the hot store meanwhile"))
-        if self._box.door.is_behind:
+        if self._box.door.slowed:
+            found.append(Problem("WARN", f"less is taken in than comes: {self._box.door.slowed}", 0, "raise [budget.hot], or send less"))
+        elif self._box.door.is_behind:
             found.append(
                 Problem("WARN", "more comes in than can be written; sources are slowed", 0, "lower the rate, or use faster storage")
             )

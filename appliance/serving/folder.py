@@ -25,11 +25,12 @@ from appliance.hot.state import State, StreamState
 from appliance.hot.store import FILE_NAME
 from appliance.hot.stored_latest import latest_values
 from appliance.manifest import Segment
-from appliance.observe.status import LakeStatus, LatencyStatus, Problem, Status, StoreStatus, StreamStatus
+from appliance.observe.health import level_of
+from appliance.observe.status import LakeStatus, LatencyStatus, Status, StoreStatus, StreamStatus
 from appliance.serving.ahead import ahead_of
 from appliance.serving.alert_rows import stored_counts
 from appliance.serving.source import StateSource, Store
-from appliance.serving.state_tables import TABLES
+from appliance.serving.state_tables import TABLES, lost_problems
 
 log = logging.getLogger(__name__)
 HOT_BYTES_MAX: Final = 1 << 30
@@ -86,7 +87,7 @@ def folder_status(folder: Path, *, clock: Clock | None = None) -> Status:
         streams = tuple(_stream_status(reader, s) for _, s in sorted(state.streams.items()))
         waiting = int(str(reader.execute("SELECT count(*) FROM dead_letter WHERE replayed_us IS NULL")[0][0]))
         firing, pending = stored_counts(reader)
-        lost = [s for stream in state.streams.values() for s in stream.lost]
+        lost = lost_problems(state, since_us=now_us)
         deletions = sum(len(s.deletions) for s in state.streams.values())
         disk = os.statvfs(folder)
         ahead = ahead_of(state, None, room_bytes=disk.f_bavail * disk.f_frsize, now_us=now_us)
@@ -97,7 +98,7 @@ def folder_status(folder: Path, *, clock: Clock | None = None) -> Status:
         data_dir=str(folder.absolute()),
         pid=0,
         started_us=now_us,
-        health="CRIT" if lost else "OK",
+        health=level_of(lost),
         state="offline",
         streams=streams,
         store=_store_status(folder),
@@ -126,7 +127,7 @@ def folder_status(folder: Path, *, clock: Clock | None = None) -> Status:
         dead_letters=waiting,
         dead_letters_new=0,
         last_dead_letter=None,
-        problems=tuple(Problem("CRIT", f"a segment is lost: {s.path}", now_us, "run: appliance verify") for s in lost),
+        problems=lost,
         memory_bytes=0,
         cpu_share=0.0,
         queries_running=0,

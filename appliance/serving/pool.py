@@ -23,6 +23,7 @@ import msgspec
 import appliance
 from appliance.config import QueryOptions
 from appliance.errors import RetryLater
+from appliance.observe.processes import PathName, Processes
 from appliance.serving.protocol import LENGTH, FromWorker, Message, Ready, frame, from_worker
 from appliance.serving.usage import Usage, usage_of
 
@@ -55,6 +56,8 @@ class Manner:
     """Of the config, where their limits stand."""
     is_batch: bool = False
     """Nobody waits: lowest priority for processor and disk."""
+    path: PathName = "hybrid"
+    """Whose budget they use."""
     temp_bytes_max: int | None = None
     """What one of them may spill; None: ``SPILL_BYTES_MAX``. Never more than ``SPILL_SHARE`` of what is free."""
 
@@ -65,6 +68,7 @@ class WorkerProcess:
     def __init__(self, process: asyncio.subprocess.Process, sock: socket.socket, temp: Path) -> None:
         self._process = process
         self._sock = sock
+        self.pid = process.pid
         self.temp = temp
         """Where it may write; goes with it."""
         self._received = bytearray()
@@ -139,12 +143,13 @@ class WorkerProcess:
 class Pool:
     """At most ``workers_max`` processes; who comes when all are busy waits in line."""
 
-    def __init__(self, *, data_dir: Path, options: QueryOptions, threads: int, manner: Manner | None = None) -> None:
-        """The pool of queries, which a service makes first, empties the folder of what is temporary."""
+    def __init__(self, *, data_dir: Path, options: QueryOptions, threads: int, processes: Processes, manner: Manner | None = None) -> None:
+        """The pool of queries, which a service makes first, empties the folder of what is temporary. ``processes`` is told of each."""
         self._data_dir = data_dir.absolute()
         self._manner = manner or Manner()
         self._options = options
         self._threads = threads
+        self._processes = processes
         self._idle: deque[tuple[WorkerProcess, asyncio.TimerHandle]] = deque()
         self._free = asyncio.Semaphore(options.workers_max)
         self._waiting = 0
@@ -193,13 +198,21 @@ class Pool:
         timer = asyncio.get_running_loop().call_later(self._options.idle_s, self._retire_idle, worker)
         self._idle.append((worker, timer))
 
-    async def close(self) -> None:
-        """Ends all processes that are idle; those with a query are their queries' to end, and none is started any more."""
-        self._closed = True
+    def stood_s(self) -> float:
+        """For how long its processes have been held still since the start, all together."""
+        return self._processes.stood_s(self._manner.path)
+
+    def let_idle_go(self) -> None:
+        """Ends the processes that wait for a query: their memory is wanted elsewhere."""
         while self._idle:
             worker, timer = self._idle.pop()
             timer.cancel()
             self._retire(worker)
+
+    async def close(self) -> None:
+        """Ends all processes that are idle; those with a query are their queries' to end, and none is started any more."""
+        self._closed = True
+        self.let_idle_go()
         if self._closing:
             await asyncio.gather(*self._closing)
 
@@ -208,6 +221,7 @@ class Pool:
         self._retire(worker)
 
     def _retire(self, worker: WorkerProcess) -> None:
+        self._processes.end(worker.pid)
         task = asyncio.get_running_loop().create_task(worker.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
@@ -237,6 +251,7 @@ class Pool:
                 log.exception("a query process did not start")
                 raise RetryLater("a query process could not be started; the log says why", after_s=5) from e
             raise
+        self._processes.begin(self._manner.path, worker.pid)  # not before it is ready: one that is held could not be waited for
         return worker
 
     async def _spawn(self, descriptor: int, temp: Path) -> asyncio.subprocess.Process:

@@ -24,7 +24,8 @@ SESSIONS: Final = "sessions"
 JOBS: Final = "jobs"
 DIVERGENCE: Final = "divergence"
 PANELS: Final = "panels"
-TOPICS: Final = (ALERTS, SESSIONS, JOBS, DIVERGENCE, PANELS)
+HEALTH: Final = "health"
+TOPICS: Final = (ALERTS, SESSIONS, JOBS, DIVERGENCE, PANELS, HEALTH)
 """What can be followed; every event belongs to one of them."""
 TRANSITION: Final = "transition"
 """The event of a step in the life of an alert; its data is a ``TransitionRow``."""

@@ -20,6 +20,7 @@ import msgspec
 from appliance.clock import Clock
 from appliance.config import QueryOptions
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused
+from appliance.observe.processes import Processes
 from appliance.serving.explain import Explain, Part
 from appliance.serving.handed import Handed, take_over
 from appliance.serving.pool import Manner, Pool, WorkerGone, WorkerProcess
@@ -68,18 +69,20 @@ class Queries:
         options: QueryOptions,
         clock: Clock,
         store: Store,
+        processes: Processes | None = None,
         threads: int | None = None,
         manner: Manner | None = None,
         on_end: Callable[[RunningQuery, float], None] = lambda _query, _elapsed_ms: None,
     ) -> None:
-        """``threads`` of each query; None: one a core, since they give way to
-        whatever else runs. ``manner``: None for those that people wait for. ``on_end`` is told each query that has ended, however,
+        """``processes`` is told of those that are started; None: nobody is. ``threads`` of each query; None: one a core, since they give
+        way to whatever else runs. ``manner``: None for those that people wait for. ``on_end`` is told each query that has ended, however,
         and how long it took in ms; it must return at once."""
-        cores = len(os.sched_getaffinity(0))
         self._options = options
         self._clock = clock
         self._store = store
-        self._pool = Pool(data_dir=data_dir, options=options, threads=threads or cores, manner=manner)
+        started, threads = processes or Processes(clock), threads or len(os.sched_getaffinity(0))
+        self._pool = Pool(data_dir=data_dir, options=options, threads=threads, processes=started, manner=manner)
+        self.let_idle_go = self._pool.let_idle_go
         self._section = "query" if manner is None else manner.section
         self._running: dict[str, RunningQuery] = {}
         self._finished: OrderedDict[str, QueryStatus] = OrderedDict()
@@ -121,6 +124,13 @@ class Queries:
             self._cancel(query, "the query was cancelled")
         return query is not None
 
+    def shed(self, why: str, *, keep: str) -> None:
+        """Cancels what runs or waits, but for queries whose id begins with ``keep``, and ends processes that wait for work."""
+        for query in tuple(self._running.values()):
+            if not query.question.id.startswith(keep):
+                self._cancel(query, why)
+        self.let_idle_go()
+
     def leased(self) -> frozenset[str]:
         """Paths (relative to the data folder) of segments that must not be removed now."""
         return frozenset[str]().union(*(query.files for query in self._running.values()))
@@ -145,7 +155,7 @@ class Queries:
                 raise QueryCancelled(query.cancelled)
             query.worker, query.heard = worker, False
             query.waited_ms = (self._clock.monotonic_ns() - query.start_ns) / 1e6
-            query.state = "running"
+            query.state, query.stood_s = "running", self._pool.stood_s()
             query.timers.append(asyncio.get_running_loop().call_later(self._options.time_max_s, self._time_is_up, query))
             query.source = StateSource(self._store)  # the newest state: it may have waited for long
             try:
@@ -260,6 +270,11 @@ class Queries:
             raise QueryCancelled(query.cancelled)
 
     def _time_is_up(self, query: RunningQuery) -> None:
+        """The time for which its process was held still does not count."""
+        before, query.stood_s = query.stood_s, self._pool.stood_s()
+        if query.stood_s > before:
+            query.timers.append(asyncio.get_running_loop().call_later(query.stood_s - before, self._time_is_up, query))
+            return
         self._cancel(query, f"the query took longer than it may ({show_duration(self._options.time_max_s)}, [{self._section}] time_max)")
 
     def _cancel(self, query: RunningQuery, why: str) -> None:

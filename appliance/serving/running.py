@@ -77,4 +77,6 @@ class RunningQuery:
     now_us: int = 0
     """What ``now()`` gives."""
     on_usage: Callable[[Usage], None] | None = None
+    stood_s: float = 0.0
+    """Up to which its processes had been held still when its time was counted last."""
     timers: list[asyncio.TimerHandle] = field(default_factory=list)

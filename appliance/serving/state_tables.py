@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from appliance.hot import divergences, job_tables, placements
+from appliance.hot import divergences, job_tables, ladder_table, placements
 from appliance.hot import models as stored_models
 from appliance.hot.alerts import looks
 from appliance.hot.panel_table import PANELS, look_panels
@@ -18,6 +18,9 @@ from appliance.hot.reader import HotReader
 from appliance.hot.state import State
 from appliance.hot.stream.session_store import closed_sessions, shown_sessions
 from appliance.hot.stream.sessions.live import session_table
+from appliance.observe import health
+from appliance.observe.ladder import LadderStatus
+from appliance.observe.status import Problem, Status
 from appliance.serving import meter_rows
 from appliance.serving.report_rows import COLUMNS as REPORTS
 from appliance.serving.report_rows import report_lines
@@ -253,6 +256,24 @@ def _model_value(row: stored_models.ModelRow, column: str) -> Any:
     return ", ".join(row.by) if column == "by" else getattr(row, {"made": "made_us", "changed": "changed_us"}.get(column, column))
 
 
+def lost_problems(state: State, *, since_us: int = 0) -> tuple[Problem, ...]:
+    """What the folder alone tells of its health: segments that are lost."""
+    hint = "restore it from a backup; appliance verify tells more"
+    return tuple(Problem("CRIT", f"a segment is lost: {g.describe()}", since_us, hint) for s in state.streams.values() for g in s.lost)
+
+
+def stored_health(state: State, _reader: HotReader) -> pa.Table:
+    """What the folder alone tells."""
+    lost = lost_problems(state)
+    found = health.Health(level=health.level_of(lost), reasons=lost, ladder=LadderStatus(), state="offline")
+    return _table(health.COLUMNS, health.rows(found))
+
+
+def live_health(status: Callable[[], Status]) -> StateTable:
+    """``_health`` of a running service."""
+    return StateTable(health.COLUMNS, lambda _state, _reader: _table(health.COLUMNS, health.rows(health.health_of(status()))))
+
+
 TABLES: Final[Mapping[str, StateTable]] = {
     "_streams": StateTable(STREAMS, streams),
     "_segments": StateTable(SEGMENTS, segments),
@@ -275,6 +296,8 @@ TABLES: Final[Mapping[str, StateTable]] = {
     "_reports": stored_table(REPORTS, report_lines),
     "_latency": stored_table(meter_rows.LATENCY, meter_rows.latency_rows),
     "_cost": stored_table(meter_rows.COST, meter_rows.cost_rows),
+    "_health": StateTable(health.COLUMNS, stored_health),
+    "_ladder": stored_table(ladder_table.LADDER, ladder_table.look_ladder),
 }
 
 

@@ -43,6 +43,7 @@ BOUNDARY = {
     "boundary-tally": "boundary_tally:rows",
     "boundary-meters": "boundary_meters:rows",
     "boundary-reconcile": "boundary_reconcile:rows",
+    "boundary-saturated": "boundary_saturated:rows",
 }
 """Paths, their latency and cost, reconciliation; one by one or together as ``boundary``."""
 GROUPS = {"cold": COLD, "boundary": BOUNDARY}

@@ -28,7 +28,7 @@ from appliance.config import (
 from appliance.errors import ConfigRefused
 from appliance.need_options import NeedsOptions
 from appliance.option_docs import option_rows
-from appliance.options import SOURCE_KINDS, OptionRefused, Options
+from appliance.options import BUDGETS, SOURCE_KINDS, OptionRefused, Options
 from appliance.workload_options import TABLES, WORKLOAD_KINDS, NotifyOptions
 
 FULL = """\
@@ -324,7 +324,14 @@ def test_the_example_loads_as_it_is_and_with_every_option_taken_in(tmp_path: Pat
 
 def test_every_option_has_a_meaning() -> None:
     rows = option_rows()
-    kinds: list[type[Options]] = [*TABLES.values(), *SOURCE_KINDS.values(), StreamOptions, NotifyOptions, *WORKLOAD_KINDS.values()]
+    kinds: list[type[Options]] = [
+        *TABLES.values(),
+        *BUDGETS.values(),
+        *SOURCE_KINDS.values(),
+        StreamOptions,
+        NotifyOptions,
+        *WORKLOAD_KINDS.values(),
+    ]
     shared = len(msgspec.structs.fields(NeedsOptions))
     known = sum(len(msgspec.structs.fields(kind)) - shared * issubclass(kind, NeedsOptions) for kind in kinds)
     assert len(rows) == known + shared

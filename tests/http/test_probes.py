@@ -6,10 +6,12 @@ from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from appliance.config import HttpOptions
 from appliance.errors import RejectPayload, RetryLater
+from appliance.observe.status import Problem
 from tests.http.serving import Serving, read_answer
 from tests.running import wait_for
 
@@ -64,6 +66,9 @@ def test_health_has_what_clients_of_v1_and_v2_read(serving: Serving) -> None:
         "message": "ready for queries and writes",
         "status": "pass",
         "checks": [],
+        "health": "OK",
+        "step": 0,
+        "step_name": "normal",
         "version": body["version"],
     }
 
@@ -229,3 +234,19 @@ def test_without_tokens_pages_of_other_sites_are_kept_out(serving: Serving) -> N
     assert serving.write(GOOD, headers={"Origin": "http://evil.example"}).status == 403
     assert serving.write(GOOD, headers={"Origin": f"http://127.0.0.1:{serving.port}"}).status == 204
     assert serving.write(GOOD, headers={"Origin": "null"}).status == 403
+
+
+def test_the_reasons_of_a_box_that_is_not_well_are_for_those_who_may_ask(guarded: Serving) -> None:
+    well = guarded.status()
+    ill = msgspec.structs.replace(well, health="CRIT", problems=(Problem("CRIT", "a lot", 0), Problem("WARN", "a little", 0)))
+    object.__setattr__(guarded.context, "status", lambda: ill)
+    try:
+        for headers, message, reasons in (
+            ({}, "ready for queries and writes", []),
+            ({"Authorization": f"Token {TOKEN}"}, "CRIT: a lot (and 1 more)", ["a lot", "a little"]),
+        ):
+            body = guarded.request("GET", "/health", headers=headers).json
+            assert (body["status"], body["health"], body["message"]) == ("pass", "CRIT", message)
+            assert [c["message"] for c in body["checks"]] == reasons
+    finally:
+        object.__setattr__(guarded.context, "status", lambda: well)

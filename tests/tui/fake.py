@@ -21,6 +21,7 @@ from appliance.errors import NotRunning, QueryCancelled, QueryRefused
 from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, TransitionRow, WindowChart
 from appliance.observe.consistency import ConsistencyPicture
 from appliance.observe.jobs import JobsPicture, RunRow
+from appliance.observe.ladder import LadderStatus
 from appliance.observe.paths import PathsPicture
 from appliance.observe.reports import ReportsPicture
 from appliance.observe.status import LakeStatus, LatencyStatus, Problem, SourceStatus, Status, StoreStatus, StreamStatus
@@ -79,6 +80,7 @@ class FakeClient:
     lost: bool = False
     refuse: str | None = None
     problems: tuple[Problem, ...] = ()
+    ladder: LadderStatus = field(default_factory=LadderStatus)
     hold: threading.Event = field(default_factory=threading.Event)
     """A query waits for it, or for its stop."""
     answer: pa.Table | None = None
@@ -130,6 +132,7 @@ class FakeClient:
             memory_bytes=round((118 + 6 * _wave(now, 20)) * MIB),
             cpu_share=0.18 + 0.06 * _wave(now, 17),
             queries_running=1,
+            ladder=self.ladder,
             alerts_firing=sum(a.phase == "firing" for a in self.alert_box.picture().alerts),
             alerts_pending=sum(a.phase == "pending" for a in self.alert_box.picture().alerts),
         )

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from appliance.observe.ladder import LadderStatus
 from appliance.observe.status import LakeStatus, Problem
 from tests.tui.driven import driven
 from tests.tui.fake import NOON_US, FakeClient, FakeClock, S
@@ -233,3 +234,13 @@ async def test_a_copied_row_goes_to_the_terminal(monkeypatch: pytest.MonkeyPatch
         await ui.press("down", "y")
         assert copied[0].startswith("chiller_power\t")
         await ui.sees("Copied")
+
+
+async def test_a_degraded_box_says_so_in_the_banner() -> None:
+    async with driven() as ui:
+        ui.box.ladder = LadderStatus(step=1, name="batch paused", since_us=NOON_US, kind="disk", why="the disk has 200 MiB left")
+        await ui.tick()
+        await ui.sees("DEGRADED to step 1 · batch paused · the disk has 200 MiB left")
+        ui.box.ladder = LadderStatus()
+        await ui.tick()
+        await ui.misses("DEGRADED")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from rich.style import Style
 
+from appliance.observe.health import health_of
 from appliance.observe.status import SourceStatus, Status, StreamStatus
 from tui import figures
 from tui.look import Line, Look, Span, cut, join
@@ -145,7 +146,7 @@ def problems(status: Status, look: Look, width: int) -> list[Line]:
     if not status.problems:
         return [(look.state("OK"), (" nothing is degraded", paint.dim))]
     lines: list[Line] = []
-    for problem in sorted(status.problems, key=lambda p: (p.level != "CRIT", p.since_us)):
+    for problem in health_of(status).reasons:
         since = figures.span(max(0, look.now_us - problem.since_us))
         state = look.state(look.safe(problem.level))
         told = wrapped(look.safe(problem.what) or "?", width - len(state[0]) - 1, paint.text, lines_max=3)

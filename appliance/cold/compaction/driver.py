@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -122,12 +123,13 @@ def compact(
     cancelled: Callable[[], bool] = lambda: False,
     must_pause: Callable[[], bool] = lambda: False,
     progress: Callable[[CompactionPlan, int], None] = lambda _plan, _rows: None,
+    watched: Callable[[int], AbstractContextManager[None]] = lambda _pid: nullcontext(),
 ) -> Iterator[Outcome]:
     """Carry out the tasks in one process, in this order; each outcome as soon as it is there, to be committed before the next.
 
     A result that is not committed must be given to ``discard``. A failure ends the run when it would hit the next task too
     (cancelled, died, no room); the tasks after it are then not mentioned. ``progress`` is told the records written so far. While
-    ``must_pause`` says so the process stands still, and its time doesn't count.
+    ``must_pause`` says so the process stands still, and its time doesn't count. ``watched`` is entered with its number while it lives.
     """
     if not tasks:
         return
@@ -136,11 +138,12 @@ def compact(
         process = _start(root, errors)
         worker = _Worker(process, errors, clock, step=step, cancelled=cancelled, must_pause=must_pause, progress=progress)
         try:
-            for task in tasks:
-                outcome = _refuse_without_room(task, root, disk_free_min_bytes) or worker.run(task, root, node, memory_max_bytes)
-                yield outcome
-                if isinstance(outcome, CompactionFailure) and outcome.trouble is not Trouble.DAMAGED:
-                    return
+            with watched(process.pid):
+                for task in tasks:
+                    outcome = _refuse_without_room(task, root, disk_free_min_bytes) or worker.run(task, root, node, memory_max_bytes)
+                    yield outcome
+                    if isinstance(outcome, CompactionFailure) and outcome.trouble is not Trouble.DAMAGED:
+                        return
         finally:
             worker.stop()
             clear_spill(root)

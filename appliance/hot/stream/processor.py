@@ -109,7 +109,7 @@ class Processor(Generic[S]):
         self._started_ns, self._started_us = clock.monotonic_ns(), clock.now_us()
         self._thread = threading.Thread(target=self._run, name="processor", daemon=True)
         self.meter = meter or RoundMeter(clock)
-        self._since_ns: dict[str, int] = {}
+        self.since_ns: dict[str, int] = {}
         """When the oldest records were committed that have not been evaluated yet, by folded name of the stream."""
         self.aside: dict[str, str] = {}
         """Streams that can't be evaluated, by folded name, and why."""
@@ -141,7 +141,7 @@ class Processor(Generic[S]):
         for stream in counts:
             key = fold(stream)
             if key in self._followed:
-                self._since_ns.setdefault(key, now_ns)
+                self.since_ns.setdefault(key, now_ns)
         self._wake.set()
 
     def call(self, run: Callable[[Draft], T]) -> Future[T]:
@@ -229,7 +229,7 @@ class Processor(Generic[S]):
             reason = f"its evaluation has failed ({type(e).__name__}: {e}); see the log, mend it and reload"
             self.aside[followed.name] = reason
             self._followed.pop(followed.name, None)
-            self._since_ns.pop(followed.name, None)
+            self.since_ns.pop(followed.name, None)
             known_us = followed.plan.clock.watermark_us
             draft.set_aside(followed.plan.rules, reason, at_us=known_us if known_us != NEVER else draft.now_us)
 
@@ -352,7 +352,7 @@ class Processor(Generic[S]):
 
     def _take_since(self) -> int | None:
         """When the oldest of the records of this round was committed."""
-        waiting = {key: self._since_ns.pop(key) for key in tuple(self._since_ns) if key in self._followed}
+        waiting = {key: self.since_ns.pop(key) for key in tuple(self.since_ns) if key in self._followed}
         return self.meter.note_evaluated(waiting, self._followed)
 
     def _store(self, plan: Plan) -> S | None:

@@ -41,6 +41,7 @@ from appliance.serving.http import (
     probes,
     query,
     reports,
+    shedding,
     status,
     views,
     write,
@@ -112,6 +113,8 @@ class App:
             raise HttpRefused(503, self.desk.state, headers={"Retry-After": "1"})
         if not scope["state"].get("is_local", False):
             self._gate.check(path, headers, QueryParams(scope["query_string"]), dialect=dialect_of(path))
+        if self.desk.context is not None:
+            shedding.check(self.desk.context.ladder, path)
         scope["app"] = self  # Starlette's sign that 404 and 405 are to be raised, not answered in plain text
         await self._router(scope, receive, reply.send)
 

@@ -20,6 +20,7 @@ from appliance.manifest import Deletion
 from appliance.observe.alerts import AlertDesk, TransitionRow
 from appliance.observe.consistency import ConsistencyPicture, ReconcileAnswer
 from appliance.observe.jobs import JobDesk
+from appliance.observe.ladder import Ladder
 from appliance.observe.meters import MeterDesk
 from appliance.observe.panels import PanelPicture, PanelRow
 from appliance.observe.paths import PathsDesk
@@ -175,3 +176,5 @@ class HttpContext:
     """(name of a view) -> refreshes it, and says what was done; on the event loop."""
     panels: PanelDesk = field(default_factory=lambda: _NoPanels())
     """Who answers for panels; on the event loop."""
+    ladder: Ladder = field(default_factory=Ladder)
+    """How far the box is degraded: what must not be answered then is refused (``shedding``)."""

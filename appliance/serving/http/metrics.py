@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from appliance.clock import US_PER_S
+from appliance.observe.health import LEVELS, health_of
 from appliance.observe.status import Status
 from appliance.serving.http.desk import Counts, Desk
 from appliance.serving.http.meter_metrics import Family, Sample, cost_families, latency_families
@@ -42,8 +43,17 @@ def exposition(status: Status, counts: Counts, hub: Hub, meters: Iterable[Family
 def _families(status: Status, counts: Counts, hub: Hub, held_bytes: int, held_bytes_max: int) -> Iterator[Family]:
     yield "info", "gauge", "Version and node.", [({"version": status.version, "node": status.node}, 1)]
     yield "start_time_seconds", "gauge", "When the process started.", [({}, status.started_us / US_PER_S)]
-    yield "health", "gauge", "0 OK, 1 WARN, 2 CRIT.", [({}, {"OK": 0, "WARN": 1}.get(status.health, 2))]
-    yield "problems", "gauge", "Things that are degraded now.", [({}, len(status.problems))]
+    health = health_of(status)
+    yield "health", "gauge", "0 OK, 1 WARN, 2 CRIT.", [({}, LEVELS.index(health.level))]
+    yield "problems", "gauge", "Things that are degraded now.", [({}, len(health.reasons))]
+    yield (
+        "problems_by_level",
+        "gauge",
+        "The same by level.",
+        [({"level": level}, sum(p.level == level for p in health.reasons)) for level in LEVELS[1:]],
+    )
+    yield "ladder_step", "gauge", "How far the box is degraded, 0 to 4.", [({"name": health.ladder.name}, health.ladder.step)]
+    yield from _budget_families(status)
     yield "memory_bytes", "gauge", "Resident memory.", [({}, status.memory_bytes)]
     yield "cpu_share", "gauge", "Share of one core.", [({}, status.cpu_share)]
     yield "queries_running", "gauge", "Queries that run now.", [({}, status.queries_running)]
@@ -61,6 +71,17 @@ def _families(status: Status, counts: Counts, hub: Hub, held_bytes: int, held_by
     yield "push_subscribers", "gauge", "Readers that follow events or records.", [({}, hub.subscribers)]
     yield "push_subscribers_max", "gauge", "Limit of that.", [({}, hub.subscribers_max)]
     yield "push_missed_total", "counter", "Events that a slow reader was not sent at once.", [({}, hub.missed)]
+
+
+def _budget_families(status: Status) -> Iterator[Family]:
+    paths = [({"path": b.path}, b) for b in status.budgets]
+    yield "path_cpu", "gauge", "Cores that the processes of a path use.", [(at, b.cpu) for at, b in paths]
+    yield "path_cpu_max", "gauge", "Limit of that.", [(at, b.cpu_max) for at, b in paths]
+    yield "path_memory_bytes", "gauge", "Resident memory of the processes of a path.", [(at, b.memory_bytes) for at, b in paths]
+    yield "path_io_bytes_per_second", "gauge", "What they read from the disk and write to it.", [(at, b.io_bytes_per_s) for at, b in paths]
+    yield "path_io_bytes_per_second_max", "gauge", "Limit of that.", [(at, b.io_bytes_per_s_max) for at, b in paths]
+    yield "path_processes", "gauge", "Processes of a path.", [(at, b.processes) for at, b in paths]
+    yield "path_held", "gauge", "1 while a path is held back.", [(at, float(bool(b.held))) for at, b in paths]
 
 
 def _ingest_families(status: Status) -> Iterator[Family]:

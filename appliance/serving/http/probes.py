@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from appliance.serving.http.answers import json_answer
+from appliance.observe.health import checks, health_of
+from appliance.serving.http.answers import Dialect, HttpRefused, json_answer
+from appliance.serving.http.auth import Gate
 from appliance.serving.http.desk import COMPATIBLE_VERSION, Desk
 
 
@@ -19,8 +22,11 @@ async def ping(desk: Desk, request: Request) -> Response:
     return json_answer({"version": COMPATIBLE_VERSION, "product_name": "edge-appliance", "revision": desk.version})
 
 
-async def health(desk: Desk, _request: Request) -> Response:
-    """200 ``pass`` when records are taken and answers given, else 503 ``fail``; the body of v1 and v2."""
+async def health(desk: Desk, request: Request) -> Response:
+    """200 ``pass`` while the service answers, else 503 ``fail``; the body of v1 and v2, and besides how the box is (``observe.health``).
+
+    A box that is not well passes: to start it anew would not help. Its level is told to everybody, the reasons to those who may ask.
+    """
     passes = desk.context is not None
     body: dict[str, object] = {
         "name": "influxdb",
@@ -29,6 +35,11 @@ async def health(desk: Desk, _request: Request) -> Response:
         "checks": [],
         "version": COMPATIBLE_VERSION,
     }
+    if passes:
+        found = health_of(await desk.status())
+        body |= {"health": found.level, "step": found.ladder.step, "step_name": found.ladder.name}
+        if _may_ask(desk, request):
+            body |= {"checks": checks(found)} | ({"message": found.line} if found.reasons else {})
     return json_answer(body, status=200 if passes else 503, headers=None if passes else {"Retry-After": "1"})
 
 
@@ -37,3 +48,15 @@ async def ready(desk: Desk, _request: Request) -> Response:
     if desk.context is not None:
         return json_answer({"status": "ready"})
     return json_answer({"status": desk.state}, status=503, headers={"Retry-After": "1"})
+
+
+def _may_ask(desk: Desk, request: Request) -> bool:
+    """Whether who asks is on this machine's socket, shows a token, or needs none."""
+    scope = request.scope
+    if scope["state"].get("is_local", False):
+        return True
+    try:
+        Gate(desk.options.tokens).check("", Headers(scope=scope), QueryParams(scope["query_string"]), dialect=Dialect.V1)
+    except HttpRefused:
+        return False
+    return True

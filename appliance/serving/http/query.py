@@ -18,6 +18,7 @@ from appliance.serving.http.answers import HttpRefused, header_text, json_answer
 from appliance.serving.http.context import Result
 from appliance.serving.http.desk import Desk
 from appliance.serving.http.params import moment, needed
+from appliance.serving.http.shedding import without_views
 from appliance.serving.question import FORMATS, PATHS, SQL_BYTES_MAX, Question
 
 BODY_BYTES_MAX: Final = 2 * SQL_BYTES_MAX
@@ -104,7 +105,8 @@ async def _answer(desk: Desk, question: Question) -> Response:
         raise UsageRefused(f"format {question.format[:40]!r} is unknown; use one of {', '.join(FORMATS)}")
     if question.path not in PATHS:
         raise UsageRefused(f"path {question.path[:40]!r} is unknown; use one of {', '.join(PATHS)}")
-    pieces = await desk.ready().queries.run(question)
+    context = desk.ready()
+    pieces = await context.queries.run(without_views(context.ladder, question))
     media_type = "application/json" if question.explain else MEDIA_TYPES[question.format]
     headers = {"X-Query-Id": question.id}
     if pieces.notes:
