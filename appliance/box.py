@@ -57,6 +57,11 @@ def no_word(error: BaseException) -> None:
 class Box:
     """An open data folder. ``door`` takes records, ``state`` is what there is now."""
 
+    ladder: Ladder
+    """How far the box is degraded; whoever works in it keeps to that."""
+    processes: Processes
+    """Those that work for the box; whoever starts one says so."""
+
     def __init__(
         self,
         config: Config,
@@ -72,10 +77,7 @@ class Box:
         self.config = config
         self.clock = clock or SystemClock()
         self.folder = config.data_dir
-        self.ladder = Ladder()
-        """How far the box is degraded; whoever works in it keeps to that."""
-        self.processes = Processes(self.clock)
-        """Those that work for the box; whoever starts one says so."""
+        self.ladder, self.processes = Ladder(), Processes(self.clock)
         with ExitStack() as undo:
             self._lock: int | None = lock_folder(self.folder)
             undo.callback(os.close, self._lock)

@@ -1,8 +1,9 @@
 """The steward: sees to it that no path uses more than its budget, and that the box degrades in order when it is short of something.
 
 Belongs to the event loop. It looks at what processes use and what the machine is short of, lets pure rules decide
-(``observe.path_budgets``, ``observe.ladder``) and acts: holds processes, pauses the queue, sheds queries, slows the door. Each step of the ladder is logged, told to
-those who follow, and written down as a stretch with its reason; what can't be written now (the disk is full) is written later.
+(``observe.path_budgets``, ``observe.ladder``) and acts: holds processes, pauses the queue, sheds queries, slows the door. Each step of
+the ladder is logged, told to those who follow, and written down as a stretch with its reason; what can't be written now (the disk is
+full) is written later.
 """
 
 from __future__ import annotations
