@@ -76,8 +76,9 @@ def ladder_problem(ladder: LadderStatus) -> tuple[Problem, ...]:
 def status_line(status: Status) -> str:
     """The box in one line, for systemd."""
     found = health_of(status)
+    step = f"; step {found.ladder.step}, {found.ladder.name}" if found.ladder.step else ""
     worst = f"; {found.line.partition(': ')[2]}" if found.reasons else ""
-    return f"{found.level}, {status.rate:.0f} records/s, {len(status.streams)} streams{worst}"
+    return f"{found.level}, {status.rate:.0f} records/s, {len(status.streams)} streams{step}{worst}"
 
 
 def checks(health: Health) -> list[dict[str, Any]]:

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 
 from appliance.batching import steward
 from appliance.cli.status import lines, read_status
 from appliance.config import load_config
-from appliance.observe.health import LEVELS, health_of
+from appliance.observe.health import LEVELS, health_of, status_line
 from appliance.observe.ladder import WORDS
 from appliance.observe.pressure import Readings
 from appliance.service import Service
@@ -164,31 +165,40 @@ def hear(systemd: socket.socket, said: list[str]) -> None:
 
 
 def check_surfaces(short: Short, step: int) -> None:
-    """All that can be asked tell the same, at an instant that lasts because the clock stands still."""
-    picture = read_status(short.running.folder)
-    found = health_of(picture)
-    assert (found.ladder.step, found.ladder.name) == (step, WORDS[step])
-    assert {p["what"] for p in short.status()["problems"]} == {p.what for p in found.reasons}
-    assert short.status()["health"] == picture.health == found.level
-    status, health = short.ask("GET", "/health")
-    assert (status, health["health"], health["step"], health["step_name"]) == (200, found.level, step, WORDS[step])
-    assert [(c["level"], c["message"]) for c in health["checks"]] == [(p.level, p.what) for p in found.reasons]
-    metrics = short.running.request("GET", "/metrics")[1].decode()
-    assert re.findall(r"^appliance_health (\d)$", metrics, re.MULTILINE) == [str(LEVELS.index(found.level))]
-    assert f'appliance_ladder_step{{name="{WORDS[step]}"}} {step}\n' in metrics
-    assert f"appliance_problems {len(found.reasons)}\n" in metrics
-    line = told_by_systemd(short)
-    assert line.startswith(f"{found.level}, ")
-    said = lines(picture)
-    assert all(any(p.what in row and row.startswith(p.level) for row in said) for p in found.reasons)
-    if step:
-        assert found.level == ("CRIT" if step == 4 else "WARN")
-        assert any(row.startswith(f"ladder   step {step}, {WORDS[step]}") for row in said)
-        assert f"degraded, step {step} of 4: {WORDS[step]}" in line
-    if step < 4:
-        box, *reasons = short.running.query("SELECT part, level, what FROM _health")
-        assert (box["part"], box["level"]) == ("box", found.level)
-        assert [(r["level"], r["what"]) for r in reasons] == [(p.level, p.what) for p in found.reasons]
+    """All that can be asked tell the same. The clock stands still; what changes while they are asked has them asked again."""
+
+    def asked() -> bool:
+        picture = read_status(short.running.folder)
+        status, health = short.ask("GET", "/api/status")[1], short.ask("GET", "/health")
+        metrics, line = short.running.request("GET", "/metrics")[1].decode(), told_by_systemd(short)
+        rows = short.running.query("SELECT part, level, what FROM _health") if step < 4 else []
+        if read_status(short.running.folder).problems != picture.problems:
+            return False
+        found = health_of(picture)
+        reasons = [(p.level, p.what) for p in found.reasons]
+        assert (found.ladder.step, found.ladder.name) == (step, WORDS[step])
+        assert [(p["level"], p["what"]) for p in status["problems"]] == reasons
+        assert status["health"] == picture.health == found.level
+        assert health[0] == 200
+        assert [health[1][name] for name in ("health", "step", "step_name")] == [found.level, step, WORDS[step]]
+        assert [(c["level"], c["message"]) for c in health[1]["checks"]] == reasons
+        assert re.findall(r"^appliance_health (\d)$", metrics, re.MULTILINE) == [str(LEVELS.index(found.level))]
+        assert f'appliance_ladder_step{{name="{WORDS[step]}"}} {step}\n' in metrics
+        assert f"appliance_problems {len(reasons)}\n" in metrics
+        assert line[:200] == status_line(msgspec.structs.replace(picture, rate=float(line.split()[1])))[:200]
+        said = lines(picture)
+        assert all(any(what in row and row.startswith(level) for row in said) for level, what in reasons)
+        if step < 4:
+            assert (rows[0]["part"], rows[0]["level"]) == ("box", found.level)
+            assert [(r["level"], r["what"]) for r in rows[1:]] == reasons
+        if step:
+            assert found.level == ("CRIT" if step == 4 else "WARN")
+            assert any(row.startswith(f"ladder   step {step}, {WORDS[step]}") for row in said)
+            assert f"step {step}, {WORDS[step]}" in line
+            assert any(what.startswith(f"degraded, step {step} of 4: {WORDS[step]}") for _, what in reasons)
+        return True
+
+    wait_for(asked, what="all to be asked within an instant")
 
 
 def check_refused(short: Short, step: int) -> None:
