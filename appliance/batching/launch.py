@@ -57,6 +57,8 @@ def main() -> None:
 
 def _give_way(libc: ctypes.CDLL, ioprio_set: int) -> None:
     os.setpriority(os.PRIO_PROCESS, 0, 19)
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as file:  # noqa: PTH123 - as below
+        file.write("19")  # sched(7): where sessions are scheduled as groups, a nice value counts only within its own
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     if ioprio_set:

@@ -90,6 +90,8 @@ def test_a_job_that_wants_more_than_its_path_may_have_stands_still_and_goes_on(t
     with running(tmp_path / "data", config=f"[budget.cold]\ncpu = 0.1\n{job}", sources="source = []\n") as service:
         assert service.request("POST", "/api/jobs/run", body=b'{"name": "spin"}')[0] == 200
         pid = int(wait_for(lambda: (service.folder / "spin.pid").is_file() and (service.folder / "spin.pid").read_text(), what="the job"))
+        group = Path(f"/proc/{pid}/autogroup")
+        assert not group.exists() or group.read_text().strip().endswith("nice 19"), "its session has the weight of the service's"
         wait_for(lambda: state_of(pid) == "T", what="the job to stand still")
         wait_for(lambda: state_of(pid) == "R", what="the job to go on")
         wait_for(lambda: service.status()["budgets"][1]["held"], what="it to be said")
