@@ -93,10 +93,9 @@ class Service:
         """``step`` is told each named step of commit, roll and compaction, for tests that stop there; ``reload`` reads the config again;
         ``readings`` is what the box is short of (None: what the machine says)."""
         self.config = within_budgets(config)
-        self._readings = readings
         self._clock = clock or SystemClock()
         self._step = step
-        self._reload = reload
+        self._reload, self._readings = reload, readings
         self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fatal: BaseException | None = None
@@ -172,8 +171,7 @@ class Service:
         ]
         alerting = self._alerting = await asyncio.to_thread(self._make_alerting, box, hub)
         metering = self._metering = await asyncio.to_thread(Metering, box, self.config, alerting, keeper, queries, paths)
-        waits, short = alerting.behind_s, self._readings
-        steward = Steward(box, batch=batch.queue, queries=queries, hub=hub, rules_s=waits, clock=self._clock, readings=short)
+        steward = Steward(box, batch.queue, queries, hub, rules_s=alerting.behind_s, clock=self._clock, readings=self._readings)
         board = self._board = Board(
             box,
             clock=self._clock,

@@ -89,10 +89,10 @@ class Steward:
     def __init__(
         self,
         box: Box,
-        *,
         batch: Batch,
         queries: Queries,
         hub: Hub,
+        *,
         rules_s: Callable[[], float],
         clock: Clock,
         readings: Callable[[], Readings] | None = None,
@@ -184,8 +184,10 @@ class Steward:
             self._box.processes.release("cold", LADDER)
             self._batch.release()
         if is_down and now.step >= Step.RECORDS_AND_ALERTS:
-            self._queries.shed(f"the box is degraded to {now.step.words!r}: {now.why}", keep=RULE_ID)
-        elif is_down and now.step >= Step.ANALYSIS_SHED:
+            for query in self._queries.running():
+                if not query.id.startswith(RULE_ID):
+                    self._queries.cancel(query.id, f"the box is degraded to {now.step.words!r}: {now.why}")
+        if is_down and now.step >= Step.ANALYSIS_SHED:
             self._queries.let_idle_go()
 
     def _tell(self, now: Standing, before: Standing) -> None:

@@ -30,7 +30,7 @@ class Step(IntEnum):
     BATCH_PAUSED = 1
     """No batch work is begun, what is under way stands still; nothing is compacted."""
     ANALYSIS_SHED = 2
-    """Nothing is analysed: charts of alerts, background queries; query processes that wait for questions are let go."""
+    """Nothing is analysed: hybrid panels, charts of alerts, background queries; query processes that wait for questions are let go."""
     VIEWS_LIVE = 3
     """No view is refreshed or stands in for records: what a view has not ready it answers from the records."""
     RECORDS_AND_ALERTS = 4

@@ -74,9 +74,8 @@ class Queries:
         manner: Manner | None = None,
         on_end: Callable[[RunningQuery, float], None] = lambda _query, _elapsed_ms: None,
     ) -> None:
-        """``processes`` is told of those that are started; None: nobody is. ``threads`` of each query; None: one a core, since they give
-        way to whatever else runs. ``manner``: None for those that people wait for. ``on_end`` is told each query that has ended, however,
-        and how long it took in ms; it must return at once."""
+        """``processes`` is told of each that is started. ``threads`` of each query; None: one a core, since they give way. ``manner``:
+        None for those that people wait for. ``on_end`` is told each query that has ended, however, and how long it took in ms, at once."""
         self._options = options
         self._clock = clock
         self._store = store
@@ -117,19 +116,12 @@ class Queries:
         """Those that are under way or wait."""
         return tuple(self._status(query) for query in self._running.values())
 
-    def cancel(self, query_id: str) -> bool:
+    def cancel(self, query_id: str, why: str = "the query was cancelled") -> bool:
         """Whether there was such a query; it ends soon."""
         query = self._running.get(query_id)
         if query is not None:
-            self._cancel(query, "the query was cancelled")
+            self._cancel(query, why)
         return query is not None
-
-    def shed(self, why: str, *, keep: str) -> None:
-        """Cancels what runs or waits, but for queries whose id begins with ``keep``, and ends processes that wait for work."""
-        for query in tuple(self._running.values()):
-            if not query.question.id.startswith(keep):
-                self._cancel(query, why)
-        self.let_idle_go()
 
     def leased(self) -> frozenset[str]:
         """Paths (relative to the data folder) of segments that must not be removed now."""
@@ -139,7 +131,6 @@ class Queries:
         """Cancels all queries and ends all processes."""
         for query in list(self._running.values()):
             self._cancel(query, "the appliance is stopping")
-        for query in list(self._running.values()):
             self._end(query)
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -270,7 +261,6 @@ class Queries:
             raise QueryCancelled(query.cancelled)
 
     def _time_is_up(self, query: RunningQuery) -> None:
-        """The time for which its process was held still does not count."""
         before, query.stood_s = query.stood_s, self._pool.stood_s()
         if query.stood_s > before:
             query.timers.append(asyncio.get_running_loop().call_later(query.stood_s - before, self._time_is_up, query))

@@ -37,7 +37,7 @@ class Scripted:
         self.clock = FakeClock()
         self.box = Box(load_config(data_dir=folder / "data", file=file), clock=self.clock)
         nobody = cast(Any, None)
-        self.steward = Steward(self.box, batch=nobody, queries=nobody, hub=Hub(), rules_s=float, clock=self.clock)
+        self.steward = Steward(self.box, nobody, nobody, Hub(), rules_s=float, clock=self.clock)
         self.used: dict[PathName, Use] = {path: Use() for path in PATHS}
         monkeypatch.setattr(self.box.processes, "use", lambda: dict(self.used))
         self.steward.meter()

@@ -16,6 +16,8 @@ import pyarrow as pa
 from appliance.batching.panels.answer import BYTES_MAX
 from appliance.clock import Clock
 from appliance.errors import QueryRefused
+from appliance.observe.ladder import Ladder, Step
+from appliance.observe.processes import Processes
 from appliance.options import QueryOptions
 from appliance.paths.needs import Path
 from appliance.serving.explain import Explain
@@ -46,16 +48,22 @@ class Found:
 class Asker:
     """See the module. Made once a service; no process is started before the first question."""
 
-    def __init__(self, *, data_dir: FilePath, options: QueryOptions, clock: Clock, store: Store) -> None:
-        """``options`` are those of [query]: a panel's question has the same limits as a person's."""
+    def __init__(
+        self, *, data_dir: FilePath, options: QueryOptions, clock: Clock, store: Store, processes: Processes, ladder: Ladder
+    ) -> None:
+        """``options`` are those of [query]: a panel's question has the same limits as a person's. ``processes`` is told of those that are
+        started; where the box stands on the ``ladder`` says whether it asks at all."""
         own = _of_panels(options)
+        self._ladder = ladder
+        shared: Any = {"data_dir": data_dir, "options": own, "clock": clock, "store": store, "processes": processes, "threads": 1}
         self._pools: Mapping[str, Queries] = {
-            path: Queries(data_dir=data_dir, options=own, clock=clock, store=store, threads=1, manner=Manner(f"panel-{path}"))
-            for path in ("hot", "hybrid")
+            "hot": Queries(**shared, manner=Manner("panel-hot", path="hot")),
+            "hybrid": Queries(**shared, manner=Manner("panel-hybrid", path="hybrid")),
         }
 
     async def ask(self, sql: str, path: Path, *, now_us: int) -> Found:
         """The answer over all records; only hybrid looks for stored parts. Raises ``QueryRefused``, ``QueryCancelled``, ``RetryLater``."""
+        self._ladder.check(Step.ANALYSIS_SHED if path == "hybrid" else Step.RECORDS_AND_ALERTS, f"{path} panels are not asked")
         used: list[Usage] = []
         question = Question(sql=sql, id=f"panel-{secrets.token_hex(8)}", format="arrow", views=path == "hybrid", now_us=now_us)
         content = bytearray()

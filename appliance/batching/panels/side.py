@@ -89,7 +89,7 @@ class Panels:
         with pinned_reader(box.folder) as reader:
             entries = load_panels(reader)
         self.book = Book(entries, submit=box.door.submit, call=box.writer.call, publish=publish, step=step)
-        self._asker = Asker(data_dir=box.folder, options=config.query, clock=clock, store=store)
+        self._asker = Asker(data_dir=box.folder, options=config.query, clock=clock, store=store, processes=box.processes, ladder=box.ladder)
 
     async def prepare(self) -> None:
         """Before anybody asks: names the panels that there are, and the views of their closed parts."""
