@@ -90,7 +90,11 @@ class StreamState:
 
     def hot_chunks(self, span: TimeRange = EVERYTHING) -> list[Chunk]:
         """Chunks of the ring above the mark that can hold a record of ``span``; what lies below ``ring_first`` is in SQLite."""
-        return [c.after(self.mark) for c in self.ring if c.last > self.mark and span.overlaps(c.ts_min, c.ts_max)]
+        return self.ring_chunks(after=self.mark, span=span)
+
+    def ring_chunks(self, *, after: int, span: TimeRange = EVERYTHING) -> list[Chunk]:
+        """Chunks of the ring above the sequence ``after`` that can hold a record of ``span``."""
+        return [c.after(after) for c in self.ring if c.last > after and span.overlaps(c.ts_min, c.ts_max)]
 
     def identity_columns(self) -> tuple[str, ...] | None:
         """The tags of the identity as the schema names them, ``ts`` last; None: records of this stream are never the same.

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from appliance.clock import iso
+from appliance.serving.routing import RULES
 
 
 class StreamExplain(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,10 @@ class StreamExplain(msgspec.Struct, frozen=True, kw_only=True):
     dirty_spans: int
     lost_files: int
     """Segments of the range that are missing or damaged; a note of the answer names them."""
+    read: str = "merged"
+    """The side that is read: ``hot``, ``cold``, ``merged`` or ``none``."""
+    rule: str = "both-sides"
+    """What decided that: one of ``routing.RULES``."""
 
 
 class ViewExplain(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +87,10 @@ class Explain(msgspec.Struct, frozen=True, kw_only=True):
     """The view that answered in place of the stream's records; empty: none."""
     not_stood_in: str = ""
     """Why none of the stream's views did, where it would have paid."""
+    records: int = 0
+    """Records that had to be looked at, before the query's own filters."""
+    heavy: bool = False
+    """Whether it is batch work when nobody waits for it."""
 
     @property
     def records(self) -> int:
@@ -97,6 +106,7 @@ def lines(explain: Explain) -> Iterator[str]:
     """The explanation for people."""
     for s in explain.streams:
         yield f"stream {s.stream}: {_span(s)}"
+        yield f"  read  {s.read}: {said(s.rule)} ({s.rule})"
         yield f"  hot   {s.hot_rows:,} rows ({s.hot_bytes:,} bytes) handed over, {s.hot_rows_skipped:,} rows skipped"
         yield (
             f"  cold  {s.cold_files:,} files ({s.cold_rows:,} rows, {s.cold_bytes:,} bytes) to read,"
@@ -116,9 +126,16 @@ def lines(explain: Explain) -> Iterator[str]:
         yield f"table {table}"
     if not explain.pruned:
         yield "the time range could not be found out of the SQL: nothing was skipped by it"
+    if explain.heavy:
+        yield f"heavy: {explain.records:,} records to look at; with nobody waiting (--unattended) it is queued as batch work"
     yield f"{explain.rows:,} rows; " + ", ".join(f"{p.name} {p.ms:.1f} ms" for p in explain.parts)
     for note in explain.notes:
         yield f"note: {note}"
+
+
+def said(rule: str) -> str:
+    """A rule of routing in words; one that is not known (of another version) stands for itself."""
+    return next((words for name, words in RULES.items() if name == rule), rule)
 
 
 def _view_lines(view: ViewExplain, indent: str) -> Iterator[str]:

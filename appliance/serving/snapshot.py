@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from appliance.manifest import Deletion, Segment
 from appliance.records import Kind, Schema, TimeRange, fold
+from appliance.serving.routing import Route
 from appliance.serving.view_pins import ViewPin
 from appliance.spans import Span as TimeSpan
 
@@ -116,6 +117,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     hot: bool = True
     cold: bool = True
     latest: bool = False
+    together: bool = False
+    """Only both sides together are shown: rows of segments may come from the ring."""
     spans: tuple[TimeSpan, ...] = ()
     """Half-open spans within since and until outside of which nothing is needed; none: all of it is."""
 
@@ -183,6 +186,7 @@ class StreamPin:
     skipped: Skipped = Skipped()
     latest: pa.Table | None = None
     """One row a series (``Schema.lake``) when it was wanted."""
+    route: Route = Route("merged", "both-sides")
 
     @property
     def hot_rows(self) -> int:

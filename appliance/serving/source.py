@@ -24,6 +24,7 @@ from appliance.hot.reader import HotReader
 from appliance.hot.state import Chunk, State, StreamState
 from appliance.manifest import Segment
 from appliance.records import TimeRange, fold
+from appliance.serving.routing import held_from, route
 from appliance.serving.snapshot import (
     HotRows,
     Side,
@@ -43,6 +44,8 @@ from appliance.spans import touches
 PINS_MAX: Final = 20
 """Attempts at a pin that no roll crosses; a roll takes longer than a pin, so the second one nearly always holds."""
 WORDS_BYTES_MAX: Final = 10_000
+HELD_ROWS_MAX: Final = 200_000
+"""Rows of segments that are handed over out of the ring at most: more are read faster where they lie."""
 _WORD: Final = re.compile(r'"([^"]+)"|([A-Za-z_][A-Za-z0-9_]*)')
 SUFFIXES: Final = {"_hot": Side.HOT, "_cold": Side.COLD, "_latest": Side.LATEST}
 
@@ -211,8 +214,21 @@ def pin_stream(state: StreamState, want: Wanted, reader: HotReader | None, *, by
     identity = state.identity_columns()
     deletions = tuple(d for d in state.deletions if not span.intersect(TimeRange(d.since_us, d.until_us)).empty)
     columns = None if want.columns is None else {*want.columns, *((identity or ()) if spans else ()), *matched(state.schema, deletions)}
-    chunks = (c for c in _chunks(state, span, reader) if _needs(want, c.ts_min, c.ts_max))
-    hot = tuple(_hot(chunks, columns, state, bytes_max)) if want.hot and not span.empty else ()
+    held = _held(state, want, files) if not lost else None
+    chunks = _chunks(state, span, reader) if held is None else state.ring_chunks(after=held - 1, span=span)
+    needed = (c for c in chunks if _needs(want, c.ts_min, c.ts_max))
+    hot = tuple(_hot(needed, columns, state, bytes_max)) if want.hot and not span.empty else ()
+    hot_rows = sum(h.data.num_rows for h in hot)
+    way = route(
+        hot_wanted=want.hot,
+        cold_wanted=want.cold,
+        empty=span.empty,
+        hot=hot_rows > 0,
+        cold=bool(files),
+        lost=bool(lost),
+        in_memory=held is not None,
+    )
+    files = files if held is None else ()
     return StreamPin(
         schema=state.schema,
         versions={f.schema_version: state.schemas[f.schema_version] for f in files},
@@ -223,11 +239,20 @@ def pin_stream(state: StreamState, want: Wanted, reader: HotReader | None, *, by
         lost=lost,
         deletions=deletions,
         skipped=Skipped(
-            hot_rows=state.hot_rows - sum(h.data.num_rows for h in hot),
+            hot_rows=max(0, state.hot_rows - hot_rows),
             cold_files=len(state.segments) - len(files),
             cold_rows=state.cold_rows - sum(f.rows for f in files),
         ),
+        route=way,
     )
+
+
+def _held(state: StreamState, want: Wanted, files: Sequence[Segment]) -> int | None:
+    """The sequence from which on the ring answers in place of all of ``files``; None where it can't, or there are none."""
+    if not want.together or not files or state.ring_first > min(s.first for s in files) or sum(s.rows for s in files) > HELD_ROWS_MAX:
+        return None
+    from_seq = held_from(state.segments, ring_first=state.ring_first, mark=state.mark)
+    return from_seq if from_seq <= min(s.first for s in files) else None
 
 
 def _needs(want: Wanted, ts_min: int, ts_max: int) -> bool:

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from appliance.manifest import Deletion, Segment
 from appliance.records import Schema
+from appliance.serving.routing import Route
 from appliance.serving.snapshot import HotRows, Skipped, Snapshot, Span, StreamPin
 from appliance.serving.view_pins import ViewPin
 
@@ -50,6 +51,7 @@ class _Stream(msgspec.Struct, frozen=True, array_like=True):
     deletions: tuple[Deletion, ...]
     skipped: Skipped
     latest: _Blob | None
+    route: Route
 
 
 class _Contents(msgspec.Struct, frozen=True, array_like=True):
@@ -105,6 +107,7 @@ def _pack_stream(out: Any, key: str, pin: StreamPin) -> _Stream:
         deletions=pin.deletions,
         skipped=pin.skipped,
         latest=None if pin.latest is None else _pack_table(out, pin.latest),
+        route=pin.route,
     )
 
 
@@ -141,6 +144,7 @@ def _unpack_stream(whole: pa.Buffer, stream: _Stream) -> StreamPin:
         deletions=stream.deletions,
         skipped=stream.skipped,
         latest=None if stream.latest is None else _unpack_table(whole, stream.latest),
+        route=stream.route,
     )
 
 

@@ -16,6 +16,7 @@ from appliance.serving.gate import Statement
 from appliance.serving.plain_select import PlainSelect
 from appliance.serving.pruning import Need
 from appliance.serving.question import Question
+from appliance.serving.routing import is_heavy
 from appliance.serving.snapshot import NOTHING, Side, Snapshot, StreamPin, TableInfo, Wanted, WantedView, hull, matched
 from appliance.serving.stand_in import StandIn
 from appliance.serving.views import explained_view
@@ -112,6 +113,7 @@ def wanted_of(work: Work) -> list[Wanted]:
             hot=have.hot or (reads and table.side is not Side.COLD),
             cold=have.cold or (reads and table.side is not Side.HOT),
             latest=have.latest or table.side is Side.LATEST,
+            together=all(t.side in (Side.MERGED, Side.LATEST) for t in work.tables if t.stream == table.stream),
         )
     return list(found.values())
 
@@ -166,6 +168,7 @@ def lost_note(segment: Segment, reason: str) -> str:
 
 def explained(work: Work, rows: int) -> Explain:
     """What there is to say about a query; ``rows`` are those of its result so far."""
+    records, cold_bytes = to_read(work)
     return Explain(
         id=work.question.id,
         path=work.question.path,
@@ -178,7 +181,16 @@ def explained(work: Work, rows: int) -> Explain:
         views=tuple(explained_view(pin) for pin in work.snapshot.views.values()),
         stood_in="" if work.stand_in is None else work.stand_in.view,
         not_stood_in=work.not_stood_in,
+        records=records,
+        heavy=is_heavy(records=records, cold_bytes=cold_bytes),
     )
+
+
+def to_read(work: Work) -> tuple[int, int]:
+    """The records that a query has to look at, by its snapshot, and the bytes of files; before filters, and before what ``LIMIT`` saves."""
+    pins, views = work.snapshot.streams.values(), [explained_view(pin) for pin in work.snapshot.views.values()]
+    records = sum(pin.hot_rows + sum(f.rows for f in pin.files) for pin in pins)
+    return records + sum(v.rows for v in views), sum(f.bytes for pin in pins for f in pin.files) + sum(v.bytes for v in views)
 
 
 def _explained_stream(work: Work, key: str, pin: StreamPin) -> StreamExplain:
@@ -207,4 +219,6 @@ def _explained_stream(work: Work, key: str, pin: StreamPin) -> StreamExplain:
         deduplicated_files=merged.deduplicated(pin, work.question.span),
         dirty_spans=len(pin.spans),
         lost_files=len(pin.lost),
+        read=pin.route.side,
+        rule=pin.route.rule,
     )

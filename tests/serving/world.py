@@ -121,8 +121,11 @@ class World:
             self.store.raise_mark(1, self.mark)
 
     def state(self, *, ring_from: int | None = None) -> State:
-        """The published picture; the ring holds the chunks whose records are all from ``ring_from`` on (None: all)."""
-        ring = tuple(c for c in self.chunks if ring_from is None or c.first >= ring_from)
+        """The published picture; the ring holds the chunks whose records are all from ``ring_from`` on (None: hot ones)."""
+        if ring_from is None:
+            ring = tuple(c.after(self.mark) for c in self.chunks if c.last > self.mark)
+        else:
+            ring = tuple(c for c in self.chunks if c.first >= ring_from)
         stream = StreamState(
             id=1,
             schema=self.schema,
