@@ -20,7 +20,7 @@ import pyarrow as pa
 from appliance.clock import Clock
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused, StoreDamaged
 from appliance.serving.defects import REFUSALS, bad_view_files, defect
-from appliance.serving.duck import BATCH_MEMORY_SHARE, MEMORY_SHARE, Planner, freeze_now, open_runner
+from appliance.serving.duck import BATCH_MEMORY_SHARE, MEMORY_SHARE, Planner, freeze_now, open_runner, read
 from appliance.serving.explain import Explain, Part
 from appliance.serving.gate import admit, first_lines
 from appliance.serving.hot_table import int64_array
@@ -32,6 +32,8 @@ from appliance.serving.snapshot import Side, SnapshotProvider, StreamPin, TableI
 from appliance.serving.stage import Stage
 from appliance.serving.stand_in import StandIns, Worth
 from appliance.serving.views import with_columns
+from appliance.serving.statement import Statement
+from appliance.serving.templates import Parsed, cut
 from appliance.serving.work import (
     Work,
     explained,
@@ -126,6 +128,7 @@ class Engine:
         )
         self._stopped = False
         self._stage = Stage(self._runner, self._planner, self._root)
+        self._parsed = Parsed()
         self._stand_ins = StandIns(self._planner, worth or Worth())
         self.is_worn = False
         """True after an error that may have harmed the databases: this engine should not be used again."""
@@ -173,7 +176,7 @@ class Engine:
         """Everything up to the pinned snapshot."""
         work = Work(question, now_us)
         with self.timed(work, "parse"):
-            work.statement = admit(self._planner.connection, question.sql)
+            work.statement = self._admitted(question.sql)
             if work.statement.shows_tables:
                 work.statement = admit(self._planner.connection, SHOW_TABLES)
             self._check()
@@ -191,6 +194,17 @@ class Engine:
             work.notes += [lost_note(s, "is missing or damaged") for pin in work.snapshot.streams.values() for s in pin.lost]
             self._check()
         return work
+
+    def _admitted(self, sql: str) -> Statement:
+        """``admit``, which is asked once for texts that differ in their constants alone."""
+        parts = cut(sql)
+        found = None if parts is None else self._parsed.get(sql, parts)
+        if found is not None:
+            return found
+        statement = admit(self._planner.connection, sql)
+        if parts is not None:
+            self._parsed.put(statement, parts)
+        return statement
 
     def _with_columns(self, tables: Sequence[TableInfo]) -> Sequence[TableInfo]:
         try:
@@ -221,7 +235,7 @@ class Engine:
                 self._find_stand_in(work, work.plain, work.tables[0])
             if work.stand_in is not None:
                 return {work.stand_in.table.name: Need(work.stand_in.span, frozenset())}
-            need = plain_need(work.plain, work.tables[0])
+            need = plain_need(work.plain, work.tables[0], now_us=work.now_us)
             if need is not None:
                 return {work.tables[0].name: need}
         work.plain = None
@@ -306,7 +320,7 @@ class Engine:
             return self._open(work)
 
     def _open(self, work: Work) -> Answer:
-        reader = self._runner.sql(work.sql).to_arrow_reader(BATCH_ROWS)
+        reader = read(self._runner, work.sql, batch_rows=BATCH_ROWS, is_select=not work.statement.explain)
         try:
             return Answer(self, work, reader, _next(reader))
         except BaseException:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
@@ -17,31 +16,12 @@ import msgspec
 
 from appliance.errors import QueryRefused
 from appliance.serving.question import SQL_BYTES_MAX
+from appliance.serving.statement import Statement
 
 READING_NODES: Final = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
 ROW_MAKERS: Final = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree", "repeat", "repeat_row"})
 """Table functions that read nothing but their arguments."""
 _EXPLAIN = re.compile(r"\s*EXPLAIN\b(?P<analyze>\s+ANALYZE\b)?(?P<options>\s*\([^()]*\))?", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One statement that may run."""
-
-    sql: str
-    """The statement alone, without EXPLAIN."""
-    explain: str
-    """What stands before it: ``""``, or ``EXPLAIN`` with its options."""
-    tables: tuple[str, ...]
-    """Names of tables as they are written, each once in any one case."""
-    shows_tables: bool = False
-    """It asks for the list of tables."""
-    tree: Any = None
-    """As DuckDB's parser sees it (``json_serialize_sql``)."""
-
-    @property
-    def whole(self) -> str:
-        return f"{self.explain} {self.sql}" if self.explain else self.sql
 
 
 def admit(parser: duckdb.DuckDBPyConnection, sql: str) -> Statement:

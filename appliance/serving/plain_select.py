@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from appliance.cold.batch.views.tree import arguments, column, function, interval_us
 from appliance.records import EVERYTHING, TimeRange
 from appliance.serving.pruning import Need, compared
 from appliance.serving.snapshot import TableInfo
@@ -28,6 +29,8 @@ MIRRORED: Final = {
     "COMPARE_EQUAL": "COMPARE_EQUAL",
 }
 """Comparisons, and what they are with their sides exchanged."""
+NOW: Final = frozenset(["now", "get_current_timestamp", "transaction_timestamp", "current_localtimestamp"])
+"""Functions that give the time of the question."""
 _ALL_COLUMNS: Final = frozenset({"STAR", "POSITIONAL_REFERENCE", "LAMBDA", "LAMBDA_REF"})
 """Expressions behind which any column may stand."""
 _ELSEWHERE: Final = frozenset({"SUBQUERY"})
@@ -73,16 +76,18 @@ def plain_select(tree: Any) -> PlainSelect | None:
     return PlainSelect(node, table, alias, None if everything else frozenset(columns))
 
 
-def plain_need(select: PlainSelect, table: TableInfo) -> Need | None:
-    """What it can touch of its table; None where DuckDB has to be asked."""
+def plain_need(select: PlainSelect, table: TableInfo, *, now_us: int) -> Need | None:
+    """What it can touch of its table, where ``now()`` is ``now_us``; None where DuckDB has to be asked."""
     if not table.side.is_of_stream or renames_ts(select.node) or select.node["having"] is not None:
         return None
     names = [name for name, _ in table.columns]
     columns = frozenset(names) if select.columns is None else frozenset(n for n in names if n.lower() in select.columns)
     if select.alias.lower() in {n.lower() for n in names}:
         return None  # a name that is both
+    if "current_timestamp" in {n.lower() for n in names}:
+        return None
     condition, alias = select.node["where_clause"], select.alias.lower()
-    return Need(_span(condition, alias), columns) if _is_understood(condition, alias) else None
+    return Need(_span(condition, alias, now_us), columns) if _is_understood(condition, alias, now_us) else None
 
 
 def _expressions(node: Any) -> Iterator[dict[str, Any]]:
@@ -102,7 +107,7 @@ def renames_ts(node: Any) -> bool:
     return any(item.get("alias", "").lower() == "ts" for item in node["select_list"])
 
 
-def _span(condition: Any, alias: str) -> TimeRange:
+def _span(condition: Any, alias: str, now_us: int) -> TimeRange:
     """The range of event time that a condition leaves; all parts of an AND hold together."""
     if not isinstance(condition, dict):
         return EVERYTHING
@@ -110,28 +115,28 @@ def _span(condition: Any, alias: str) -> TimeRange:
     if kind == "CONJUNCTION_AND":
         span = EVERYTHING
         for part in condition["children"]:
-            span = span.intersect(_span(part, alias))
+            span = span.intersect(_span(part, alias, now_us))
         return span
     if kind == "COMPARE_BETWEEN" and is_ts(condition["input"], alias):
-        low = compared("COMPARE_GREATERTHANOREQUALTO", constant_us(condition["lower"]))
-        return low.intersect(compared("COMPARE_LESSTHANOREQUALTO", constant_us(condition["upper"])))
+        low = compared("COMPARE_GREATERTHANOREQUALTO", moment_us(condition["lower"], now_us=now_us))
+        return low.intersect(compared("COMPARE_LESSTHANOREQUALTO", moment_us(condition["upper"], now_us=now_us)))
     if kind in MIRRORED and "left" in condition:
         if is_ts(condition["left"], alias):
-            return compared(kind, constant_us(condition["right"]))
+            return compared(kind, moment_us(condition["right"], now_us=now_us))
         if is_ts(condition["right"], alias):
-            return compared(MIRRORED[kind], constant_us(condition["left"]))
+            return compared(MIRRORED[kind], moment_us(condition["left"], now_us=now_us))
     return EVERYTHING
 
 
-def _is_understood(condition: Any, alias: str) -> bool:
+def _is_understood(condition: Any, alias: str, now_us: int) -> bool:
     """Whether every part about ``ts`` was: else a plan of DuckDB's may find a narrower range."""
     if not isinstance(condition, dict):
         return True
     if condition["type"] == "CONJUNCTION_AND":
-        return all(_is_understood(part, alias) for part in condition["children"])
+        return all(_is_understood(part, alias, now_us) for part in condition["children"])
     if not any(is_ts(part, alias) for part in (condition, *_expressions({"condition": condition}))):
         return True
-    return _span(condition, alias) != EVERYTHING
+    return _span(condition, alias, now_us) != EVERYTHING
 
 
 def is_ts(part: Any, alias: str) -> bool:
@@ -140,6 +145,20 @@ def is_ts(part: Any, alias: str) -> bool:
         return False
     names = [str(n).lower() for n in part["column_names"]]
     return names in (["ts"], [alias, "ts"])
+
+
+def moment_us(part: Any, *, now_us: int) -> int | None:
+    """Microseconds of a plain TIMESTAMP constant, or of ``now()`` with a fixed interval added or taken away; None for anything else."""
+    found = constant_us(part)
+    if found is not None:
+        return found
+    name, given = function(part), arguments(part)
+    if (name in NOW and not given) or column(part) == ("current_timestamp",):
+        return now_us
+    if name not in ("+", "-") or len(given) != 2:
+        return None
+    start, width = moment_us(given[0], now_us=now_us), interval_us(given[1])
+    return None if start is None or width is None else start + width * (1 if name == "+" else -1)
 
 
 def constant_us(part: Any) -> int | None:

@@ -14,6 +14,7 @@ from appliance.serving.duck import Planner, literal, quoted
 from appliance.serving.hot_table import hot_table, reach_of
 from appliance.serving.merged import HotSource
 from appliance.serving.snapshot import Side
+from appliance.serving.tray import Tray
 from appliance.serving.views import levels, view_sql
 from appliance.serving.work import Work, columns_of
 
@@ -23,6 +24,9 @@ LONG_SCAN_ROWS: Final = 10_000_000
 """Cold rows from which on a query is long enough for its progress to be looked at."""
 LONG_SCAN_SHARE: Final = 10
 """... if they are so many times the hot ones."""
+FEW_ROWS: Final = 200_000
+"""More hot rows are scanned by several threads, which needs them under a name of their own."""
+TRAYS_MAX: Final = 64
 
 
 class Stage:
@@ -32,6 +36,8 @@ class Stage:
         self._runner = runner
         self._planner = planner
         self._root = root
+        self._trays: list[Tray] = []
+        self._trays_made = 0
         self._views: dict[str, str] = {}
         """Views left from earlier queries, with their SQL: the next one often wants the same, and binding one opens files."""
 
@@ -43,8 +49,8 @@ class Stage:
             if pin.hot:
                 table = hot_table(pin, columns_of(work, key))
                 low, high = reach_of(table) if pin.spans else (0, 0)
-                hot[key] = HotSource(f"__hot_{number}", frozenset(table.column_names), low, high)
-                self._show_hot(work, hot[key].name, table, cold_rows=sum(f.rows for f in pin.files))
+                name = self._show_hot(work, f"__hot_{number}", table, cold_rows=sum(f.rows for f in pin.files))
+                hot[key] = HotSource(name, frozenset(table.column_names), low, high)
         for table_info in work.tables:
             match table_info.side:
                 case Side.STATE:
@@ -79,16 +85,39 @@ class Stage:
                     else:
                         self._create(work, "VIEW", table_info.name, sql)
 
-    def _show_hot(self, work: Work, name: str, table: pa.Table, *, cold_rows: int) -> None:
-        """Hot rows under a name: as they are, or beside a long scan as a table of DuckDB's own.
+    def _show_hot(self, work: Work, name: str, table: pa.Table, *, cold_rows: int) -> str:
+        """Hot rows under a name, which is returned: as they are, or beside a long scan as a table of DuckDB's own.
 
         DuckDB can't tell the progress of a query that scans Arrow anywhere; a copy costs about 0.1 µs a value, nothing there.
         """
-        if cold_rows < LONG_SCAN_ROWS or cold_rows < LONG_SCAN_SHARE * table.num_rows:
+        if cold_rows >= LONG_SCAN_ROWS and cold_rows >= LONG_SCAN_SHARE * table.num_rows:
+            self._register(work, f"{name}_arrow", table)
+            self._create(work, "TABLE", name, f"SELECT * FROM {quoted(f'{name}_arrow')}")
+        elif table.num_rows > FEW_ROWS:
             self._register(work, name, table)
-            return
-        self._register(work, f"{name}_arrow", table)
-        self._create(work, "TABLE", name, f"SELECT * FROM {quoted(f'{name}_arrow')}")
+        else:
+            return self._fill(work, table)
+        return name
+
+    def _fill(self, work: Work, table: pa.Table) -> str:
+        """Shows a small table under a name that stays for its columns: making one anew takes longer than reading what is in it."""
+        tray = next((t for t in self._trays if t.table is None and t.schema == table.schema), None)
+        if tray is None:
+            if len(self._trays) >= TRAYS_MAX:
+                self._drop_trays()
+            self._trays_made += 1
+            tray = Tray(f"__few_{self._trays_made}", table.schema)
+            self._runner.register(tray.name, tray)
+            self._trays.append(tray)
+        tray.table = table
+        work.trays.append(tray)
+        return tray.name
+
+    def _drop_trays(self) -> None:
+        for tray in self._trays:
+            if tray.table is None:
+                self._runner.unregister(tray.name)
+        self._trays = [t for t in self._trays if t.table is not None]
 
     def _register(self, work: Work, name: str, table: pa.Table) -> None:
         if self._views.pop(name, None) is not None:
@@ -112,6 +141,9 @@ class Stage:
     def clear(self, work: Work) -> None:
         """Takes away the rows of a query; its views stay, unless there are too many. Raises ``duckdb.Error`` for what stays."""
         made, work.made = work.made, []
+        for tray in work.trays:
+            tray.table = None
+        work.trays.clear()
         if len(self._views) > VIEWS_MAX:
             for name in self._views:
                 self._runner.execute(f"DROP VIEW IF EXISTS {quoted(name)}")

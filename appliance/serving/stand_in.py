@@ -14,19 +14,18 @@ from typing import Final
 
 import duckdb
 
-from appliance.cold.batch.views.tree import Node, arguments, column, function, interval_us
+from appliance.cold.batch.views.tree import Node
 from appliance.records import TimeRange
 from appliance.serving.duck import Columns, Planner, quoted
 from appliance.serving.newest import newest_of
 from appliance.serving.parse_trees import called, cast_to, selecting
-from appliance.serving.plain_select import PlainSelect, constant_us, plain_select
+from appliance.serving.plain_select import PlainSelect, moment_us, plain_select
 from appliance.serving.rewriting import Known, NotFromView, Rewritten, asks_for_sums, is_frozen, known_of, rewritten, spanned
 from appliance.serving.snapshot import Behind, Offer, Side, TableInfo
 from appliance.serving.views import levels
 
 log = logging.getLogger(__name__)
 KNOWN_MAX: Final = 64
-NOW: Final = frozenset(["now", "get_current_timestamp", "transaction_timestamp", "current_localtimestamp"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +102,7 @@ class StandIns:
 
     def _moment(self, node: Node, *, now_us: int) -> int | None:
         """The microseconds of what is a constant of type TIMESTAMP or DATE; None for anything else."""
-        found = constant_us(node)
-        found = _from_now(node, now_us) if found is None else found
+        found = moment_us(node, now_us=now_us)
         if found is not None or not is_frozen(node):
             return found
         moment = called("epoch_us", cast_to("TIMESTAMP", node))
@@ -144,17 +142,6 @@ class StandIns:
                 self._known.clear()
             self._known[sql, offer.view.base] = known
         return known
-
-
-def _from_now(node: Node, now_us: int) -> int | None:
-    """``now()`` with a fixed interval added or taken away; None for anything else."""
-    name, given = function(node), arguments(node)
-    if (name in NOW and not given) or column(node) == ("current_timestamp",):
-        return now_us
-    if name not in ("+", "-") or len(given) != 2:
-        return None
-    start, width = _from_now(given[0], now_us), interval_us(given[1])
-    return None if start is None or width is None else start + width * (1 if name == "+" else -1)
 
 
 def _read_at_most(select: PlainSelect, table: TableInfo, behind: Behind, span: TimeRange) -> TimeRange:

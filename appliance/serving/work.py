@@ -12,13 +12,14 @@ from appliance.manifest import Segment
 from appliance.records import TimeRange
 from appliance.serving import merged
 from appliance.serving.explain import Explain, Part, StreamExplain, time_text
-from appliance.serving.gate import Statement
 from appliance.serving.plain_select import PlainSelect
 from appliance.serving.pruning import Need
 from appliance.serving.question import Question
 from appliance.serving.routing import is_heavy
 from appliance.serving.snapshot import NOTHING, Side, Snapshot, StreamPin, TableInfo, Wanted, WantedView, hull, matched
 from appliance.serving.stand_in import StandIn
+from appliance.serving.statement import Statement
+from appliance.serving.tray import Tray
 from appliance.serving.views import explained_view
 from appliance.spans import FIRST, LAST
 from appliance.spans import hull as hull_of
@@ -40,6 +41,8 @@ class Work:
     notes: list[str] = field(default_factory=list)
     made: list[tuple[str, str]] = field(default_factory=list)
     """What was made for it: ``VIEW``, ``TABLE`` or "" (registered), and its name."""
+    trays: list[Tray] = field(default_factory=list)
+    """What its small tables of hot rows lie in."""
     plain: PlainSelect | None = None
     """There where DuckDB need not be asked for a plan."""
     since_us: int | None = None

@@ -35,7 +35,7 @@ def planner() -> Iterator[Planner]:
 def read_off(planner: Planner, sql: str) -> Need | None:
     """What the tree alone says; None when DuckDB is asked."""
     plain = plain_select(admit(planner.connection, sql).tree)
-    return None if plain is None else plain_need(plain, TABLE)
+    return None if plain is None else plain_need(plain, TABLE, now_us=NOW_US)
 
 
 CONDITIONS = [f"SELECT device, value FROM readings WHERE {c}" for c in (*EXACT, *ROUGH)]
