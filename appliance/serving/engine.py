@@ -31,9 +31,9 @@ from appliance.serving.question import Question
 from appliance.serving.snapshot import Side, SnapshotProvider, StreamPin, TableInfo
 from appliance.serving.stage import Stage
 from appliance.serving.stand_in import StandIns, Worth
-from appliance.serving.views import with_columns
 from appliance.serving.statement import Statement
 from appliance.serving.templates import Parsed, cut
+from appliance.serving.views import with_columns
 from appliance.serving.work import (
     Work,
     explained,

@@ -167,8 +167,8 @@ def constant_us(part: Any) -> int | None:
         literal = literal_of(part["arguments"][0]["expression"], "INTEGER")
         return None if literal is None else int(literal)
     if part.get("class") == "CAST" and part["type_expr"].get("type_name") == "TIMESTAMP" and not part["type_expr"].get("children"):
-        return _time(literal_of(part["child"], "STRING"))
-    return _time(literal_of(part, "STRING"))
+        return time_us(literal_of(part["child"], "STRING"))
+    return time_us(literal_of(part, "STRING"))
 
 
 def literal_of(part: Any, kind: str) -> str | None:
@@ -177,7 +177,8 @@ def literal_of(part: Any, kind: str) -> str | None:
     return str(literal["text"]) if literal is not None and literal.get("kind") == kind else None
 
 
-def _time(text: str | None) -> int | None:
+def time_us(text: str | None) -> int | None:
+    """Microseconds of a time that is written in one of the ways that mean the same everywhere; None for anything else."""
     if text is None or not _TIME.fullmatch(text):
         return None
     try:

@@ -99,6 +99,11 @@ class WorkerProcess:
         del self._received[: LENGTH.size + length]
         return from_worker(body)
 
+    @property
+    def has_message(self) -> bool:
+        """Whether the next message is here already, whole."""
+        return LENGTH.size <= len(self._received) and LENGTH.size + LENGTH.unpack_from(self._received)[0] <= len(self._received)
+
     async def _fill(self, size: int) -> None:
         loop = asyncio.get_running_loop()
         while len(self._received) < size:

@@ -29,6 +29,14 @@ class Message(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """What goes over the socket."""
 
 
+class Given(msgspec.Struct, frozen=True, array_like=True):
+    """What a question will want, guessed, and the snapshot of it."""
+
+    wanted: tuple[Wanted, ...]
+    snapshot: bytes
+    """As ``transfer.packed`` makes it."""
+
+
 class Ask(Message, frozen=True, tag=True, array_like=True):
     """Service → worker: answer this."""
 
@@ -38,6 +46,8 @@ class Ask(Message, frozen=True, tag=True, array_like=True):
     """Name of a file in the worker's own folder that the result goes to; none: over the socket."""
     known: tuple[TableInfo, ...] = ()
     """What names in the SQL stand for, as far as they were seen at first sight: a worker that finds all of them here need not ask."""
+    given: Given | None = None
+    """Saves the question ``Pin``, where it is just what that would ask for."""
 
 
 class Found(Message, frozen=True, tag=True, array_like=True):
@@ -185,8 +195,9 @@ class Channel:
     def fileno(self) -> int:
         return self._sock.fileno()
 
-    def send(self, message: Message) -> None:
-        self._sock.sendall(frame(message))
+    def send(self, frames: bytes) -> None:
+        """Whole messages as ``frame`` makes them, one or several."""
+        self._sock.sendall(frames)
 
     def receive(self) -> tuple[ToWorker, int | None]:
         """The next message and its descriptor, which the caller closes. Raises ``EOFError`` when the service has gone."""

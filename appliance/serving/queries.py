@@ -22,6 +22,7 @@ from appliance.config import QueryOptions
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused
 from appliance.observe.processes import Processes
 from appliance.serving.explain import Explain, Part
+from appliance.serving.guesses import Guesses
 from appliance.serving.handed import Handed, take_over
 from appliance.serving.pool import Manner, Pool, WorkerGone, WorkerProcess
 from appliance.serving.protocol import (
@@ -33,6 +34,7 @@ from appliance.serving.protocol import (
     Done,
     Failed,
     Found,
+    Given,
     Lookup,
     Pin,
     Pinned,
@@ -47,7 +49,7 @@ from appliance.serving.question import Question
 from appliance.serving.running import QueryStatus, RunningQuery
 from appliance.serving.snapshot import Snapshot
 from appliance.serving.source import StateSource, Store
-from appliance.serving.transfer import pack
+from appliance.serving.transfer import pack, packed
 from appliance.serving.usage import Usage
 from appliance.units import show_duration
 
@@ -83,6 +85,7 @@ class Queries:
         self._pool = Pool(data_dir=data_dir, options=options, threads=threads, processes=started, manner=manner)
         self.let_idle_go = self._pool.let_idle_go
         self._section = "query" if manner is None else manner.section
+        self._guesses = Guesses()
         self._running: dict[str, RunningQuery] = {}
         self._finished: OrderedDict[str, QueryStatus] = OrderedDict()
         self._on_end = on_end
@@ -150,32 +153,53 @@ class Queries:
             query.timers.append(asyncio.get_running_loop().call_later(self._options.time_max_s, self._time_is_up, query))
             query.source = StateSource(self._store)  # the newest state: it may have waited for long
             try:
-                known = query.source.seen(query.question.sql)
-                name = "" if query.into is None else "result"
-                query.now_us = self._clock.now_us() if query.question.now_us is None else query.question.now_us
-                message = await self._next(query, Ask(query.question, query.now_us, name, known))
+                message = await self._next(query, self._ask(query))
             except WorkerGone:  # while it was idle: the question has not reached it
                 query.worker = None
                 self._pool.release(worker, worn=True)
         assert isinstance(message, Started), "a result starts with Started"
         query.first_ms = (self._clock.monotonic_ns() - query.start_ns) / 1e6
         query.notes = message.notes
+        while not query.clean and query.worker is not None and query.worker.has_message:
+            piece = await self._piece(query)
+            if piece is not None:
+                query.pieces.append(piece)
+
+    def _ask(self, query: RunningQuery) -> Ask:
+        """The question with all that can be said beforehand."""
+        query.now_us = self._clock.now_us() if query.question.now_us is None else query.question.now_us
+        wanted = self._guesses.wanted(query.question, now_us=query.now_us)
+        snapshot = None if wanted is None else query.source.pin_at_once(wanted)
+        query.guessed = snapshot is not None
+        given = None
+        if wanted is not None and snapshot is not None:
+            self._note_pinned(query, snapshot)
+            given = Given(wanted, packed(snapshot))
+        known = query.source.seen(query.question.sql)
+        return Ask(query.question, query.now_us, "" if query.into is None else "result", known, given)
 
     async def piece(self, query: RunningQuery) -> bytes | None:
         """The next bytes of a running query; None at its end."""
+        if query.pieces:
+            return query.pieces.pop(0)
         if query.clean:
             return None
         try:
-            message = await self._next(query)
+            return await self._piece(query)
         except BaseException as e:
             self._failed(query, e)
             raise
+
+    async def _piece(self, query: RunningQuery) -> bytes | None:
+        message = await self._next(query)
         if isinstance(message, Data):
             query.bytes_sent += len(message.piece)
             return message.piece
         assert isinstance(message, Done), "a result ends with Done"
         query.explain = message.explain.with_part(Part("worker", query.waited_ms))
         query.notes, query.rows = message.explain.notes, message.explain.rows
+        if query.guessed:
+            self._guesses.confirm(query.question)
         if query.into is not None and query.worker is not None:
             query.handed = take_over(
                 query.worker.temp / "result",
@@ -247,14 +271,20 @@ class Queries:
         except ApplianceError as e:
             await worker.send(Refused(kind_of(e), str(e)))
             return
+        if not request.tables and not request.views and not query.pinned:
+            self._guesses.learn(query.question, request.wanted, now_us=query.now_us)
+        query.guessed, query.pinned = False, True
         try:
-            query.files = snapshot.paths
-            behind_views = {pin.stream for pin in snapshot.views.values()}  # also where their files alone answer
-            query.read |= {name: query.source.last_seq(name) for name in {*snapshot.streams, *behind_views}}
-            query.version = query.source.version
+            self._note_pinned(query, snapshot)
             await worker.send(Pinned(size), descriptor=descriptor)
         finally:
             os.close(descriptor)
+
+    def _note_pinned(self, query: RunningQuery, snapshot: Snapshot) -> None:
+        query.files = snapshot.paths
+        behind_views = {pin.stream for pin in snapshot.views.values()}  # also where their files alone answer
+        query.read |= {name: query.source.last_seq(name) for name in {*snapshot.streams, *behind_views}}
+        query.version = query.source.version
 
     def _check(self, query: RunningQuery) -> None:
         if query.cancelled is not None:
@@ -376,6 +406,14 @@ class Result(AsyncIterator[bytes]):
     def explain(self) -> Explain | None:
         """How it was answered; None before the last piece."""
         return self._query.explain
+
+    @property
+    def whole(self) -> bytes | None:
+        """All of the answer, where it was here from the start; None: it comes in pieces. It is the rest then: read once."""
+        if not self._query.clean:
+            return None
+        pieces, self._query.pieces = self._query.pieces, []
+        return b"".join(pieces)
 
     @property
     def handed(self) -> Handed | None:

@@ -37,6 +37,10 @@ class Route(NamedTuple):
     rule: Rule
 
 
+MERGED: Final = Route("merged", "both-sides")
+"""What is right for any stream."""
+
+
 def route(*, hot_wanted: bool, cold_wanted: bool, empty: bool, hot: bool, cold: bool, lost: bool, in_memory: bool) -> Route:
     """The side for one stream.
 

@@ -64,6 +64,12 @@ class RunningQuery:
     """The worker has said its last word about it."""
     worn: bool = False
     files: frozenset[str] = frozenset()
+    guessed: bool = False
+    """What it wants went along with the question, and nothing was heard against that."""
+    pinned: bool = False
+    """It has asked for a snapshot."""
+    pieces: list[bytes] = field(default_factory=list)
+    """Of its result, here and not handed on yet."""
     into: Path | None = None
     """Where the result goes as a file; None: over the socket."""
     handed: Handed | None = None

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from appliance.manifest import Deletion, Segment
 from appliance.records import Kind, Schema, TimeRange, fold
-from appliance.serving.routing import Route
+from appliance.serving.routing import MERGED, Route
 from appliance.serving.view_pins import ViewPin
 from appliance.spans import Span as TimeSpan
 
@@ -186,7 +186,7 @@ class StreamPin:
     skipped: Skipped = Skipped()
     latest: pa.Table | None = None
     """One row a series (``Schema.lake``) when it was wanted."""
-    route: Route = Route("merged", "both-sides")
+    route: Route = MERGED
 
     @property
     def hot_rows(self) -> int:

@@ -46,6 +46,10 @@ PINS_MAX: Final = 20
 WORDS_BYTES_MAX: Final = 10_000
 HELD_ROWS_MAX: Final = 200_000
 """Rows of segments that are handed over out of the ring at most: more are read faster where they lie."""
+AT_ONCE_ROWS_MAX: Final = 50_000
+"""Hot rows and segments of a stream that may be looked through on the event loop: some tenths of a millisecond."""
+AT_ONCE_BYTES_MAX: Final = 512 * 1024
+"""Hot rows that may go along with a question, before it is known to want them."""
 _WORD: Final = re.compile(r'"([^"]+)"|([A-Za-z_][A-Za-z0-9_]*)')
 SUFFIXES: Final = {"_hot": Side.HOT, "_cold": Side.COLD, "_latest": Side.LATEST}
 
@@ -126,6 +130,17 @@ class StateSource:
                 return snapshot
             self._state = self._store.state()
         raise RetryLater("the hot store is rolled all the time; try again")
+
+    def pin_at_once(self, wanted: Sequence[Wanted]) -> Snapshot | None:
+        """``pin`` of what lies in memory and is little; None where it isn't, or where a stream is not there."""
+        state = self._state.streams
+        if any(w.stream not in state or w.latest or self._reads_store(w) for w in wanted):
+            return None
+        if any(state[w.stream].hot_rows + len(state[w.stream].segments) > AT_ONCE_ROWS_MAX for w in wanted):
+            return None
+        snapshot = self._pin(wanted, (), ())
+        small = snapshot is not None and sum(pin.hot_bytes for pin in snapshot.streams.values()) <= AT_ONCE_BYTES_MAX
+        return snapshot if small else None
 
     def _info(self, name: str) -> TableInfo:
         key = fold(name)

@@ -66,18 +66,19 @@ def pack(snapshot: Snapshot) -> tuple[int, int]:
     descriptor = os.memfd_create("appliance-snapshot", os.MFD_CLOEXEC)
     try:
         with io.FileIO(descriptor, "wb", closefd=False) as raw:
-            out = pa.PythonFile(raw, "w")
-            streams = tuple(_pack_stream(out, key, pin) for key, pin in snapshot.streams.items())
-            tables = tuple((name, _pack_table(out, table)) for name, table in snapshot.tables.items())
-            views = tuple((*key, pin) for key, pin in snapshot.views.items())
-            contents = msgspec.msgpack.encode(_Contents(streams, tables, tuple(snapshot.files.items()), views))
-            out.write(contents)
-            out.write(len(contents).to_bytes(_TAIL, "little"))
-            size = int(out.tell())
+            size = _pack(pa.PythonFile(raw, "w"), snapshot)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor, size
+
+
+def packed(snapshot: Snapshot) -> bytes:
+    """A small snapshot, laid out in the same way."""
+    out = pa.BufferOutputStream()
+    _pack(out, snapshot)
+    data: bytes = out.getvalue().to_pybytes()
+    return data
 
 
 def unpack(descriptor: int, size: int) -> Snapshot:
@@ -86,11 +87,32 @@ def unpack(descriptor: int, size: int) -> Snapshot:
         whole = pa.py_buffer(mmap.mmap(descriptor, size, prot=mmap.PROT_READ))
     finally:
         os.close(descriptor)
+    return _unpack(whole)
+
+
+def unpack_given(data: bytes) -> Snapshot:
+    """What ``packed`` has packed; its rows lie in ``data``."""
+    return _unpack(pa.py_buffer(data))
+
+
+def _unpack(whole: pa.Buffer) -> Snapshot:
+    size = whole.size
     length = int.from_bytes(whole.slice(size - _TAIL).to_pybytes(), "little")
     contents = msgspec.msgpack.decode(whole.slice(size - _TAIL - length, length).to_pybytes(), type=_Contents)
     streams = {s.key: _unpack_stream(whole, s) for s in contents.streams}
     tables = {name: _unpack_table(whole, blob) for name, blob in contents.tables}
     return Snapshot(streams, tables, dict(contents.files), {(name, version): pin for name, version, pin in contents.views})
+
+
+def _pack(out: Any, snapshot: Snapshot) -> int:
+    """Writes the whole layout and returns its size."""
+    streams = tuple(_pack_stream(out, key, pin) for key, pin in snapshot.streams.items())
+    tables = tuple((name, _pack_table(out, table)) for name, table in snapshot.tables.items())
+    views = tuple((*key, pin) for key, pin in snapshot.views.items())
+    contents = msgspec.msgpack.encode(_Contents(streams, tables, tuple(snapshot.files.items()), views))
+    out.write(contents)
+    out.write(len(contents).to_bytes(_TAIL, "little"))
+    return int(out.tell())
 
 
 def _pack_stream(out: Any, key: str, pin: StreamPin) -> _Stream:

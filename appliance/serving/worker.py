@@ -47,12 +47,14 @@ from appliance.serving.protocol import (
     ToWorker,
     close_quietly,
     error_of,
+    frame,
     kind_of,
 )
 from appliance.serving.snapshot import Snapshot, TableInfo, Wanted, WantedView
 from appliance.serving.usage import own_usage
 
 log = logging.getLogger(__name__)
+HELD_BYTES_MAX: Final = 64 * 1024
 TICK_S: Final = 0.1
 """How often a running query is looked at: progress, and interrupt again while it is being cancelled."""
 
@@ -119,6 +121,8 @@ class Worker:
         self._space.allow()
         self._inbox: queue.SimpleQueue[tuple[ToWorker, int | None]] = queue.SimpleQueue()
         self._sending = threading.Lock()
+        self._held: list[bytes] = []
+        """Messages that wait for the next one, or for the listener's look: a short answer is one write then."""
         self._query_id: str | None = None
         """The query under way. Set by the listener, which sees the question first; taken back before the last word is sent."""
         self._cancelled = False
@@ -155,13 +159,13 @@ class Worker:
     def _run(self, ask: Ask) -> Explain:
         from appliance.serving.writing import write_answer
 
-        with self._engine.answer(ask.question, _Service(self, ask.known), now_us=ask.now_us) as answer:
+        with self._engine.answer(ask.question, _Service(self, ask), now_us=ask.now_us) as answer:
             return write_answer(
                 answer,
                 ask.question,
-                lambda piece: self._send(Data(piece)),
+                lambda piece: self._send(Data(piece), soon=True),
                 self._encoding,
-                on_start=lambda: self._send(Started(answer.notes)),
+                on_start=lambda: self._send(Started(answer.notes), soon=True),
                 on_rows=self._note_rows,
             )
 
@@ -172,7 +176,7 @@ class Worker:
 
         place = self._temp / ask.file
         try:
-            with self._engine.answer(ask.question, _Service(self, ask.known), now_us=ask.now_us) as answer:
+            with self._engine.answer(ask.question, _Service(self, ask), now_us=ask.now_us) as answer:
                 self._send(Started(answer.notes))
                 explain = write_file(answer, ask.question, place, self._encoding, on_rows=self._note_rows)
                 schema = distinct_schema(answer.schema).serialize().to_pybytes()
@@ -207,12 +211,20 @@ class Worker:
         """Sends what needs no answer."""
         self._send(message)
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: Message, *, soon: bool = False) -> None:
+        """``soon``: little of it may wait for what comes next."""
         with self._sending:
-            try:
-                self._channel.send(message)
-            except ConnectionError:
-                os._exit(0)  # the service has gone
+            self._held.append(frame(message))
+            if not soon or sum(map(len, self._held)) > HELD_BYTES_MAX:
+                self._flush()
+
+    def _flush(self) -> None:
+        """Whoever calls it holds ``_sending``."""
+        frames, self._held = b"".join(self._held), []
+        try:
+            self._channel.send(frames)
+        except ConnectionError:
+            os._exit(0)  # the service has gone
 
     def _listen(self) -> None:
         """Receives; ends the process when the service has gone."""
@@ -242,9 +254,8 @@ class Worker:
             self._engine.interrupt()
         elif self._query_id is not None and self._sending.acquire(blocking=False):
             try:
-                self._channel.send(Progress(self._engine.progress(), self._rows))
-            except ConnectionError:
-                os._exit(0)
+                self._held.append(frame(Progress(self._engine.progress(), self._rows)))
+                self._flush()
             finally:
                 self._sending.release()
 
@@ -252,9 +263,10 @@ class Worker:
 class _Service:
     """The ``SnapshotProvider`` at the other end of the socket."""
 
-    def __init__(self, worker: Worker, known: Sequence[TableInfo]) -> None:
+    def __init__(self, worker: Worker, ask: Ask) -> None:
         self._worker = worker
-        self._known = {table.name.lower(): table for table in known}
+        self._known = {table.name.lower(): table for table in ask.known}
+        self._given = ask.given
 
     def lookup(self, names: Sequence[str]) -> Sequence[TableInfo]:
         if all(name.lower() in self._known for name in names):
@@ -264,8 +276,11 @@ class _Service:
         return answer.tables
 
     def pin(self, wanted: Sequence[Wanted], tables: Sequence[str], views: Sequence[WantedView] = ()) -> Snapshot:
-        from appliance.serving.transfer import unpack
+        from appliance.serving.transfer import unpack, unpack_given
 
+        given, self._given = self._given, None
+        if given is not None and given.wanted == tuple(wanted) and not tables and not views:
+            return unpack_given(given.snapshot)
         answer, descriptor = self._worker.ask(Pin(tuple(wanted), tuple(tables), tuple(views)))
         assert isinstance(answer, Pinned), "the service answered something else"
         assert descriptor is not None, "a snapshot came without its rows"

@@ -111,6 +111,7 @@ class FakeResult:
     def __init__(self, queries: FakeQueries) -> None:
         self._queries = queries
         self.notes = queries.notes
+        self.whole: bytes | None = None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for piece in self._queries.pieces:

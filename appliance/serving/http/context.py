@@ -48,6 +48,10 @@ class Result(Protocol):
     def notes(self) -> tuple[str, ...]:
         """What the answer lacks, a line each; known from the start."""
 
+    @property
+    def whole(self) -> bytes | None:
+        """All of the answer, where it was here from the start; None: it comes in pieces."""
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The pieces; may raise ``QueryCancelled`` or ``QueryRefused`` in the middle."""
 

@@ -111,6 +111,9 @@ async def _answer(desk: Desk, question: Question) -> Response:
     headers = {"X-Query-Id": question.id}
     if pieces.notes:
         headers["X-Query-Notes"] = header_text("; ".join(pieces.notes))
+    whole = pieces.whole
+    if whole is not None:
+        return Response(whole, media_type=media_type, headers=headers)
     return StreamingResponse(_closing(pieces), media_type=media_type, headers=headers)
 
 
