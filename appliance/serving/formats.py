@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 
 from appliance.serving.duck import literal, quoted
-from appliance.serving.json_text import is_plain, objects
+from appliance.serving.json_text import FEW_ROWS, few_objects, is_plain, objects
 
 Write = Callable[[bytes], None]
 PIECE_BYTES: Final = 256 * 1024
@@ -140,7 +140,7 @@ class JsonEncoder:
         rows = max(PIECE_ROWS, TEXT_BYTES_MAX * batch.num_rows // (batch.nbytes or 1))
         for first in range(0, batch.num_rows, rows):
             piece = batch.slice(first, rows)
-            found = objects(piece, self._schema.names, end=self._end) if self._plain else None
+            found = self._objects(piece) if self._plain else None
             if found is None:
                 found = "".join(text + self._end for text in self._values().texts(piece)).encode()
             if self._begin:
@@ -149,6 +149,12 @@ class JsonEncoder:
             for at in range(0, len(whole), PIECE_BYTES):
                 self._write(bytes(whole[at : at + PIECE_BYTES]))
             self._begin = b"" if self._lines else b",\n"
+
+    def _objects(self, piece: pa.RecordBatch) -> bytes | None:
+        found = few_objects(piece, self._schema.names) if piece.num_rows <= FEW_ROWS else None
+        if found is None:
+            return objects(piece, self._schema.names, end=self._end)
+        return found if self._lines else found.replace(b"\n", self._end.encode())
 
     def close(self) -> None:
         if not self._lines:
