@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import numpy as np
@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from appliance.clock import Clock
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused, StoreDamaged
+from appliance.serving.answer import Answer
 from appliance.serving.defects import REFUSALS, bad_view_files, defect
 from appliance.serving.duck import BATCH_MEMORY_SHARE, MEMORY_SHARE, Planner, freeze_now, open_runner, read
 from appliance.serving.explain import Explain, Part
@@ -54,49 +55,6 @@ ATTEMPTS_MAX: Final = 3
 SHOW_TABLES: Final = "SELECT name FROM _streams ORDER BY name"
 
 
-class Answer:
-    """The result of a query, read once. ``schema`` are its columns, ``notes`` what it lacks."""
-
-    def __init__(self, engine: Engine, work: Work, reader: pa.RecordBatchReader, first: pa.RecordBatch | None) -> None:
-        self.schema: pa.Schema = reader.schema
-        self.rows = 0
-        self._engine = engine
-        self._work = work
-        self._reader = reader
-        self._first = first
-
-    @property
-    def first_rows(self) -> int:
-        """Rows that are there before any was read."""
-        return 0 if self._first is None else self._first.num_rows
-
-    def close(self) -> None:
-        """Ends the query, done or not."""
-        self._reader.close()
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return tuple(self._work.notes)
-
-    def note(self, text: str | None) -> None:
-        """Adds to what the answer lacks."""
-        if text is not None:
-            self._work.notes.append(text)
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows, each batch at least one. Raises ``QueryCancelled``, ``QueryRefused`` or ``StoreDamaged``."""
-        batch = self._first
-        with self._engine.timed(self._work, "rest"):
-            while batch is not None:
-                self.rows += batch.num_rows
-                yield batch
-                batch = self._engine.next_batch(self._work, self._reader)
-
-    def explain(self) -> Explain:
-        """How it was answered, as far as it has got."""
-        return self._engine.explain(self._work, self.rows)
-
-
 class Engine:
     """The two databases and the state of one query."""
 
@@ -129,6 +87,8 @@ class Engine:
         self._stopped = False
         self._stage = Stage(self._runner, self._planner, self._root)
         self._parsed = Parsed()
+        self._seen: tuple[Any, PlainSelect | None] | None = None
+        """The tree of the last question, and what it is."""
         self._stand_ins = StandIns(self._planner, worth or Worth())
         self.is_worn = False
         """True after an error that may have harmed the databases: this engine should not be used again."""
@@ -229,7 +189,7 @@ class Engine:
 
     def _needs(self, work: Work) -> Mapping[str, Need] | None:
         """What the query can touch; None when that can't be found out. Raises ``QueryRefused`` where the SQL doesn't bind."""
-        work.plain = plain_select(work.statement.tree)
+        work.plain = self._plain_of(work.statement.tree)
         if work.plain is not None and len(work.tables) == 1:
             if work.question.views:
                 self._find_stand_in(work, work.plain, work.tables[0])
@@ -240,6 +200,12 @@ class Engine:
                 return {work.tables[0].name: need}
         work.plain = None
         return self._planned_needs(work)
+
+    def _plain_of(self, tree: Any) -> PlainSelect | None:
+        """``plain_select``, which looks at a tree once for all statements that differ in their constants alone."""
+        if self._seen is None or self._seen[0] is not tree:
+            self._seen = (tree, plain_select(tree))
+        return self._seen[1]
 
     def _find_stand_in(self, work: Work, plain: PlainSelect, table: TableInfo) -> None:
         work.stand_in, work.not_stood_in = self._stand_ins.of(

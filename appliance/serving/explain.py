@@ -92,11 +92,6 @@ class Explain(msgspec.Struct, frozen=True, kw_only=True):
     heavy: bool = False
     """Whether it is batch work when nobody waits for it."""
 
-    @property
-    def records(self) -> int:
-        """How many records, or stored rows of views, were looked at."""
-        return sum(s.hot_rows + s.cold_rows for s in self.streams) + sum(v.rows for v in self.views)
-
     def with_part(self, part: Part) -> Explain:
         """With one more step in front."""
         return msgspec.structs.replace(self, parts=(part, *self.parts))

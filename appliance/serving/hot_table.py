@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 
@@ -14,12 +16,20 @@ def hot_table(pin: StreamPin, columns: frozenset[str] | None) -> pa.Table:
     """The hot rows as one table of the newest schema, cut down to ``columns`` (None: all) and ``ts``, with ``_seq``."""
     kept = tuple(c for c in pin.schema.columns if columns is None or c.name in columns)
     schema = Schema(pin.schema.stream, kept, pin.schema.version)
+    if all(rows.data.schema == schema.arrow for rows in pin.hot) and _is_contiguous(pin):
+        table = pa.Table.from_batches([rows.data for rows in pin.hot])
+        first = pin.hot[0].first
+        return table.append_column("_seq", int64_array(np.arange(first, first + table.num_rows, dtype=np.int64)))
     batches = []
     for rows in pin.hot:
         data = fit(rows.data, schema)
         seq = int64_array(np.arange(rows.first, rows.first + data.num_rows, dtype=np.int64))
         batches.append(pa.RecordBatch.from_arrays([*data.columns, seq], schema=schema.arrow.append(pa.field("_seq", SEQ_TYPE))))
     return pa.Table.from_batches(batches)
+
+
+def _is_contiguous(pin: StreamPin) -> bool:
+    return all(a.first + a.data.num_rows == b.first for a, b in pairwise(pin.hot))
 
 
 def reach_of(table: pa.Table) -> tuple[int, int]:

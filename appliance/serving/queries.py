@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, assert_never
@@ -21,9 +21,9 @@ from appliance.clock import Clock
 from appliance.config import QueryOptions
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused
 from appliance.observe.processes import Processes
-from appliance.serving.explain import Explain, Part
+from appliance.serving.explain import Part
 from appliance.serving.guesses import Guesses
-from appliance.serving.handed import Handed, take_over
+from appliance.serving.handed import take_over
 from appliance.serving.pool import Manner, Pool, WorkerGone, WorkerProcess
 from appliance.serving.protocol import (
     Ask,
@@ -46,6 +46,7 @@ from appliance.serving.protocol import (
     kind_of,
 )
 from appliance.serving.question import Question
+from appliance.serving.result import Result
 from appliance.serving.running import QueryStatus, RunningQuery
 from appliance.serving.snapshot import Snapshot
 from appliance.serving.source import StateSource, Store
@@ -369,66 +370,6 @@ class Queries:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class Result(AsyncIterator[bytes]):
-    """The bytes of an answer, read once."""
-
-    def __init__(self, queries: Queries, query: RunningQuery) -> None:
-        self._queries = queries
-        self._query = query
-
-    @property
-    def id(self) -> str:
-        return self._query.question.id
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the answer lacks, a line each: segments that are missing or damaged."""
-        return self._query.notes
-
-    @property
-    def version(self) -> int:
-        """``State.version`` of what it is answered from."""
-        return self._query.source.version
-
-    @property
-    def read(self) -> Mapping[str, int]:
-        """Folded name of each stream that was read -> its highest sequence at the instant of the snapshot."""
-        return self._query.read
-
-    @property
-    def now_us(self) -> int:
-        """What ``now()`` gives."""
-        return self._query.now_us
-
-    @property
-    def explain(self) -> Explain | None:
-        """How it was answered; None before the last piece."""
-        return self._query.explain
-
-    @property
-    def whole(self) -> bytes | None:
-        """All of the answer, where it was here from the start; None: it comes in pieces. It is the rest then: read once."""
-        if not self._query.clean:
-            return None
-        pieces, self._query.pieces = self._query.pieces, []
-        return b"".join(pieces)
-
-    @property
-    def handed(self) -> Handed | None:
-        """The result as a file; None before its end, and where it goes over the socket."""
-        return self._query.handed
-
-    async def __anext__(self) -> bytes:
-        piece = await self._queries.piece(self._query)
-        if piece is None:
-            raise StopAsyncIteration
-        return piece
-
-    async def aclose(self) -> None:
-        """Ends the query, read or not."""
-        self._queries.leave(self._query)
 
 
 def _pinned(source: StateSource, request: Pin) -> tuple[Snapshot, int, int]:

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from appliance.errors import QueryRefused, RetryLater
-from appliance.serving.engine import Answer
+from appliance.serving.answer import Answer
 from appliance.serving.explain import Explain
 from appliance.serving.formats import Write, encoder
 from appliance.serving.question import Question

@@ -96,10 +96,12 @@ def three_days(root: Path) -> World:
     return w
 
 
-def read(engine: Engine, w: World, sql: str, *, ring_from: int | None = None, **bounds: int) -> StreamExplain:
+def read(
+    engine: Engine, w: World, sql: str, *, ring_from: int | None = None, since_us: int | None = None, until_us: int | None = None
+) -> StreamExplain:
     """How the one stream was read; the answer is checked against the flat list."""
-    found, explain = ask(engine, w.source(ring_from=ring_from), sql, **bounds)
-    if not bounds:
+    found, explain = ask(engine, w.source(ring_from=ring_from), sql, since_us=since_us, until_us=until_us)
+    if since_us is None and until_us is None:
         assert rows(found) == rows(flat(w.flat(), sql))
     (stream,) = explain.streams
     assert any(f"({stream.rule})" in line for line in lines(explain))
