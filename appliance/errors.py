@@ -63,6 +63,10 @@ class QueryRefused(ApplianceError):
     """The SQL can't be run; the text says what is wrong with it."""
 
 
+class QueryHeavy(ApplianceError):
+    """The query would read more than one that nobody waits for should at once: queue it as batch work."""
+
+
 class QueryCancelled(ApplianceError):
     """The query was ended before it was done, by the person who asked or by a limit."""
 

@@ -14,6 +14,7 @@ import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from appliance.cli.common import config_option, visible
 from appliance.cli.local import UnixConnection, connect, get_json, refusal
 from appliance.clock import Clock, SystemClock
 from appliance.config import Config
-from appliance.errors import ApplianceError, NotRunning, QueryRefused, UsageRefused
+from appliance.errors import ApplianceError, NotRunning, QueryHeavy, QueryRefused, UsageRefused
 from appliance.names import RESULT_FORMATS
 from appliance.serving.question import FORMATS, PATHS, Question
 from appliance.serving.when import moment
@@ -47,6 +48,7 @@ Write = Callable[[bytes], None]
 @click.option("--explain", is_flag=True, help="Run it, and show how it was answered instead of its rows.")
 @click.option("--no-views", is_flag=True, help="Read the records also where a view holds the answer ready.")
 @click.option("--background", is_flag=True, help="Queue it with the service and keep its result; with -o also wait and fetch it.")
+@click.option("--unattended", is_flag=True, help="Nobody waits: a heavy question is queued like --background, another one answered.")
 @click.option("--notify", multiple=True, metavar="CHANNEL", help="With --background: told when it is over.")
 @config_option
 def query(
@@ -61,6 +63,7 @@ def query(
     explain: bool,
     no_views: bool,
     background: bool,
+    unattended: bool,
     notify: tuple[str, ...],
 ) -> None:
     """Ask SQL (DuckDB's dialect) over hot and cold as one table. SQL "-" reads it from standard input.
@@ -83,13 +86,14 @@ def query(
         since_us=as_moment(since, "--since", config, clock),
         until_us=as_moment(until, "--until", config, clock),
         path=path,
-        format=format_ or ("table" if on_terminal else "csv"),
+        format=format_ or ("table" if on_terminal else _format_of(output) if unattended else "csv"),
         explain=explain,
         views=not no_views,
+        waiting=not unattended,
     )
+    if (background or unattended) and (explain or path != "merged" or no_views):
+        raise UsageRefused(f"--{'background' if background else 'unattended'} can't go with --explain, --path and --no-views")
     if background:
-        if explain or path != "merged" or no_views:
-            raise UsageRefused("--background can't go with --explain, --path and --no-views")
         in_background(question, config.data_dir, output, format_=format_, notify=notify)
         return
     if notify:
@@ -97,21 +101,30 @@ def query(
     if on_terminal and question.format in ("parquet", "arrow") and not explain:
         raise UsageRefused(f"{question.format} is no format for a terminal: name a file with -o, or redirect the output")
     progress = ProgressLine(clock)
-    with _sink(output, on_terminal=on_terminal) as write:
-        try:
-            notes = ask_service(question, config.data_dir, write, progress, as_json=format_ == "json")
-        except NotRunning:
-            notes = ask_folder(question, config, write, progress, clock, as_json=format_ == "json")
-        finally:
-            progress.clear()
+    try:
+        with _sink(output, on_terminal=on_terminal) as write:
+            try:
+                notes = ask_service(question, config.data_dir, write, progress, as_json=format_ == "json")
+            except NotRunning:
+                question = replace(question, waiting=True)  # there is no queue
+                notes = ask_folder(question, config, write, progress, clock, as_json=format_ == "json")
+            finally:
+                progress.clear()
+    except QueryHeavy as e:
+        wait_for_result(int(str(e)), config.data_dir, output)
+        return
     for note in notes:
         click.echo(f"appliance: note: {visible(note)}", err=True)
 
 
+def _format_of(output: Path | None) -> str:
+    """The format that a result may be kept in."""
+    return "csv" if output is None else RESULT_FORMATS.get(output.suffix.lower(), "csv")
+
+
 def in_background(question: Question, data_dir: Path, output: Path | None, *, format_: str | None, notify: tuple[str, ...]) -> None:
     """Queues a query with the service; with an output it is waited for, and goes on without whoever stops waiting."""
-    from appliance.cli.fetching import fetch, queue_query
-    from appliance.cli.jobs import finish, follow
+    from appliance.cli.fetching import queue_query
 
     known = RESULT_FORMATS.get(output.suffix.lower(), "parquet") if output is not None else "parquet"
     asked: dict[str, object] = {"sql": question.sql, "format": format_ or known, "since": question.since_us, "until": question.until_us}
@@ -119,6 +132,14 @@ def in_background(question: Question, data_dir: Path, output: Path | None, *, fo
         run_id = queue_query(data_dir, {**asked, "notify": notify})
     except NotRunning as e:
         raise NotRunning(f"--background needs a running service, which keeps the result; without it the query can be asked: {e}") from None
+    wait_for_result(run_id, data_dir, output)
+
+
+def wait_for_result(run_id: int, data_dir: Path, output: Path | None) -> None:
+    """Tells of a query that is queued, and with an output waits for it and fetches what it has found."""
+    from appliance.cli.fetching import fetch
+    from appliance.cli.jobs import finish, follow
+
     click.echo(f"run {run_id} is queued; appliance jobs show {run_id}", err=True)
     if output is None:
         click.echo(str(run_id))
@@ -143,6 +164,7 @@ def ask_service(question: Question, data_dir: Path, write: Write, progress: Prog
         "format": question.format,
         "explain": question.explain,
         "views": question.views,
+        "waiting": question.waiting,
         "id": question.id,
     }
     try:
@@ -263,6 +285,8 @@ def _pieces(connection: UnixConnection, question: Question, data_dir: Path) -> I
     """The answer's bytes as they come. Raises the service's refusal, or ``QueryRefused`` where the answer breaks off."""
     try:
         answer = connection.getresponse()
+        if answer.status == 202:
+            raise QueryHeavy(str(json.loads(answer.read())["id"]))  # the number of the run that it has become
         if answer.status != 200:
             raise refusal(answer.status, answer.read(), answer.headers.get("Retry-After"))
         piece = answer.read(READ_BYTES)

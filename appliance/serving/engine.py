@@ -37,6 +37,7 @@ from appliance.serving.templates import Parsed, cut
 from appliance.serving.views import with_columns
 from appliance.serving.work import (
     Work,
+    check_light,
     explained,
     known_columns,
     lost_note,
@@ -153,6 +154,7 @@ class Engine:
             work.notes += [note for view in work.snapshot.views.values() for note in view.lost]
             work.notes += [lost_note(s, "is missing or damaged") for pin in work.snapshot.streams.values() for s in pin.lost]
             self._check()
+        check_light(work)
         return work
 
     def _admitted(self, sql: str) -> Statement:

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from appliance.errors import ApplianceError, QueryCancelled, QueryRefused, RetryLater
+from appliance.errors import ApplianceError, QueryCancelled, QueryHeavy, QueryRefused, RetryLater
 from appliance.manifest import Segment
 from appliance.serving.explain import Explain
 from appliance.serving.question import Question
@@ -171,6 +171,8 @@ def error_of(kind: str, text: str) -> ApplianceError:
     match kind:
         case "cancelled":
             return QueryCancelled(text)
+        case "heavy":
+            return QueryHeavy(text)
         case "retry":
             return RetryLater(text)
         case _:
@@ -181,6 +183,8 @@ def kind_of(error: ApplianceError) -> str:
     """The name under which an error crosses the socket."""
     if isinstance(error, QueryCancelled):
         return "cancelled"
+    if isinstance(error, QueryHeavy):
+        return "heavy"
     return "retry" if isinstance(error, RetryLater) else "refused"
 
 

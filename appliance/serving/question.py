@@ -29,6 +29,8 @@ class Question:
     """The side on which streams are read: ``merged``, ``hot`` or ``cold``; a table named with its side stays there."""
     views: bool = True
     """Whether views may stand in for the records of a stream, where the answer is the same."""
+    waiting: bool = True
+    """Whether somebody waits for the answer. If nobody does, a heavy question (``routing.is_heavy``) is not run: ``QueryHeavy``."""
     format: str = "json"
     """One of ``FORMATS``."""
     now_us: int | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from appliance.errors import QueryHeavy
 from appliance.manifest import Segment
 from appliance.records import TimeRange
 from appliance.serving import merged
@@ -187,6 +188,15 @@ def explained(work: Work, rows: int) -> Explain:
         records=records,
         heavy=is_heavy(records=records, cold_bytes=cold_bytes),
     )
+
+
+def check_light(work: Work) -> None:
+    """Raises ``QueryHeavy`` for a query that nobody waits for and that belongs into the queue of batch work."""
+    if work.question.waiting:
+        return
+    records, cold_bytes = to_read(work)
+    if is_heavy(records=records, cold_bytes=cold_bytes):
+        raise QueryHeavy(f"{records:,} records ({cold_bytes:,} bytes of files) are to be read, and nobody waits")
 
 
 def to_read(work: Work) -> tuple[int, int]:

@@ -13,8 +13,8 @@ import pytest
 
 from appliance.errors import QueryCancelled, QueryRefused
 from appliance.serving import pool
-from appliance.serving.queries import Result
 from appliance.serving.question import FORMATS, Question
+from appliance.serving.result import Result
 from tests.serving.queries_of import ENDLESS, LONG, alive, ask, opened, processes
 from tests.serving.world import World
 

@@ -13,7 +13,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from appliance.errors import UsageRefused
+from appliance.errors import QueryHeavy, UsageRefused
+from appliance.names import RESULT_FORMATS
+from appliance.observe.jobs import Asked as Queued
 from appliance.serving.http.answers import HttpRefused, header_text, json_answer
 from appliance.serving.http.context import Result
 from appliance.serving.http.desk import Desk
@@ -44,6 +46,7 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: str = "json"
     explain: bool = False
     views: bool = True
+    waiting: bool = True
     id: str | None = None
 
 
@@ -56,7 +59,10 @@ class AskedV3(msgspec.Struct, frozen=True):
 
 
 async def run(desk: Desk, request: Request) -> Response:
-    """``POST /api/query``: the answer in the format asked for; ``X-Query-Id`` names it, ``X-Query-Notes`` says what it lacks."""
+    """``POST /api/query``: the answer in the format asked for; ``X-Query-Id`` names it, ``X-Query-Notes`` says what it lacks.
+
+    With ``waiting`` false a heavy question is queued as batch work instead: 202 with the ``RunRow``, as for ``POST /api/jobs/query``.
+    """
     asked = await desk.decoded(request, Asked, bytes_max=BODY_BYTES_MAX)
     now_us = desk.clock.now_us()
     question = Question(
@@ -68,8 +74,21 @@ async def run(desk: Desk, request: Request) -> Response:
         format=asked.format,
         explain=asked.explain,
         views=asked.views,
+        waiting=asked.waiting,
     )
-    return await _answer(desk, question)
+    if not question.waiting and (question.path != "merged" or not question.views or question.explain):
+        raise UsageRefused("waiting=false can't go with path, views and explain: the queue of batch work knows none of them")
+    try:
+        return await _answer(desk, question)
+    except QueryHeavy as e:
+        return await _queued(desk, question, str(e))
+
+
+async def _queued(desk: Desk, question: Question, why: str) -> Response:
+    """A heavy question that nobody waits for, as batch work."""
+    format_ = question.format if question.format in RESULT_FORMATS.values() else "parquet"
+    row = await desk.ready().jobs.ask(Queued(sql=question.sql, format=format_, since_us=question.since_us, until_us=question.until_us))
+    return json_answer(row, status=202, headers={"X-Query-Id": question.id, "X-Query-Notes": header_text(f"queued: {why}")})
 
 
 async def run_v3(desk: Desk, request: Request) -> Response:
