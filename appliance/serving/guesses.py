@@ -70,7 +70,11 @@ class Guesses:
         moments = _moments(question, parts)
         has_now = _NOW.search(parts.text) is not None
         recipe = tuple(
-            (want, _bound(want.since_us, moments, now_us, has_now=has_now), _bound(want.until_us, moments, now_us, has_now=has_now))
+            (
+                want,
+                _bound(want.since_us, moments, now_us, has_now=has_now),
+                _bound(want.until_us, moments, now_us, has_now=has_now, last=True),
+            )
             for want in wanted
         )
         key = _key(question, parts)
@@ -97,10 +101,11 @@ def _moments(question: Question, parts: Cut) -> list[int | None]:
     return [question.since_us, question.until_us, *(int(c) if c.isdigit() else time_us(c) for c in parts.constants)]
 
 
-def _bound(value: int | None, moments: Sequence[int | None], now_us: int, *, has_now: bool) -> _Bound | None:
+def _bound(value: int | None, moments: Sequence[int | None], now_us: int, *, has_now: bool, last: bool = False) -> _Bound | None:
+    """Of moments that are the same the first one, or the ``last``: people write the beginning of a range before its end."""
     if value is None:
         return None
-    for place, moment in enumerate(moments):
+    for place, moment in reversed(list(enumerate(moments))) if last else enumerate(moments):
         if moment is not None and 0 <= value - moment <= 1:
             return _Bound(place, value - moment)
     return _Bound(-1, value - now_us) if has_now else _Bound(None, value)
