@@ -100,21 +100,26 @@ def query(
         raise UsageRefused("--notify goes with --background")
     if on_terminal and question.format in ("parquet", "arrow") and not explain:
         raise UsageRefused(f"{question.format} is no format for a terminal: name a file with -o, or redirect the output")
-    progress = ProgressLine(clock)
     try:
-        with _sink(output, on_terminal=on_terminal) as write:
-            try:
-                notes = ask_service(question, config.data_dir, write, progress, as_json=format_ == "json")
-            except NotRunning:
-                question = replace(question, waiting=True)  # there is no queue
-                notes = ask_folder(question, config, write, progress, clock, as_json=format_ == "json")
-            finally:
-                progress.clear()
+        notes = _answered(question, config, output, clock, on_terminal=on_terminal, as_json=format_ == "json")
     except QueryHeavy as e:
         wait_for_result(int(str(e)), config.data_dir, output)
         return
     for note in notes:
         click.echo(f"appliance: note: {visible(note)}", err=True)
+
+
+def _answered(question: Question, config: Config, output: Path | None, clock: Clock, *, on_terminal: bool, as_json: bool) -> list[str]:
+    """Writes the answer and returns what it lacks. Raises ``QueryHeavy`` with the number of the run that it has become."""
+    progress = ProgressLine(clock)
+    with _sink(output, on_terminal=on_terminal) as write:
+        try:
+            return ask_service(question, config.data_dir, write, progress, as_json=as_json)
+        except NotRunning:
+            asked = replace(question, waiting=True)  # there is no queue
+            return ask_folder(asked, config, write, progress, clock, as_json=as_json)
+        finally:
+            progress.clear()
 
 
 def _format_of(output: Path | None) -> str:

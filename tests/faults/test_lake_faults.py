@@ -19,6 +19,7 @@ from appliance.cold.segments import GROUP_ROWS
 from appliance.door.lake_commits import commit_compaction
 from appliance.errors import RetryLater
 from appliance.manifest import Segment
+from appliance.serving import source
 from tests.faults.disk import Disk, why_not
 from tests.reports.living import living
 from tests.reports.test_issuing import HOURLY, fill
@@ -97,13 +98,20 @@ def house(tmp_path: Path) -> Iterator[House]:
     made.close()
 
 
-def test_a_months_file_that_is_damaged_in_the_middle_of_a_scan_is_said_with_how_much_and_the_rest_is_right(house: House) -> None:
+def test_a_months_file_that_is_damaged_in_the_middle_of_a_scan_is_said_with_how_much_and_the_rest_is_right(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old_days(house)
     segment = month(house)
     whole = house.ask(TOTALS)[0]
     rest = other_records(house)
     assert house.ask(TOTALS)[0]["total"] == whole["total"] + rest["total"]
     spoil(house.folder / segment.path, group=1)
+    table, _ = house.answered(TOTALS, house.source())
+    assert table.to_pylist() == [{**rest, "n": whole["n"] + rest["n"], "total": whole["total"] + rest["total"], "devices": 3}], (
+        "as long as all of it is in memory as well, the file is not asked"
+    )
+    monkeypatch.setattr(source, "HELD_ROWS_MAX", 0)
     table, explain = house.answered(TOTALS, house.source())
     assert table.to_pylist() == [rest]
     (note,) = explain.notes
