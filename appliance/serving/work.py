@@ -173,10 +173,11 @@ def lost_note(segment: Segment, reason: str) -> str:
 def explained(work: Work, rows: int) -> Explain:
     """What there is to say about a query; ``rows`` are those of its result so far."""
     records, cold_bytes = to_read(work)
+    wanted = {want.stream: want for want in wanted_of(work)}
     return Explain(
         id=work.question.id,
         path=work.question.path,
-        streams=tuple(_explained_stream(work, key, pin) for key, pin in work.snapshot.streams.items()),
+        streams=tuple(_explained_stream(work, key, pin, wanted) for key, pin in work.snapshot.streams.items()),
         tables=tuple(t.name for t in work.tables if t.side is Side.STATE),
         rows=rows,
         parts=tuple(work.parts),
@@ -206,11 +207,11 @@ def to_read(work: Work) -> tuple[int, int]:
     return records + sum(v.rows for v in views), sum(f.bytes for pin in pins for f in pin.files) + sum(v.bytes for v in views)
 
 
-def _explained_stream(work: Work, key: str, pin: StreamPin) -> StreamExplain:
+def _explained_stream(work: Work, key: str, pin: StreamPin, wanted: Mapping[str, Wanted]) -> StreamExplain:
     """What there is to say about one stream of a query."""
     nowhere = Wanted(stream=key, since_us=NOTHING.since, until_us=NOTHING.until)
-    wanted = next((w for w in wanted_of(work) if w.stream == key), nowhere)
-    span = wanted.span
+    want = wanted.get(key, nowhere)
+    span = want.span
     for view in work.snapshot.views.values():
         if view.stream == key and view.stream_spans:
             low, high = hull_of(view.stream_spans)
