@@ -274,6 +274,8 @@ class Queries:
             return
         if not request.tables and not request.views and not query.pinned:
             self._guesses.learn(query.question, request.wanted, now_us=query.now_us)
+        if not query.pinned:
+            query.read.clear()  # of a guess that was not what it wants
         query.guessed, query.pinned = False, True
         try:
             self._note_pinned(query, snapshot)
