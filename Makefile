@@ -31,7 +31,7 @@ test: $(VENV)/ready-to-test
 	@echo "== lint"             && $(BIN)/ruff check .
 	@echo "== types"            && $(BIN)/mypy
 	@echo "== import contracts" && $(BIN)/lint-imports --no-logo
-	@echo "== tests"            && $(BIN)/python -m pytest -n 3 --dist worksteal $(TESTS)
+	@echo "== tests"            && $(BIN)/python -m pytest -n 4 --dist worksteal $(TESTS)
 
 bench: $(VENV)/ready-to-test
 	@$(BIN)/python -m tests.bench $(BENCH)
