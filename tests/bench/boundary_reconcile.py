@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -30,6 +29,7 @@ from appliance.cold.segments import GROUP_ROWS, SegmentMeta, write_segment
 from appliance.hot import tallies
 from appliance.hot.store import HotStore
 from appliance.manifest import Segment
+from appliance.reconcile.derived.latest import DIFFERS
 from appliance.reconcile.folder import pass_folder
 from appliance.reconcile.order import Order, Report
 from appliance.tally import joined
@@ -38,9 +38,7 @@ from tests.bench.report import Row
 from tests.reconcile.world import flip_a_value
 from tests.running import Running, pause, wait_for
 
-DAYS = 2
-COPIES = 10
-"""Each day's file is there so many times under other names: a pass reads each of them, and making them costs nothing."""
+DAYS = 12
 HOSTS = 100
 STEP_S = 10
 FIRST_US = 20_000 * US_PER_DAY
@@ -58,11 +56,13 @@ def rows() -> Iterator[Row]:
         records = make_lake(folder)
         order = Order(data_dir=str(folder), scope="full", now_us=SystemClock().now_us())
         start = time.perf_counter()
-        done = subprocess.run(own_program("appliance.reconcile.process"), input=msgspec.json.encode(order), capture_output=True, check=True)
+        done = subprocess.run(
+            own_program("appliance.reconcile.process"), input=msgspec.json.encode(order), stdout=subprocess.PIPE, check=True
+        )
         took_s = time.perf_counter() - start
         report = msgspec.json.decode(done.stdout, type=Report)
         assert report.records == records
-        assert not report.findings, report.findings
+        assert {f.kind for f in report.findings} <= {DIFFERS}, "this lake was written by itself: no last values were stored beside it"
         speed = records / took_s
         yield Row(f"full reconciliation, {records:,} records", f"{speed:,.0f} records/s", f"at least {RATE_MIN:,}", speed >= RATE_MIN)
     yield from _newest_hour()
@@ -79,11 +79,6 @@ def make_lake(folder: Path) -> int:
         shifted = pa.compute.add(times, day * US_PER_DAY).cast(pa.timestamp("us"))
         table = first.set_column(0, "ts", shifted).set_column(first.num_columns - 1, "_seq", pa.compute.add(seqs, day * first.num_rows))
         segments.append(_segment(folder, table, day=FIRST_US // US_PER_DAY + day))
-    for segment in list(segments):
-        for copy in range(1, COPIES):
-            path = segment.path.replace(".parquet", f"-g{copy}.parquet")
-            (folder / path).hardlink_to(folder / segment.path)
-            segments.append(replace(segment, path=path))
     _register(folder, segments)
     return len(segments) * int(first.num_rows)
 

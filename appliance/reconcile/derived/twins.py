@@ -17,6 +17,10 @@ from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Look
 from appliance.spans import LAST, Span, common, union, without
 
+ROWS_MAX: Final = 1_000_000
+"""Rows of the lake that one question goes through, about: its memory follows that and not the size of a day."""
+EXACT_ROWS_MAX: Final = 100_000
+"""As ``ROWS_MAX`` where all columns of the identity are compared."""
 UNMARKED: Final = "twins unmarked"
 FORGOTTEN: Final = "twin mark forgotten"
 
@@ -52,6 +56,37 @@ def _spans(look: Look, stream: StreamState) -> Iterator[Span]:
 
 
 def _unmarked(look: Look, stream: StreamState, span: Span) -> Iterator[Finding]:
+    """Where two records have the same time and the same hash of their identity all of its columns are compared, else nowhere."""
+    for part in _parts(stream, span, ROWS_MAX):
+        if _may_hold(look, stream, part):
+            for piece in _parts(stream, part, EXACT_ROWS_MAX):
+                yield from _compared(look, stream, piece)
+
+
+def _parts(stream: StreamState, span: Span, rows_max: int) -> Iterator[Span]:
+    """Equal parts of a span, of about ``rows_max`` rows of the lake each if these lie evenly in their files."""
+    low, high = span
+    rows = 0.0
+    for s in stream.segments:
+        both = min(high, s.ts_max + 1) - max(low, s.ts_min)
+        if both > 0:
+            rows += s.rows * both / (s.ts_max + 1 - s.ts_min)
+    count = max(1, min(-(-int(rows) // rows_max), high - low))
+    edges = [low + (high - low) * at // count for at in range(count)]
+    yield from zip(edges, [*edges[1:], high], strict=True)
+
+
+def _may_hold(look: Look, stream: StreamState, span: Span) -> bool:
+    assert look.query is not None
+    columns = ", ".join(quoted(c) for c in stream.identity_columns() or ("ts",))
+    found = look.query(
+        f"SELECT 1 AS one FROM (SELECT CAST(ts AS TIMESTAMP) AS __at, hash({columns}) AS __identity FROM {quoted(stream.name)}"
+        f" WHERE {within('ts', *span)}) GROUP BY __at, __identity HAVING count(*) > 1 LIMIT 1"
+    )
+    return bool(found.num_rows)
+
+
+def _compared(look: Look, stream: StreamState, span: Span) -> Iterator[Finding]:
     """The merged view tells twins apart where a span says that they may be; so whatever stands in it twice lies elsewhere."""
     assert look.query is not None
     columns = ", ".join(quoted(c) for c in stream.identity_columns() or ("ts",))
