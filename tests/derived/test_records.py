@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from appliance.door.commit import Committer
+from appliance.reconcile.derived.latest import DIFFERS, STORED_DIFFERS
 from appliance.records import TS_TYPE
 from appliance.roll.deleting import follow_deletions
 from appliance.serving.history import History
@@ -169,3 +170,16 @@ def test_the_last_value_of_a_series_that_retention_has_removed_stays(house: Hous
     assert house.expire(NOON_US - 36 * HOUR_US)
     assert "old" in {row["device"] for row in house.box.last_values("readings").to_pylist()}
     assert found(house, "hot", "full") == []
+
+
+@pytest.mark.parametrize("how", ["missing", "flipped"])
+def test_a_last_value_whose_record_lies_in_a_file_that_is_not_whole_is_not_doubted(house: House, how: str) -> None:
+    segments = house.box.state.streams["readings"].segments
+    (segment,) = (s for s in segments if s.ts_min <= NOON_US - 20 * HOUR_US <= s.ts_max)
+    file = house.folder / segment.path
+    whole = file.read_bytes()
+    file.unlink()
+    if how == "flipped":
+        at = len(whole) // 3
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    assert not {f.kind for f in found(house, "full")} & {DIFFERS, STORED_DIFFERS}

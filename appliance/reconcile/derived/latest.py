@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from appliance.clock import iso
+from appliance.cold.segments import check_segment
 from appliance.hot import deletions, latest_table
 from appliance.hot.series import I64, U64, series_hashes
 from appliance.hot.state import StreamState
@@ -142,11 +143,13 @@ def _compared(look: Look, stream: StreamState, have: Last, given: Last, span: Sp
     known = given.at(given.seqs <= stream.last_seq)
     place, is_there = _places(have.hashes, known.hashes)
     lacking = known.at(~is_there)
-    yield from _findings(stream, lacking, "has no last value, and its records give one")
+    yield from _findings(stream, lacking.at(~_in_doubt(look, stream, lacking)), "has no last value, and its records give one")
     same, old = known.at(is_there), have.at(place[is_there])
     behind = old.ts < same.ts
     changed = (old.ts == same.ts) & ((old.seqs != same.seqs) | _differ(old.data, same.data)) & (old.seqs <= stream.last_seq)
-    yield from _findings(stream, same.at(behind | changed), "has another last value than its records give")
+    other, its = same.at(behind | changed), old.at(behind | changed)
+    doubt = _in_doubt(look, stream, other) | _in_doubt(look, stream, its)
+    yield from _findings(stream, other.at(~doubt), "has another last value than its records give")
     recent = have.at((have.ts >= span[0]) & (have.ts < span[1]) & (have.seqs <= stream.last_seq))
     place, is_there = _places(given.hashes, recent.hashes)
     beyond = ~is_there
@@ -154,7 +157,24 @@ def _compared(look: Look, stream: StreamState, have: Last, given: Last, span: Sp
     gone = np.zeros(len(recent), np.bool_)
     for low, high in _gone(look, stream):
         gone |= (recent.ts >= low) & (recent.ts < high)
-    yield from _findings(stream, recent.at(beyond & ~gone), "has a last value of which there is no record")
+    alone = recent.at(beyond & ~gone)
+    yield from _findings(stream, alone.at(~_in_doubt(look, stream, alone)), "has a last value of which there is no record")
+
+
+def _in_doubt(look: Look, stream: StreamState, some: Last) -> Mask:
+    """Which of them would be, or come from, where the records themselves are missing or damaged: that is found as such, and what was
+    said last may be all that is left of it."""
+    doubt = np.zeros(len(some), np.bool_)
+    if not len(some):
+        return doubt
+    for segment in stream.segments:
+        within_it = (some.ts >= segment.ts_min) & (some.ts <= segment.ts_max)
+        if (within_it & ~doubt).any() and check_segment(look.folder, segment, deep=True) is not None:
+            doubt |= within_it
+    held = some.seqs <= stream.mark
+    for first, last in look.reader.execute("SELECT first, last FROM batch WHERE stream_id = ?", (stream.id,)):
+        held |= (some.seqs >= int(str(first))) & (some.seqs <= int(str(last)))
+    return np.asarray(doubt | ~held, dtype=np.bool_)
 
 
 def _gone(look: Look, stream: StreamState) -> tuple[Span, ...]:
