@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -60,7 +61,7 @@ from appliance.serving.source import Store, pinned_reader
 from appliance.serving.state_tables import TABLES, live_health
 from appliance.sources.files import FileTaker
 from appliance.sources.making import make_source
-from appliance.sources.source import called
+from appliance.sources.source import Source, called
 
 log = logging.getLogger(__name__)
 SOCKET_NAME: Final = "appliance.sock"
@@ -165,10 +166,8 @@ class Service:
         self._batch = batch
         keeper: Keeper = self._make_keeper(box, batch)
         taker = FileTaker(box, clock=self._clock)
-        sources = [
-            make_source(o, door=box.door, taker=taker, config=self.config, clock=self._clock, inherited=self._inherited_for)
-            for o in self.config.sources
-        ]
+        make = partial(make_source, door=box.door, taker=taker, config=self.config, clock=self._clock, inherited=self._inherited_for)
+        sources = [make(options) for options in self.config.sources]
         alerting = self._alerting = await asyncio.to_thread(self._make_alerting, box, hub)
         metering = self._metering = await asyncio.to_thread(Metering, box, self.config, alerting, keeper, queries, paths)
         steward = Steward(box, batch.queue, queries, hub, rules_s=alerting.behind_s, clock=self._clock, readings=self._readings)
@@ -197,23 +196,25 @@ class Service:
         await batch.start(alerting.rulebook, writings=keeper.writings)
         paths.on_move = lambda _name, _path: batch.panels.moved()
         paths.start()
-        for source in sources:
-            await called(source.start)
-        self._state = "running"
-        self.ready.set()
-        self._notifier.ready("running")
-        log.info("ready: %s on %s", self.config.http.listen or "no TCP", self.config.data_dir)
-        await self._until_stopped(box, board)
-        self._state = "stopping"
-        self._notifier.stopping("draining")
-        app.shut()
-        first: Sequence[Callable[[], Any]] = (partial(server.stop, grace_s=GRACE_S), paths.stop, steward.stop, batch.stop)
-        last: Sequence[Callable[[], Any]] = (alerting.stop, keeper.stop, queries.close, metering.stop, board.close, partial(note_stop, box))
-        for end in (*(s.stop for s in sources), *first):
-            await called(end)
-        asked.close()
-        for end in last:
-            await called(end)
+        started: list[Source] = []
+        try:
+            for source in sources:
+                await called(source.start)
+                started.append(source)
+            self._state = "running"
+            self.ready.set()
+            self._notifier.ready("running")
+            log.info("ready: %s on %s", self.config.http.listen or "no TCP", self.config.data_dir)
+            await self._until_stopped(box, board)
+        finally:  # also where a source can't start: what goes on would keep the process
+            self._state = "stopping"
+            self._notifier.stopping("draining")
+            app.shut()
+            asked.close()
+            ends: list[Callable[[], Any]] = [*(s.stop for s in started), partial(server.stop, grace_s=GRACE_S), paths.stop, steward.stop]
+            ends += [batch.stop, alerting.stop, keeper.stop, queries.close, metering.stop, board.close, partial(note_stop, box)]
+            for end in ends:
+                await called(end)
 
     async def _until_stopped(self, box: Box, board: Board) -> None:
         """Feeds systemd from the writer's progress once a second until the end is asked for."""
@@ -222,17 +223,14 @@ class Service:
                 self._notifier.feed(box.writer.progress_ns)
             if self._notifier.wanted:
                 self._notifier.status(status_line(await asyncio.to_thread(board.status)))
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), TICK_S)
-            except TimeoutError:
-                continue
 
     def _context(
         self, box: Box, queries: Queries, taker: FileTaker, board: Board, pool: ThreadPoolExecutor, alerting: Alerting, hub: Hub
     ) -> HttpContext:
         assert self._batch is not None is not self._metering, "they are made before HTTP is opened"
-        spool = self.config.data_dir / "spool"
-        spool.mkdir(exist_ok=True)
+        (spool := self.config.data_dir / "spool").mkdir(exist_ok=True)
 
         def latest(stream: str) -> Any | None:
             return panels.rows(box.last_values(stream)) if box.state.get(stream) is not None else None

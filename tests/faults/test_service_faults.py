@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -192,3 +193,15 @@ def test_the_lake_says_the_same_to_duckdb_polars_and_pandas_as_to_the_appliance(
     assert asked.returncode == 0, asked.stderr
     c, s = asked.stdout.split()[1].split(",")
     assert {name: (int(n), float(t)) for name, (n, t) in counts.items()} == dict.fromkeys(counts, (int(c), float(s)))
+
+
+def test_a_port_that_is_taken_ends_the_service_with_one_line(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        service = Running(tmp_path / "data", sources=f'\n[[source]]\nkind = "line_protocol"\nudp = "{address}"\ntcp = ""\n')
+        service.start(wait=False)
+        assert service.process is not None
+        assert service.process.wait(30) == 2
+    assert f"can't listen on {address}" in service.said()
+    assert "Traceback" not in service.said()
