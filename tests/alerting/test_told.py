@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.alerting.hooks import RULE, alerts, told, wait_phase, write
-from tests.running import ROOT, wait_for
+from tests.running import QUIET, ROOT, wait_for
 
 
 def test_a_record_over_the_threshold_is_told_once_and_so_is_its_end(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_what_was_committed_and_not_evaluated_before_a_kill_is_evaluated_after_i
         wait_for(lambda: running.request("GET", "/api/alerts")[0] == 200, what="alerts")
         running.stop()
         held = running.config_file.read_text()
-        running.config_file.write_text(held.split("[workload.overheating]")[0])
+        running.config_file.write_text(held.split("[workload.overheating]")[0] + QUIET)
         running.start()
         write(running, "readings,device=d1 temperature=90 100", "readings,device=d1 temperature=20 101")
         running.stop()
