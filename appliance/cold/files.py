@@ -126,6 +126,31 @@ def sync(path: Path) -> None:
         os.close(fd)
 
 
+def move_aside(root: Path, path: str, target: str) -> str | None:
+    """Moves a file to ``target``, both relative to ``root``, synced; where it is now, since another file of that name gets it a number.
+
+    None: there was nothing to move, or it lies behind a symbolic link.
+    """
+    try:
+        source = locate(root, path)
+        source.lstat()
+    except (StoreDamaged, FileNotFoundError):
+        return None
+    free, number = target, 1
+    while locate(root, free).exists():
+        number += 1
+        free = f"{target}.{number}"
+    place = root / free
+    place.parent.mkdir(parents=True, exist_ok=True)
+    source.rename(place)
+    for folder in (place.parent, *place.parent.parents):
+        sync(folder)
+        if folder == root:
+            break
+    sync(source.parent)
+    return free
+
+
 def locate(root: Path, path: str) -> Path:
     """The place of ``path`` below ``root``; raises StoreDamaged when it would leave it or goes through a symbolic link."""
     parts = PurePosixPath(path).parts

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from appliance.clock import US_PER_S
-from appliance.cold.files import TMP_SUFFIX, locate, remove, sync
+from appliance.cold.files import TMP_SUFFIX, locate, move_aside, remove
 from appliance.cold.segments import LAKE, check_segment
-from appliance.errors import StoreDamaged
 from appliance.manifest import Segment
 
 DAMAGED = "damaged"
@@ -115,26 +114,9 @@ def set_aside(root: Path, damage: Damage) -> Damage:
     A missing file, or one behind a symbolic link, is not moved. Nothing is overwritten: another file of the same name
     gets a number.
     """
-    try:
-        source = locate(root, damage.segment.path)
-        source.lstat()
-    except (StoreDamaged, FileNotFoundError):
-        return damage
-    inside = PurePosixPath(damage.segment.path).relative_to(LAKE)
-    base = f"{DAMAGED}/{'/'.join(inside.parts)}"
-    target, number = base, 1
-    while locate(root, target).exists():
-        number += 1
-        target = f"{base}.{number}"
-    place = root / target
-    place.parent.mkdir(parents=True, exist_ok=True)
-    source.rename(place)
-    for folder in (place.parent, *place.parent.parents):
-        sync(folder)
-        if folder == root:
-            break
-    sync(source.parent)
-    return Damage(damage.segment, damage.reason, target)
+    path = damage.segment.path
+    moved = move_aside(root, path, f"{DAMAGED}/{PurePosixPath(path).relative_to(LAKE)}")
+    return damage if moved is None else Damage(damage.segment, damage.reason, moved)
 
 
 def deletable(replaced: Iterable[Replaced], *, leases: Collection[str], keep_s: float, now_us: int) -> tuple[str, ...]:

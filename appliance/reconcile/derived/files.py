@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from appliance.cold.files import locate, sync
+from appliance.cold.files import locate, move_aside
+from appliance.cold.lake import DAMAGED
 from appliance.cold.segments import hash_file
 from appliance.errors import StoreDamaged
 
-DAMAGED: Final = "damaged"
 MISSING: Final = "is missing"
 
 
@@ -34,23 +34,5 @@ def wrong_with(root: Path, path: str, *, size: int | None, sha256: str, deep: bo
 
 
 def put_aside(root: Path, path: str) -> str | None:
-    """Moves a file to ``damaged/`` under its own path, synced; where it is now. None: there was nothing to move. Overwrites nothing."""
-    try:
-        source = locate(root, path)
-        source.lstat()
-    except (StoreDamaged, FileNotFoundError):
-        return None
-    base = f"{DAMAGED}/{path}"
-    target, number = base, 1
-    while locate(root, target).exists():
-        number += 1
-        target = f"{base}.{number}"
-    place = root / target
-    place.parent.mkdir(parents=True, exist_ok=True)
-    source.rename(place)
-    for folder in (place.parent, *place.parent.parents):
-        sync(folder)
-        if folder == root:
-            break
-    sync(source.parent)
-    return target
+    """Moves a file to ``damaged/`` under its own path, as ``move_aside`` does."""
+    return move_aside(root, path, f"{DAMAGED}/{path}")

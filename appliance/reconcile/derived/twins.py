@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
 from appliance.clock import US_PER_DAY, day_name
@@ -57,23 +59,36 @@ def _spans(look: Look, stream: StreamState) -> Iterator[Span]:
 
 def _unmarked(look: Look, stream: StreamState, span: Span) -> Iterator[Finding]:
     """Where two records have the same time and the same hash of their identity all of its columns are compared, else nowhere."""
-    for part in _parts(stream, span, ROWS_MAX):
+    for part in _parts(look, stream, span, ROWS_MAX):
         if _may_hold(look, stream, part):
-            for piece in _parts(stream, part, EXACT_ROWS_MAX):
+            for piece in _parts(look, stream, part, EXACT_ROWS_MAX):
                 yield from _compared(look, stream, piece)
 
 
-def _parts(stream: StreamState, span: Span, rows_max: int) -> Iterator[Span]:
-    """Equal parts of a span, of about ``rows_max`` rows of the lake each if these lie evenly in their files."""
+def _parts(look: Look, stream: StreamState, span: Span, rows_max: int) -> Iterator[Span]:
+    """The span in parts of about ``rows_max`` rows, lake and hot together."""
+    hot = look.reader.execute("SELECT ts_min, ts_max, last - first + 1 FROM batch WHERE stream_id = ?", (stream.id,))
+    held = [(s.ts_min, s.ts_max + 1, s.rows) for s in stream.segments]
+    held += [(int(str(low)), int(str(high)) + 1, int(str(rows))) for low, high, rows in hot]
+    yield from parts_of(span, held, rows_max)
+
+
+def parts_of(span: Span, held: Sequence[tuple[int, int, int]], rows_max: int) -> Iterator[Span]:
+    """A span cut where so many rows come together, as far as is known from (since, until, rows) of what holds them, each spread evenly.
+
+    The first part begins and the last one ends with the span, however far that reaches beyond what is held.
+    """
     low, high = span
-    rows = 0.0
-    for s in stream.segments:
-        both = min(high, s.ts_max + 1) - max(low, s.ts_min)
-        if both > 0:
-            rows += s.rows * both / (s.ts_max + 1 - s.ts_min)
-    count = max(1, min(-(-int(rows) // rows_max), high - low))
-    edges = [low + (high - low) * at // count for at in range(count)]
-    yield from zip(edges, [*edges[1:], high], strict=True)
+    inside = [h for h in held if h[0] < high and h[1] > low]
+    grid = np.unique([t for h in inside for t in (max(low, h[0]), min(high, h[1]))] or [low])
+    sums = np.zeros(len(grid))
+    for since, until, rows in inside:
+        sums += rows * np.clip((grid - since) / (until - since), 0.0, 1.0)
+    sums -= sums[0]
+    count = max(1, -(-int(sums[-1]) // rows_max))
+    cuts = np.unique(np.interp(sums[-1] * np.arange(1, count) / count, sums, grid).astype(np.int64))
+    edges = [low, *(int(t) for t in cuts if low < t < high), high]
+    yield from pairwise(edges)
 
 
 def _may_hold(look: Look, stream: StreamState, span: Span) -> bool:
