@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -23,42 +23,37 @@ import msgspec
 from appliance import __version__
 from appliance.alerting.alerting import Alerting, check_alerts
 from appliance.alerting.asked import Asked
+from appliance.assembly import make_alerting, make_batch, make_keeper, make_store
 from appliance.batching.housekeeping import under_way
 from appliance.batching.report_definitions import check_reports
 from appliance.batching.side import BatchSide
 from appliance.batching.steward import Steward
 from appliance.box import Box, no_step
 from appliance.clock import Clock, SystemClock
-from appliance.cold.lake import Damage
 from appliance.config import Config, find_config, load_config
 from appliance.errors import ApplianceError
 from appliance.metering.metering import Metering, make_paths
 from appliance.observe.author import author
 from appliance.observe.descriptors import raise_descriptor_limit
 from appliance.observe.health import status_line
-from appliance.observe.jobs import RunRow
 from appliance.observe.notify_systemd import Notifier
 from appliance.observe.path_budgets import query_threads, within_budgets
 from appliance.observe.pressure import Readings
 from appliance.observe.status import Problem, SourceStatus
 from appliance.reconcile.config_log import note_reload, note_start, note_stop
-from appliance.reconcile.start import check_lake, put_aside
-from appliance.roll.expiring import needed_by_views
+from appliance.reconcile.start import check_lake
 from appliance.roll.keeper import Keeper
 from appliance.serving import panels
 from appliance.serving.board import Board
-from appliance.serving.history import History
 from appliance.serving.http.app import App
 from appliance.serving.http.context import HttpContext
 from appliance.serving.http.server import HttpServer
 from appliance.serving.http.sockets import bind_tcp, bind_unix, inherited_sockets, is_for
 from appliance.serving.letters import replay_letters
 from appliance.serving.path_desk import PathDesk
-from appliance.serving.push import SESSIONS, Hub, topic_of
+from appliance.serving.push import Hub
 from appliance.serving.queries import Queries
 from appliance.serving.query_meter import QueryMeter
-from appliance.serving.source import Store, pinned_reader
-from appliance.serving.state_tables import TABLES, live_health
 from appliance.sources.files import FileTaker
 from appliance.sources.making import make_source
 from appliance.sources.source import Source, called
@@ -156,19 +151,21 @@ class Service:
         await server.start([*sockets, bind_unix(path)], remove_at_end=[path])
 
     async def _serve(self, app: App, server: HttpServer, box: Box, pool: ThreadPoolExecutor) -> None:
-        options, store, note, threads = self.config.query, self._store(box), QueryMeter(box).note, query_threads(self.config)
+        store = make_store(box, self.config, lambda: self._board.status())
+        options, note, threads = self.config.query, QueryMeter(box).note, query_threads(self.config)
         queries = Queries(
             data_dir=box.folder, options=options, clock=self._clock, store=store, processes=box.processes, threads=threads, on_end=note
         )
         hub = Hub()
         paths = self._paths = await asyncio.to_thread(make_paths, box, self.config)
-        batch: BatchSide = await asyncio.to_thread(self._make_batch, box, queries, hub, lambda: under_way(keeper.status()))
+        make_it = partial(make_batch, queries=queries, store=store, hub=hub, paths=paths, elsewhere=lambda: under_way(keeper.status()))
+        batch: BatchSide = await asyncio.to_thread(make_it, box, self.config, step=self._step)
         self._batch = batch
-        keeper: Keeper = self._make_keeper(box, batch)
+        keeper: Keeper = make_keeper(box, batch, step=self._step)
         taker = FileTaker(box, clock=self._clock)
         make = partial(make_source, door=box.door, taker=taker, config=self.config, clock=self._clock, inherited=self._inherited_for)
         sources = [make(options) for options in self.config.sources]
-        alerting = self._alerting = await asyncio.to_thread(self._make_alerting, box, hub)
+        alerting = self._alerting = await asyncio.to_thread(make_alerting, box, self.config, hub, step=self._step)
         metering = self._metering = await asyncio.to_thread(Metering, box, self.config, alerting, keeper, queries, paths)
         steward = Steward(box, batch.queue, queries, hub, rules_s=alerting.behind_s, clock=self._clock, readings=self._readings)
         board = self._board = Board(
@@ -262,65 +259,6 @@ class Service:
             refresh_view=self._batch.views.refresh,
             panels=self._batch.panels,
             ladder=box.ladder,
-        )
-
-    def _history(self, box: Box) -> History:
-        return History(
-            root=box.folder,
-            state=lambda: box.state,
-            reader=lambda: pinned_reader(box.folder),
-            damaged=lambda segment, reason: put_aside(box, Damage(segment, reason)),
-        )
-
-    def _make_alerting(self, box: Box, hub: Hub) -> Alerting:
-        return Alerting(
-            box,
-            self.config,
-            history=self._history(box),
-            reader=lambda: pinned_reader(box.folder),
-            clock=self._clock,
-            publish=hub.publish_transitions,
-            publish_session=lambda session: hub.publish(SESSIONS, "session", session, None),
-            step=self._step,
-        )
-
-    def _make_keeper(self, box: Box, batch: BatchSide) -> Keeper:
-        return Keeper(
-            box,
-            clock=self._clock,
-            leased=batch.leased,
-            put_aside=lambda d: put_aside(box, d),
-            step=self._step,
-            finished=batch.queue.note,
-            past=self._history(box),
-            holds=lambda: needed_by_views(box.state),
-            other_bytes=lambda: sum(v.bytes for view in box.state.views.values() for v in (view.active, view.building) if v is not None),
-        )
-
-    def _make_batch(self, box: Box, queries: Queries, hub: Hub, elsewhere: Callable[[], Sequence[RunRow]]) -> BatchSide:
-        assert self._paths is not None, "where workloads run is known before they are made"
-        return BatchSide(
-            box,
-            self.config,
-            queries=queries,
-            store=self._store(box),
-            clock=self._clock,
-            publish=lambda event, data: hub.publish(topic_of(event), event, data, None),
-            path_of=self._paths.path_of,
-            elsewhere=elsewhere,
-            step=self._step,
-        )
-
-    def _store(self, box: Box) -> Store:
-        """Where queries read from."""
-        return Store(
-            state=lambda: box.state,
-            reader=lambda: pinned_reader(box.folder),
-            latest=lambda stream: box.last_values(stream.name),
-            tables={**TABLES, "_health": live_health(lambda: self._board.status())},
-            hot_bytes_max=self.config.query.memory_max,
-            damaged=lambda segment, reason: put_aside(box, Damage(segment, reason)),
-            damaged_view=lambda path: box.writer.call(lambda c: c.views.lose(path)).result(),
         )
 
     def _inherited_for(self, address: str, kind: socket.SocketKind) -> list[socket.socket]:
