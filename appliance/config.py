@@ -18,9 +18,10 @@ import msgspec
 from appliance.batch_options import AuditOptions, BatchOptions, JobOptions, ReportOptions, RetentionOptions, TrainingOptions, ViewOptions
 from appliance.config_reading import Reading, dotted, nearest_of, variables_of
 from appliance.errors import ConfigRefused
+from appliance.hybrid_options import AnalysisOptions, CacheOptions, LanguageModelOptions, SearchOptions, WatchOptions
 from appliance.need_options import NeedsOptions, PathsOptions
 from appliance.option_docs import config_schema, example_config
-from appliance.option_values import shown, written
+from appliance.option_values import shown
 from appliance.options import (
     BUDGETS,
     SOURCE_KINDS,
@@ -60,9 +61,11 @@ __all__ = [
     "Address",
     "AlertOptions",
     "AlertsOptions",
+    "AnalysisOptions",
     "AuditOptions",
     "BatchOptions",
     "Budgets",
+    "CacheOptions",
     "CompactOptions",
     "Config",
     "DropSource",
@@ -70,6 +73,7 @@ __all__ = [
     "HotOptions",
     "HttpOptions",
     "JobOptions",
+    "LanguageModelOptions",
     "LimitOptions",
     "LineProtocolSource",
     "MqttSource",
@@ -83,11 +87,13 @@ __all__ = [
     "ReportOptions",
     "RetentionOptions",
     "RollOptions",
+    "SearchOptions",
     "SessionOptions",
     "SourceOptions",
     "StreamOptions",
     "TrainingOptions",
     "ViewOptions",
+    "WatchOptions",
     "WorkloadOptions",
     "config_schema",
     "default_data_dir",
@@ -97,7 +103,6 @@ __all__ = [
     "parse_address",
     "parse_duration",
     "parse_size",
-    "shown_options",
 ]
 
 SYSTEM_FILE: Final = Path("/etc/appliance/appliance.toml")
@@ -124,6 +129,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     query: QueryOptions = QueryOptions()
     alerts: AlertsOptions = AlertsOptions()
     paths: PathsOptions = PathsOptions()
+    analysis: WatchOptions = WatchOptions()
+    search: SearchOptions = SearchOptions()
+    cache: CacheOptions = CacheOptions()
+    language_model: LanguageModelOptions = LanguageModelOptions()
     budget: Budgets = Budgets()
     sources: tuple[SourceOptions, ...] = DEFAULT_SOURCES
     streams: Mapping[str, StreamOptions] = {}
@@ -377,20 +386,3 @@ def _claims(source: SourceOptions, config: Config) -> dict[str, str]:
         case MqttSource(url=url, client_id=client_id):
             session = f"the session {client_id or 'of this node'} at {url}"
             return {session: session}
-
-
-def shown_options(config: Config) -> tuple[tuple[str, str, str], ...]:
-    """Name, value and origin of every option, for people; a secret's value is hidden."""
-    tables: list[tuple[KeyPath, Options]] = [((name,), getattr(config, name)) for name in TABLES]
-    tables += [(("budget", name), getattr(config.budget, name)) for name in BUDGETS]
-    tables += [(("source", index), source) for index, source in enumerate(config.sources)]
-    tables += [(("stream", name), options) for name, options in config.streams.items()]
-    tables += [(("workload", name), options) for name, options in config.workloads.items()]
-    tables += [(("notify", name), options) for name, options in config.channels.items()]
-    rows = []
-    for at, options in tables:
-        for field in msgspec.structs.fields(options):
-            value, name = getattr(options, field.name), dotted((*at, field.encode_name))
-            hidden = value and field.encode_name in options.secret
-            rows.append((name, "(hidden)" if hidden else written(field.type, value), config.origins.get(name, "default")))
-    return tuple(rows)

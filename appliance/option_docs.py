@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 
-from appliance import batch_options, need_options, options, panel_options, workload_options
+from appliance import batch_options, hybrid_options, need_options, options, panel_options, workload_options
 from appliance.need_options import NeedsOptions
 from appliance.option_values import expected, is_fraction, is_table, meta_of, options_of, unit_of, written
 from appliance.options import BUDGETS, SOURCE_KINDS, Options, StreamOptions
@@ -113,6 +113,7 @@ _EXAMPLES: Mapping[tuple[str, str], str] = {
     ("[stream.NAME]", "tags"): '["device"]',
     ("[stream.NAME]", "identity"): '["device", "ts"]',
     ("[stream.NAME]", "keep"): '"90d"',
+    ("[stream.NAME]", "search"): '["message"]',
     ("[node]", "endurance"): '"60TB"',
     ("[alerts]", "budgets_notify"): "[]",
     ("[retention]", "keep"): '"400d"',
@@ -204,7 +205,7 @@ def _meanings() -> Mapping[str, Mapping[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for node in (
         n
-        for module in (options, need_options, batch_options, panel_options, workload_options)
+        for module in (options, need_options, batch_options, panel_options, hybrid_options, workload_options)
         for n in ast.parse(inspect.getsource(module)).body
     ):
         if isinstance(node, ast.ClassDef):

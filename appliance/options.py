@@ -311,6 +311,8 @@ class StreamOptions(Options, frozen=True, kw_only=True):
     """Age above which records are removed, by whole days. Default: that of [retention]."""
     worth: Literal["low", "normal", "high"] = "normal"
     """Which streams lose their oldest days first when the disk that history may take is full."""
+    search: tuple[str, ...] | None = None
+    """Text fields that `appliance search` finds by their words. Default: all text fields that are no tags. []: none."""
 
     def __post_init__(self) -> None:
         _check_columns("tags", self.tags, reserved={"ts", "_seq"})

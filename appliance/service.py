@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -32,6 +32,7 @@ from appliance.box import Box, no_step
 from appliance.clock import Clock, SystemClock
 from appliance.config import Config, find_config, load_config
 from appliance.errors import ApplianceError
+from appliance.hybrid.side import HybridSide
 from appliance.metering.metering import Metering, make_paths
 from appliance.observe.author import author
 from appliance.observe.descriptors import raise_descriptor_limit
@@ -63,9 +64,24 @@ SOCKET_NAME: Final = "appliance.sock"
 WATCHDOG_LATE_NS: Final = 20_000_000_000
 """The watchdog is fed only while the writer went round its loop within this time."""
 TICK_S: Final = 1.0
-RELOADED: Final = ("workloads", "channels", "alerts", "paths")
+RELOADED: Final = ("workloads", "channels", "alerts", "paths", "analysis", "language_model")
 """What a reload puts into force at once."""
-AT_START: Final = ("node", "hot", "limits", "roll", "compact", "batch", "budget", "retention", "http", "query", "sources", "streams")
+AT_START: Final = (
+    "node",
+    "hot",
+    "limits",
+    "roll",
+    "compact",
+    "batch",
+    "budget",
+    "retention",
+    "http",
+    "query",
+    "search",
+    "cache",
+    "sources",
+    "streams",
+)
 """What a reload checks, and the next start puts into force."""
 RELOAD_S: Final = 30.0
 GRACE_S: Final = 10.0
@@ -101,6 +117,7 @@ class Service:
         self._alerting: Alerting | None = None
         self._asked: Asked | None = None
         self._batch: BatchSide | None = None
+        self._hybrid: HybridSide | None = None
         self._paths: PathDesk | None = None
         self._metering: Metering | None = None
         self._inherited: list[socket.socket] = []
@@ -167,13 +184,15 @@ class Service:
         sources = [make(options) for options in self.config.sources]
         alerting = self._alerting = await asyncio.to_thread(make_alerting, box, self.config, hub, step=self._step)
         metering = self._metering = await asyncio.to_thread(Metering, box, self.config, alerting, keeper, queries, paths)
+        make_hybrid = partial(HybridSide, alerting=alerting, batch=batch, queries=queries, hub=hub)
+        hybrid = self._hybrid = await asyncio.to_thread(make_hybrid, box, self.config)
         steward = Steward(box, batch.queue, queries, hub, rules_s=alerting.behind_s, clock=self._clock, readings=self._readings)
         board = self._board = Board(
             box,
             clock=self._clock,
             keeper=keeper.status,
             sources=lambda: (self._http_status(box), *(status for s in sources for status in s.status())),
-            problems=lambda: (*self._problems, *alerting.problems(), *batch.problems(), *metering.problems()),
+            problems=lambda: (*self._problems, *alerting.problems(), *batch.problems(), *hybrid.problems(), *metering.problems()),
             alerts=alerting.desk.counts,
             queries_running=lambda: len(queries.running()),
             jobs=batch.queue.counts,
@@ -191,8 +210,15 @@ class Service:
         metering.start()
         steward.start()
         await batch.start(alerting.rulebook, writings=keeper.writings)
+        await hybrid.start()
         paths.on_move = lambda _name, _path: batch.panels.moved()
         paths.start()
+        ends: list[Callable[[], Any]] = [paths.stop, steward.stop, hybrid.stop, batch.stop, alerting.stop, keeper.stop, queries.close]
+        ends += [metering.stop, board.close, partial(note_stop, box)]
+        await self._live(app, server, box, sources, ends)
+
+    async def _live(self, app: App, server: HttpServer, box: Box, sources: Sequence[Source], ends: Sequence[Callable[[], Any]]) -> None:
+        """From the first source to the last end: takes records until it is told to stop, then ends everything in this order."""
         started: list[Source] = []
         try:
             for source in sources:
@@ -202,24 +228,24 @@ class Service:
             self.ready.set()
             self._notifier.ready("running")
             log.info("ready: %s on %s", self.config.http.listen or "no TCP", self.config.data_dir)
-            await self._until_stopped(box, board)
+            await self._until_stopped(box)
         finally:  # also where a source can't start: what goes on would keep the process
             self._state = "stopping"
             self._notifier.stopping("draining")
             app.shut()
-            asked.close()
-            ends: list[Callable[[], Any]] = [*(s.stop for s in started), partial(server.stop, grace_s=GRACE_S), paths.stop, steward.stop]
-            ends += [batch.stop, alerting.stop, keeper.stop, queries.close, metering.stop, board.close, partial(note_stop, box)]
-            for end in ends:
+            if self._asked is not None:
+                self._asked.close()
+            first: list[Callable[[], Any]] = [*(s.stop for s in started), partial(server.stop, grace_s=GRACE_S)]
+            for end in (*first, *ends):
                 await called(end)
 
-    async def _until_stopped(self, box: Box, board: Board) -> None:
+    async def _until_stopped(self, box: Box) -> None:
         """Feeds systemd from the writer's progress once a second until the end is asked for."""
         while not self._stop.is_set():
             if self._clock.monotonic_ns() - box.writer.progress_ns < WATCHDOG_LATE_NS:
                 self._notifier.feed(box.writer.progress_ns)
             if self._notifier.wanted:
-                self._notifier.status(status_line(await asyncio.to_thread(board.status)))
+                self._notifier.status(status_line(await asyncio.to_thread(self._board.status)))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), TICK_S)
 
@@ -309,6 +335,8 @@ class Service:
                 self._metering.reload(self.config)
             if self._batch is not None:
                 self._batch.reload(self.config, self._alerting.rulebook)
+                if self._hybrid is not None:
+                    self._hybrid.reload(self.config)
                 note_reload(self._batch.models.box, found, author=author)
         later = [name for name in AT_START if getattr(found, name) != getattr(self.config, name)]
         if later:

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from appliance.batch_options import AuditOptions, BatchOptions, JobOptions, ReportOptions, RetentionOptions, TrainingOptions, ViewOptions
 from appliance.clock import US_PER_S
+from appliance.hybrid_options import AnalysisOptions, CacheOptions, LanguageModelOptions, SearchOptions, WatchOptions
 from appliance.need_options import NeedsOptions, PathsOptions
 from appliance.options import (
     CompactOptions,
@@ -184,7 +185,17 @@ class NotifyOptions(Options, frozen=True, kw_only=True):
     """Messages a minute; what is above waits and goes together."""
 
 
-WorkloadOptions = AlertOptions | SessionOptions | ViewOptions | JobOptions | ReportOptions | TrainingOptions | AuditOptions | PanelOptions
+WorkloadOptions = (
+    AlertOptions
+    | SessionOptions
+    | ViewOptions
+    | JobOptions
+    | ReportOptions
+    | TrainingOptions
+    | AuditOptions
+    | PanelOptions
+    | AnalysisOptions
+)
 """One ``[workload.NAME]``; `kind` says which."""
 WORKLOAD_KINDS: Final[Mapping[str, type[WorkloadOptions]]] = {
     "alert": AlertOptions,
@@ -195,6 +206,7 @@ WORKLOAD_KINDS: Final[Mapping[str, type[WorkloadOptions]]] = {
     "training": TrainingOptions,
     "audit": AuditOptions,
     "panel": PanelOptions,
+    "analysis": AnalysisOptions,
 }
 
 TABLES: Final[Mapping[str, type[Options]]] = {
@@ -209,6 +221,10 @@ TABLES: Final[Mapping[str, type[Options]]] = {
     "query": QueryOptions,
     "alerts": AlertsOptions,
     "paths": PathsOptions,
+    "analysis": WatchOptions,
+    "search": SearchOptions,
+    "cache": CacheOptions,
+    "language_model": LanguageModelOptions,
 }
 """The tables of the config file with one class each; those that are named by the owner stand beside them."""
 TOP_LEVEL: Final = (*TABLES, "budget", "source", "stream", "workload", "notify")

@@ -61,6 +61,8 @@ class BatchSide:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._views: dict[str, ViewOptions] = {}
         self._alerting: Alerting | None = None
+        self.others: list[Callable[[Config], Sequence[Work]]] = []
+        """Who else has batch work, for a config."""
         self.audits = Audits(box, step=step, hand_over=self._hand_over)
         self.reconciliation = Reconciliation(box, config, publish=publish)
         self.reconciliation.hand_over = self._hand_over
@@ -155,7 +157,8 @@ class BatchSide:
 
     def _works(self, config: Config) -> Sequence[Work]:
         works = [*self.views.works(self._view_options(config)), *self.reports.works(config), *self.models.works(config)]
-        return [*works, *self.audits.works(config), *self.panels.works(config)]
+        works += [*self.audits.works(config), *self.panels.works(config)]
+        return [*works, *(work for other in self.others for work in other(config))]
 
     def _view_options(self, config: Config) -> dict[str, ViewOptions]:
         return {**view_options(config), **self.panels.views()}

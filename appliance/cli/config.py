@@ -10,7 +10,8 @@ import click
 
 from appliance.cli.common import config_option, data_dir_option, print_table, visible
 from appliance.cli.local import post_json
-from appliance.config import Config, shown_options
+from appliance.config import Config
+from appliance.config_shown import shown_options
 from appliance.errors import ConfigRefused, UsageRefused
 from appliance.observe.author import author
 from appliance.option_docs import config_schema, example_config

@@ -23,6 +23,7 @@ RUNS_ON: Final[dict[str, tuple[Path, ...]]] = {
     "training": ("cold",),
     "audit": ("cold",),
     "panel": PATHS,
+    "analysis": ("hybrid",),
 }
 """Kind -> the paths that it can run on. Only a panel can run on each; a kind bound to one path stays there whatever its needs say,
 and is told so (``appliance paths``)."""
@@ -31,6 +32,7 @@ _ALERT: Final = Needs(triggers=True, freshness_s=1.0, staleness_s=1.0)
 _SESSION: Final = Needs(session_bound=True, freshness_s=1.0, staleness_s=1.0)
 _VIEW: Final = Needs(freshness_s=5.0, staleness_s=300.0, is_complex=True, nature="cache")
 _BATCH: Final = Needs(freshness_s=DAY_S, staleness_s=DAY_S, is_complex=True)
+_ANALYSIS: Final = Needs(freshness_s=3.0, staleness_s=3.0, is_complex=True, nature="analysis")
 _PANEL: Final = Needs(freshness_s=4.0, staleness_s=4.0)
 """A panel's newest answer lies ready, so nobody waits for it to be made; it stands on a dashboard, which is to be below 5 s."""
 QUERY: Final = Needs(waiting=True, freshness_s=1.0, staleness_s=1.0)
@@ -76,7 +78,7 @@ def _default_of(options: NeedsOptions) -> Needs:
             return replace(_VIEW, staleness_s=max(every_s, _VIEW.freshness_s))
         case JobOptions(every_s=float(every_s)):
             return replace(_BATCH, freshness_s=every_s, staleness_s=every_s)
-    return {"alert": _ALERT, "session": _SESSION, "view": _VIEW, "panel": _PANEL}.get(kind_of(options), _BATCH)
+    return {"alert": _ALERT, "session": _SESSION, "view": _VIEW, "panel": _PANEL, "analysis": _ANALYSIS}.get(kind_of(options), _BATCH)
 
 
 def _least(default: float, bound: float | None) -> float:

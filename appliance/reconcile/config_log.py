@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from appliance import __version__
 from appliance.box import Box
-from appliance.config import Config, shown_options
+from appliance.config import Config
+from appliance.config_shown import shown_options
 from appliance.door.commit import Committer
 from appliance.errors import RetryLater
 

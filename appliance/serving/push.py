@@ -25,7 +25,8 @@ JOBS: Final = "jobs"
 DIVERGENCE: Final = "divergence"
 PANELS: Final = "panels"
 HEALTH: Final = "health"
-TOPICS: Final = (ALERTS, SESSIONS, JOBS, DIVERGENCE, PANELS, HEALTH)
+ANALYSIS: Final = "analysis"
+TOPICS: Final = (ALERTS, SESSIONS, JOBS, DIVERGENCE, PANELS, HEALTH, ANALYSIS)
 """What can be followed; every event belongs to one of them."""
 TRANSITION: Final = "transition"
 """The event of a step in the life of an alert; its data is a ``TransitionRow``."""

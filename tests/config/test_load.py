@@ -23,8 +23,8 @@ from appliance.config import (
     example_config,
     find_config,
     load_config,
-    shown_options,
 )
+from appliance.config_shown import shown_options
 from appliance.errors import ConfigRefused
 from appliance.need_options import NeedsOptions
 from appliance.option_docs import option_rows

@@ -1,0 +1,63 @@
+"""Hybrid work of a running service as the wiring sees it: parts that start, stop, take a new config, and say what is degraded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from appliance.alerting.alerting import Alerting
+from appliance.batching.side import BatchSide
+from appliance.batching.work import Work
+from appliance.box import Box
+from appliance.config import Config
+from appliance.observe.status import Problem
+from appliance.serving.push import Hub
+from appliance.serving.queries import Queries
+
+
+class Part(Protocol):
+    """One kind of hybrid work."""
+
+    async def start(self) -> None:
+        """Takes up what was left; on the event loop, before records come in."""
+
+    async def stop(self) -> None:
+        """Ends, with everything stored that can't be made again."""
+
+    def reload(self, config: Config) -> None:
+        """From now on with this config; from any thread."""
+
+    def problems(self) -> Sequence[Problem]:
+        """What is degraded; from any thread."""
+
+    def works(self, config: Config) -> Sequence[Work]:
+        """What is to be done in batch."""
+
+
+class HybridSide:
+    """See the module."""
+
+    def __init__(self, box: Box, config: Config, *, alerting: Alerting, batch: BatchSide, queries: Queries, hub: Hub) -> None:
+        """Blocks for what was stored."""
+        self._box, self._config, self._alerting, self._queries, self._hub = box, config, alerting, queries, hub
+        self._parts: tuple[Part, ...] = ()
+        batch.others.append(lambda found: [work for part in self._parts for work in part.works(found)])
+
+    async def start(self) -> None:
+        """Begins; on the event loop, after batch work has."""
+        for part in self._parts:
+            await part.start()
+
+    async def stop(self) -> None:
+        """Ends, the last part first; before batch work does."""
+        for part in reversed(self._parts):
+            await part.stop()
+
+    def reload(self, config: Config) -> None:
+        """From now on with this config; from any thread."""
+        for part in self._parts:
+            part.reload(config)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What is degraded; from any thread."""
+        return tuple(problem for part in self._parts for problem in part.problems())

@@ -1,0 +1,99 @@
+"""The options of hybrid work: ``[workload.NAME]`` of kind ``analysis``, ``[search]``, ``[cache]``, ``[language_model]``.
+
+Frozen values as in ``appliance.options``. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta
+
+from appliance.need_options import NeedsOptions
+from appliance.options import Duration, OptionRefused, Options, Size
+
+Share = Annotated[float, Meta(gt=0, lt=1)]
+"""A part of one, without its ends."""
+MIB: Final = 1024 * 1024
+
+
+class AnalysisOptions(NeedsOptions, frozen=True, kw_only=True, tag="analysis", tag_field="kind"):
+    """What is looked at for the unusual: each number and each text as it arrives, and again by batch when it knows more."""
+
+    streams: tuple[str, ...] = ("*",)
+    """Streams by name, `*` standing for any text: each of their numeric fields is scored by series, each text field by template."""
+    except_streams: tuple[str, ...] = ()
+    """Streams that are left out all the same."""
+    columns: tuple[str, ...] = ("*",)
+    """Fields by name, `*` standing for any text."""
+    except_columns: tuple[str, ...] = ()
+    """Fields that are left out all the same."""
+    sensitivity: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    """How little is taken for unusual: 1 opens an incident for anything odd, 0.1 only for what has never been."""
+    series_max: Annotated[int, Meta(ge=1, le=100_000)] = 1_000
+    """Series that are followed (64 KiB of memory each at most); further ones are not looked at, which its state says."""
+    deep: bool = True
+    """Whether batch looks at each incident again, with what came before and after."""
+    nightly: str = "30 3 * * *"
+    """When batch looks at everything of the day before, as cron writes it, in the zone of the node; "": never."""
+    severity: Literal["info", "warning", "critical"] = "warning"
+    """How grave the alert is that an incident raises."""
+    labels: Mapping[str, str] = {}
+    """Further labels of that alert."""
+    notify: tuple[str, ...] = ()
+    """The channels that are told, by name. Without any, incidents are stored and shown only."""
+
+
+class WatchOptions(Options, frozen=True, kw_only=True):
+    """Analysis that comes without any workload of that kind."""
+
+    default: bool = True
+    """Whether all streams are analysed by the workload `watch` where the config has no workload of kind `analysis`."""
+    incidents_max: Annotated[int, Meta(ge=10, le=1_000_000)] = 10_000
+    """Incidents that are kept; the oldest closed ones go first."""
+    open_max: Annotated[int, Meta(ge=1, le=1_000)] = 50
+    """Incidents open at once; what is unusual besides joins the nearest one."""
+    queue_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 100_000
+    """Records that wait to be scored, above which the oldest are passed over, which is counted and said."""
+
+
+class SearchOptions(Options, frozen=True, kw_only=True):
+    """Full text over records and names."""
+
+    enabled: bool = True
+    """Whether text fields are indexed. The fields of a stream: `[stream.NAME] search`."""
+    memory_bytes_max: Size = 64 * MIB
+    """Memory of one build of an index in batch."""
+
+
+class CacheOptions(Options, frozen=True, kw_only=True):
+    """Answers that are kept for whoever asks again."""
+
+    memory_bytes_max: Annotated[int, Meta(ge=0, extra={"unit": "size"})] = 32 * MIB
+    """Memory of all kept answers and parts together; 0 keeps none."""
+    answer_bytes_max: Size = 4 * MIB
+    """The largest answer that is kept."""
+    warm: bool = True
+    """Whether what is asked regularly is computed again in batch after what it depends on has changed."""
+
+
+class LanguageModelOptions(Options, frozen=True, kw_only=True):
+    """A language model that writes summaries and says why. Off without a URL; nothing leaves the box then."""
+
+    url: str = ""
+    """The base of an OpenAI-compatible interface: `http://127.0.0.1:8080/v1`."""
+    model: str = ""
+    """The model's name as that server knows it."""
+    key: str = ""
+    """The name of a credential (systemd) or environment variable that holds the key; "": none is sent."""
+    timeout_s: Duration = 10.0
+    """Time in which an answer must be there; without one the built-in summary stands."""
+    words_max: Annotated[int, Meta(ge=10, le=2_000)] = 120
+    """Length of an answer that is taken."""
+
+    def __post_init__(self) -> None:
+        if self.url and not self.url.startswith(("http://", "https://")):
+            raise OptionRefused("url", f"must begin with http:// or https://, found {self.url!r}")
+        if self.url and not self.model:
+            raise OptionRefused("model", "is missing: the server must be told which model")
