@@ -10,6 +10,7 @@ from appliance.cli.common import LazyGroup
 
 SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     "templates": ("appliance.cli.analysis_files", "Write the template of each line of a file of texts."),
+    "score": ("appliance.cli.analysis_score", "Write an anomaly score for each record of files of numbers."),
 }
 """Subcommand -> its module and its one line."""
 
@@ -21,4 +22,5 @@ def analysis() -> None:
     \b
     Example:
       appliance analysis templates messages.csv -o templates.csv
+      appliance analysis score measured/ -o scores/
     """

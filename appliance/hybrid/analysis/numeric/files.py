@@ -1,0 +1,52 @@
+"""Scores for files of one series each, as the Numenta Anomaly Benchmark has them: columns ``timestamp``, ``value``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pc_csv
+
+from appliance.errors import UsageRefused
+from appliance.hybrid.analysis.numeric.scored import F64, I64
+from appliance.hybrid.analysis.numeric.scorer import Scorer
+
+
+def series_files(folder: Path) -> Iterator[tuple[Path, pa.Array, I64, F64]]:
+    """Each CSV file below ``folder`` that has both columns: its path, its times as written, as µs UTC, its values (NaN: none).
+
+    Times as ISO 8601, with ``T`` or a blank, without a zone meaning UTC. Raises UsageRefused where a file can't be read.
+    """
+    for path in sorted(folder.rglob("*.csv")):
+        try:
+            table = pc_csv.read_csv(
+                path, convert_options=pc_csv.ConvertOptions(column_types={"timestamp": pa.string(), "value": pa.float64()})
+            )
+            if not {"timestamp", "value"} <= set(table.column_names):
+                continue
+            written = table.column("timestamp").combine_chunks()
+            times = pc.cast(written, pa.timestamp("us")).cast(pa.int64()).to_numpy(zero_copy_only=False)
+        except pa.ArrowInvalid as e:
+            raise UsageRefused(f"{path}: {str(e).splitlines()[0]}; expected CSV with the columns timestamp and value") from e
+        yield path, written, times, table.column("value").fill_null(float("nan")).to_numpy()
+
+
+def write_scores(folder: Path, output: Path) -> int:
+    """For each file below ``folder`` one of the same name below ``output``: columns ``timestamp``, ``anomaly_score``; how many.
+
+    Each file is a series of its own: nothing learned from one is used for another.
+    """
+    found = list(series_files(folder))
+    if not found:
+        raise UsageRefused(f"{folder}: no CSV file with the columns timestamp and value below it")
+    for path, written, times, values in found:
+        scorer = Scorer()
+        scorer.grow(1)
+        scored = scorer.score(np.zeros(len(times), np.int32), times, values)
+        to = output / path.relative_to(folder)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        pc_csv.write_csv(pa.table({"timestamp": written, "anomaly_score": scored.score}), to, pc_csv.WriteOptions(quoting_style="none"))
+    return len(found)
