@@ -109,6 +109,12 @@ def ladder(db: Any) -> None:
     _run(db, tables_sql.LADDER)
 
 
+@hot_store()
+def incidents(db: Any) -> None:
+    """Incidents with their members, every answer that was given, what stands behind them, and what people said."""
+    _run(db, tables_sql.INCIDENTS)
+
+
 def _run(db: Any, statements: str) -> None:
     for statement in statements.split(";\n"):
         if statement.strip():

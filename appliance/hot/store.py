@@ -26,7 +26,7 @@ from appliance.manifest import Dirty, Segment
 from appliance.records import Column, FileProgress, Kind, Reject, Schema, fold
 from appliance.tally import Tallies, to_text
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """``PRAGMA user_version`` of the file; a higher one is from a later appliance and is refused."""
 WAL_BYTES_KEPT = 16 * 1024 * 1024
 """The WAL file is cut back to this after a checkpoint (measured: 0 doubles the bytes that are written)."""

@@ -285,3 +285,42 @@ CREATE VIEW ladder_readable AS
     SELECT id, strftime('%Y-%m-%dT%H:%M:%SZ', since_us / 1000000, 'unixepoch') AS since,
            strftime('%Y-%m-%dT%H:%M:%SZ', until_us / 1000000, 'unixepoch') AS until, step, kind, why FROM ladder;
 """
+
+INCIDENTS = """
+CREATE TABLE incident (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, workload TEXT NOT NULL, state TEXT NOT NULL, opened_us INTEGER NOT NULL,
+    since_us INTEGER NOT NULL, until_us INTEGER NOT NULL, closed_us INTEGER, streams TEXT NOT NULL, members INTEGER NOT NULL,
+    severity REAL NOT NULL, verdict TEXT NOT NULL, confidence REAL NOT NULL, summary TEXT NOT NULL, answers INTEGER NOT NULL,
+    deep TEXT NOT NULL, feedback TEXT);
+CREATE INDEX incident_closed ON incident (state, id);
+CREATE TABLE incident_member (
+    incident_id INTEGER NOT NULL REFERENCES incident(id), place INTEGER NOT NULL, stream TEXT NOT NULL, column_name TEXT NOT NULL,
+    key TEXT NOT NULL, template TEXT, kind TEXT NOT NULL, since_us INTEGER NOT NULL, until_us INTEGER NOT NULL, peak_us INTEGER NOT NULL,
+    score REAL NOT NULL, value REAL, expected REAL, records INTEGER NOT NULL, reason TEXT NOT NULL, seq INTEGER NOT NULL,
+    PRIMARY KEY (incident_id, place)) WITHOUT ROWID;
+CREATE TABLE incident_answer (
+    incident_id INTEGER NOT NULL REFERENCES incident(id), number INTEGER NOT NULL, by TEXT NOT NULL, verdict TEXT NOT NULL,
+    confidence REAL NOT NULL, severity REAL NOT NULL, summary TEXT NOT NULL, basis TEXT NOT NULL, difference TEXT NOT NULL,
+    models TEXT NOT NULL, written_by TEXT NOT NULL, at_us INTEGER NOT NULL, superseded_us INTEGER,
+    PRIMARY KEY (incident_id, number)) WITHOUT ROWID;
+CREATE TABLE incident_evidence (
+    incident_id INTEGER NOT NULL REFERENCES incident(id), number INTEGER NOT NULL, place INTEGER NOT NULL, kind TEXT NOT NULL,
+    stream TEXT NOT NULL, column_name TEXT NOT NULL, key TEXT NOT NULL, at_us INTEGER, value REAL, what TEXT NOT NULL,
+    PRIMARY KEY (incident_id, number, place)) WITHOUT ROWID;
+CREATE TABLE incident_line (
+    incident_id INTEGER NOT NULL REFERENCES incident(id), place INTEGER NOT NULL, ts TEXT NOT NULL, stream TEXT NOT NULL,
+    text TEXT NOT NULL, PRIMARY KEY (incident_id, place)) WITHOUT ROWID;
+CREATE TABLE incident_feedback (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, incident_id INTEGER NOT NULL REFERENCES incident(id), verdict TEXT NOT NULL, author TEXT NOT NULL,
+    comment TEXT NOT NULL, at_us INTEGER NOT NULL);
+CREATE INDEX incident_feedback_of ON incident_feedback (incident_id);
+CREATE TABLE incident_group (workload TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE VIEW incidents_readable AS
+    SELECT id, workload, state, strftime('%Y-%m-%dT%H:%M:%SZ', since_us / 1000000, 'unixepoch') AS since,
+           strftime('%Y-%m-%dT%H:%M:%SZ', until_us / 1000000, 'unixepoch') AS until, verdict, confidence, severity, feedback, summary
+    FROM incident;
+CREATE VIEW incident_answers_readable AS
+    SELECT incident_id, number, by, verdict, confidence, strftime('%Y-%m-%dT%H:%M:%SZ', at_us / 1000000, 'unixepoch') AS at,
+           strftime('%Y-%m-%dT%H:%M:%SZ', superseded_us / 1000000, 'unixepoch') AS superseded, summary, difference, basis
+    FROM incident_answer;
+"""
