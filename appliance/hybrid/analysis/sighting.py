@@ -37,6 +37,8 @@ class Sighting:
     """For a person: "4.2 times the usual spread for Sunday 07:00"."""
     learned: float
     """How much of a week of the series had been seen by then, 0 to 1."""
+    step_us: int | None = None
+    """Event time that usually lies between two records of the series: what is measured seldom is worth more. None: not known."""
 
     @property
     def series(self) -> tuple[str, str, tuple[tuple[str, str | None], ...], str | None]:
