@@ -5,8 +5,10 @@ Frozen values as in ``appliance.options``. Nothing here does I/O.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Meta
 
@@ -16,6 +18,8 @@ from appliance.options import Duration, OptionRefused, Options, Size
 Share = Annotated[float, Meta(gt=0, lt=1)]
 """A part of one, without its ends."""
 MIB: Final = 1024 * 1024
+CREDENTIAL: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}|")
+"""A name that is a file's in systemd's folder of credentials, or an environment variable's; or none."""
 
 
 class AnalysisOptions(NeedsOptions, frozen=True, kw_only=True, tag="analysis", tag_field="kind"):
@@ -93,7 +97,24 @@ class LanguageModelOptions(Options, frozen=True, kw_only=True):
     """Length of an answer that is taken."""
 
     def __post_init__(self) -> None:
-        if self.url and not self.url.startswith(("http://", "https://")):
-            raise OptionRefused("url", f"must begin with http:// or https://, found {self.url!r}")
+        if self.url:
+            _check_url(self.url)
         if self.url and not self.model:
             raise OptionRefused("model", "is missing: the server must be told which model")
+        if not CREDENTIAL.fullmatch(self.key):
+            raise OptionRefused(
+                "key", "must be the name of a credential or environment variable, not the key itself (letters, digits, ._-)"
+            )
+
+
+def _check_url(url: str) -> None:
+    """What can be secret (user, query) has no place in it. No refusal repeats the URL."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise OptionRefused("url", "is no URL") from error
+    if parts.scheme not in ("http", "https") or not host or port == 0 or not url.isascii() or not url.isprintable() or " " in url:
+        raise OptionRefused("url", "must be http://HOST[:PORT]/PATH or https://…, in plain ASCII")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise OptionRefused("url", "must have no user, query or fragment; the key is named by `key`")

@@ -38,6 +38,7 @@ OWNERS: dict[str, dict[str, str]] = {
         "appliance/sources/line_sockets/feeder.py": "hands gathered lines to the door, waiting for each receipt",
         "appliance/notify/worker.py": "one a channel: hands its messages over, so that one that hangs delays no other",
         "appliance/notify/aside.py": "a call that can't be bounded from inside (the resolver's, apprise's), which may be left behind",
+        "appliance/hybrid/analysis/wording/rewording.py": "asks the language model, which may hang, for the summaries of incidents",
         "appliance/serving/worker.py": "hears the service while DuckDB works, interrupts, and tells how far a query is",
     },
 }

@@ -10,11 +10,10 @@ from __future__ import annotations
 import base64
 import http.client
 import re
-import ssl
 import threading
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Final, cast
+from typing import Final
 from urllib.parse import quote, urlencode
 
 from appliance.clock import US_PER_S, Clock
@@ -22,6 +21,7 @@ from appliance.hot.alerts.values import Message
 from appliance.notify.alertmanager import alertmanager_body
 from appliance.notify.bodies import json_body, json_bytes, message_key
 from appliance.notify.channel import ANSWER_BYTES_MAX, Channel, Delivery, Sender, Undelivered, one_line, refused
+from appliance.notify.connection import Connection
 from appliance.notify.deadline import Deadline
 from appliance.notify.urls import ChannelUrl, parse_url
 from appliance.notify.wire import Resolver, Wire, failure, tls_context
@@ -56,8 +56,8 @@ class Webhook(Channel):
         self._headers = _headers(url)
         self._resolver = Resolver()
         self._lock = threading.Lock()
-        self._idle: _Connection | None = None
-        self._busy: set[_Connection] = set()
+        self._idle: Connection | None = None
+        self._busy: set[Connection] = set()
 
     def send(self, message: Message, *, timeout_s: float) -> Delivery:
         make = alertmanager_body if self._format == "alertmanager" else json_body
@@ -90,7 +90,7 @@ class Webhook(Channel):
                 raise
             return self._ask(self._opened(deadline), body, headers)
 
-    def _ask(self, connection: _Connection, body: bytes, headers: dict[str, str]) -> Delivery:
+    def _ask(self, connection: Connection, body: bytes, headers: dict[str, str]) -> Delivery:
         keeps = False
         try:
             connection.request(self._method, self._target, body=body, headers=headers)
@@ -114,7 +114,7 @@ class Webhook(Channel):
         after_s = retry_after_s(answer.getheader("Retry-After"), now_us=self._clock.now_us()) if again else None
         raise Undelivered(line, retry=again, after_s=after_s, answered=True)
 
-    def _take(self, deadline: Deadline) -> _Connection:
+    def _take(self, deadline: Deadline) -> Connection:
         with self._lock:
             idle, self._idle = self._idle, None
         if idle is not None:
@@ -125,9 +125,9 @@ class Webhook(Channel):
             idle.close()
         return self._opened(deadline)
 
-    def _opened(self, deadline: Deadline) -> _Connection:
+    def _opened(self, deadline: Deadline) -> Connection:
         wire = Wire(self._resolver.connect(self._host, self._port, deadline), deadline)
-        connection = _Connection(self._host, self._port, wire, is_tls=self._tls is not None)
+        connection = Connection(self._host, self._port, wire, is_tls=self._tls is not None)
         with self._lock:
             self._busy.add(connection)
         try:
@@ -138,7 +138,7 @@ class Webhook(Channel):
             raise
         return connection
 
-    def _give_back(self, connection: _Connection, *, keeps: bool) -> None:
+    def _give_back(self, connection: Connection, *, keeps: bool) -> None:
         with self._lock:
             self._busy.discard(connection)
             if keeps and self._idle is None:
@@ -146,28 +146,6 @@ class Webhook(Channel):
                 self._idle = connection
                 return
         connection.close()
-
-
-class _Connection(http.client.HTTPConnection):
-    """``http.client`` over a ``Wire``; never connects by itself."""
-
-    auto_open = 0
-
-    def __init__(self, host: str, port: int, wire: Wire, *, is_tls: bool) -> None:
-        if is_tls:
-            self.default_port = 443  # so that the Host header leaves it out
-        super().__init__(host, port)
-        self._wire = wire
-        self.sock = cast("ssl.SSLSocket", wire)
-        self.was_used = False
-
-    def reuse(self, deadline: Deadline) -> bool:
-        """Whether it can take another request."""
-        self._wire.deadline = deadline
-        return self.sock is not None and self._wire.is_quiet()
-
-    def interrupt(self) -> None:
-        self._wire.interrupt()
 
 
 def _beginning(answer: http.client.HTTPResponse) -> bytes:
