@@ -1,0 +1,75 @@
+"""A shape as columns: words, signs and what varies, each by itself, so that two shapes can be compared place by place. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from appliance.hybrid.analysis.texts.masks import VARIES
+
+Columns = tuple[str, ...]
+"""The columns of one shape; joined they are its text, with each space as one."""
+COLUMNS_MAX: Final = 200
+"""Columns that are looked at; what follows is one ``<*>``."""
+_PERIOD_MAX: Final = 6
+_COLUMN: Final = re.compile(r"\s+|<\*>|\.{2,}|[=:,;(){}\[\]\"'|]|(?:[^\s=:,;(){}\[\]\"'|<.]|<(?!\*>)|\.(?!\.))+(?:<\*>)?")
+_NAME: Final = re.compile(r"\w[._/@\\$-]+\w")
+_SIGNS: Final = frozenset(" =:,;(){}[]\"'|")
+_SEPARATORS: Final = frozenset((" ", ",", ";", "|"))
+SWITCHES: Final = frozenset(("true", "false", "yes", "no", "on", "off", "enabled", "disabled"))
+NOTHINGS: Final = frozenset(("null", "none", "nil", "n/a", "nan", "-", "--", "unknown", "undefined"))
+
+
+def columns_of(shape: str) -> Columns:
+    """The columns of a shape. What repeats and varies is there once: a list of two and a list of nine look the same."""
+    found: list[str] = []
+    for match in _COLUMN.finditer(shape.strip()):
+        column = match.group()
+        found.append(" " if column.isspace() else column)
+        if VARIES in column or column in _SIGNS:
+            _fold_repeat(found)
+        if len(found) >= COLUMNS_MAX:
+            return (*found, VARIES)
+    return tuple(found)
+
+
+def _fold_repeat(found: list[str]) -> None:
+    """Takes away the newest columns where they say what those before them said, with or without a separator between."""
+    for period in range(1, min(_PERIOD_MAX, len(found) // 2) + 1):
+        newest = found[-period:]
+        if not any(VARIES in column for column in newest):
+            continue
+        if newest == found[-2 * period : -period]:
+            del found[-period:]
+            return
+        if found[-period - 1] in _SEPARATORS and len(found) > 2 * period and newest == found[-2 * period - 1 : -period - 1]:
+            del found[-period - 1 :]
+            return
+
+
+def text_of(columns: Columns) -> str:
+    """The template as a person reads it."""
+    return "".join(columns)
+
+
+def is_word(column: str) -> bool:
+    """Whether it says something: has a letter and nothing that varies."""
+    return VARIES not in column and any(c.isalpha() for c in column)
+
+
+def is_name(column: str) -> bool:
+    """Whether it is put together as names are (``a.b``, ``x_y``, ``me@host``), which words are not."""
+    return bool(_NAME.search(column))
+
+
+def is_sign(column: str) -> bool:
+    """Whether it only separates."""
+    return column in _SIGNS or (column.startswith("..") and not column.strip("."))
+
+
+def is_keyed(columns: Columns, place: int) -> bool:
+    """Whether the column is the value of ``key=``."""
+    place -= 1
+    while place >= 0 and columns[place] in (" ", '"', "'"):
+        place -= 1
+    return place >= 0 and columns[place] == "="

@@ -1,0 +1,31 @@
+"""A template as others see it. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+OTHER: Final = 0
+"""The id of what has no template of its own any more: the rarest, where there were more than ``templates_max``."""
+NO_TEXT: Final = -1
+"""In place of an id where there is no text."""
+OTHER_TEXT: Final = "(other)"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What a group of texts have in common, as far as it is known."""
+
+    id: int
+    text: str
+    """With ``<*>`` for what varies."""
+    tokens: tuple[str, ...]
+    """Words, signs and ``<*>``; joined they are the text."""
+    count: int
+    """Texts so far."""
+    first_us: int | None
+    """Event time of the oldest text; None: no times were given."""
+    last_us: int | None
+    """Event time of the newest."""
+    label: str
+    """What kind of event it is: see ``labels.py``."""
