@@ -11,25 +11,15 @@ from appliance.cold.lake import Damage
 from appliance.config import Config
 from appliance.observe.jobs import RunRow
 from appliance.observe.status import Status
+from appliance.reconcile.past import make_history
 from appliance.reconcile.start import put_aside
 from appliance.roll.expiring import needed_by_views
 from appliance.roll.keeper import Keeper
-from appliance.serving.history import History
 from appliance.serving.path_desk import PathDesk
 from appliance.serving.push import SESSIONS, Hub, topic_of
 from appliance.serving.queries import Queries
 from appliance.serving.source import Store, pinned_reader
 from appliance.serving.state_tables import TABLES, live_health
-
-
-def make_history(box: Box) -> History:
-    """Records of before, for whoever follows them."""
-    return History(
-        root=box.folder,
-        state=lambda: box.state,
-        reader=lambda: pinned_reader(box.folder),
-        damaged=lambda segment, reason: put_aside(box, Damage(segment, reason)),
-    )
 
 
 def make_store(box: Box, config: Config, status: Callable[[], Status]) -> Store:

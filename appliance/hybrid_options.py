@@ -20,6 +20,8 @@ Share = Annotated[float, Meta(gt=0, lt=1)]
 MIB: Final = 1024 * 1024
 CREDENTIAL: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}|")
 """A name that is a file's in systemd's folder of credentials, or an environment variable's; or none."""
+WATCH: Final = "watch"
+"""The analysis that comes without any workload of that kind."""
 
 
 class AnalysisOptions(NeedsOptions, frozen=True, kw_only=True, tag="analysis", tag_field="kind"):
@@ -60,6 +62,14 @@ class WatchOptions(Options, frozen=True, kw_only=True):
     """Incidents open at once; what is unusual besides joins the nearest one."""
     queue_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 100_000
     """Records that wait to be scored, above which the oldest are passed over, which is counted and said."""
+
+
+def analyses(workloads: Mapping[str, Options], watch: WatchOptions) -> dict[str, AnalysisOptions]:
+    """Every analysis by name: the workloads of that kind, else the built-in one (`_watch` where a workload of another kind is `watch`)."""
+    found = {name: options for name, options in workloads.items() if isinstance(options, AnalysisOptions)}
+    if found or not watch.default:
+        return found
+    return {WATCH if WATCH not in workloads else f"_{WATCH}": AnalysisOptions()}
 
 
 class SearchOptions(Options, frozen=True, kw_only=True):

@@ -115,6 +115,12 @@ def incidents(db: Any) -> None:
     _run(db, tables_sql.INCIDENTS)
 
 
+@hot_store()
+def analysis(db: Any) -> None:
+    """What the first pass of analysis knows of each series, and of which records."""
+    _run(db, tables_sql.ANALYSIS)
+
+
 def _run(db: Any, statements: str) -> None:
     for statement in statements.split(";\n"):
         if statement.strip():

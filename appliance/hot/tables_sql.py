@@ -324,3 +324,15 @@ CREATE VIEW incident_answers_readable AS
            strftime('%Y-%m-%dT%H:%M:%SZ', superseded_us / 1000000, 'unixepoch') AS superseded, summary, difference, basis
     FROM incident_answer;
 """
+
+ANALYSIS = """
+CREATE TABLE analysis_state (
+    workload TEXT PRIMARY KEY, generation INTEGER NOT NULL, at_us INTEGER NOT NULL, bytes INTEGER NOT NULL, places TEXT NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE analysis_chunk (
+    id INTEGER PRIMARY KEY, workload TEXT NOT NULL, generation INTEGER NOT NULL, part TEXT NOT NULL, number INTEGER NOT NULL,
+    crc32 INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX analysis_chunk_of ON analysis_chunk (workload, generation, part, number);
+CREATE VIEW analysis_state_readable AS
+    SELECT workload, generation, strftime('%Y-%m-%dT%H:%M:%SZ', at_us / 1000000, 'unixepoch') AS at, bytes, places FROM analysis_state;
+"""

@@ -10,7 +10,9 @@ from appliance.batching.side import BatchSide
 from appliance.batching.work import Work
 from appliance.box import Box
 from appliance.config import Config
+from appliance.hybrid.analysis.live.live import Live, Unheard
 from appliance.observe.status import Problem
+from appliance.reconcile.past import make_history
 from appliance.serving.push import Hub
 from appliance.serving.queries import Queries
 
@@ -40,7 +42,8 @@ class HybridSide:
     def __init__(self, box: Box, config: Config, *, alerting: Alerting, batch: BatchSide, queries: Queries, hub: Hub) -> None:
         """Blocks for what was stored."""
         self._box, self._config, self._alerting, self._queries, self._hub = box, config, alerting, queries, hub
-        self._parts: tuple[Part, ...] = ()
+        self.live = Live(box, config, history=make_history(box), incidents=Unheard())
+        self._parts: tuple[Part, ...] = (self.live,)
         batch.others.append(lambda found: [work for part in self._parts for work in part.works(found)])
 
     async def start(self) -> None:

@@ -118,7 +118,10 @@ class Meters:
             costs.note("_roll", "cold", rolled, at_us=now_us)
         now_ns = self._clock.monotonic_ns()
         watched_s, self._looked_ns = (now_ns - self._looked_ns) / 1e9, now_ns
-        others = total([*rules.values(), rolled])
+        hybrid = [item for ask in costs.inside for item in ask().items()]
+        for name, spent in hybrid:
+            costs.note(name, "hybrid", spent, at_us=now_us)
+        others = total([*rules.values(), rolled, *(spent for _, spent in hybrid)])
         costs.note(INGEST, "hot", self._process.since_last(others, watched_s=watched_s), at_us=now_us)
 
     def _watch(self) -> None:

@@ -17,8 +17,8 @@ TOLD_MS: Final = 1_000.0
 """An alert: record acknowledged → firing, and somebody told. As long as the wait for others of its group is no longer than by default."""
 SEEN_MS: Final = 5_000.0
 """A dashboard: record received → in every answer."""
-ANALYSIS_MS: Final[Mapping[str, float]] = {"first pass": 3_000.0, "refined": 30_000.0}
-"""An analysis: record acknowledged → classified or scored; refinement queued → pushed."""
+ANALYSIS_MS: Final[Mapping[str, float]] = {"scored": 3_000.0, "first pass": 3_000.0, "refined": 30_000.0}
+"""An analysis: record acknowledged → scored, and, where it is unusual, told with a summary; refinement queued → pushed."""
 _GROUP_WAIT_S: Final = 0.5
 """The longest wait by default."""
 

@@ -6,7 +6,7 @@ Anybody may note and look, from any thread: a lock is held for some microseconds
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
@@ -67,6 +67,9 @@ class Costs:
     """Sums by (workload, path)."""
 
     def __init__(self) -> None:
+        self.inside: list[Callable[[], Mapping[str, Spent]]] = []
+        """Who works within the process on the hybrid path and says itself what it has used since it was asked last, by workload. Only
+        the meters' loop asks."""
         self._lock = Lock()
         self._tiers: Tiers[Spent] = Tiers(_LEVELS, total)
         self._open: dict[Key, Spent] = {}

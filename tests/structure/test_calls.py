@@ -29,6 +29,7 @@ OWNERS: dict[str, dict[str, str]] = {
     "threading.Thread": {
         "appliance/door/writer.py": "the writer: the only holder of the write connection",
         "appliance/hot/stream/processor.py": "follows committed records and evaluates every rule",
+        "appliance/hybrid/analysis/live/follower.py": "follows committed records and scores each",
         "appliance/cli/beside_tui.py": "runs the service beside the terminal UI, which needs the main thread",
         "appliance/roll/keeper.py": "the housekeeper: rolls, and waits for the process that compacts",
         "appliance/sources/drop/source.py": "looks at the inbox and takes its files, one after the other",

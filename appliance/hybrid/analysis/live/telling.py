@@ -1,0 +1,53 @@
+"""Which of the unusual records of a series are told: not each of ten thousand, and never fewer than what matters. Pure.
+
+What is told depends on the records and their order alone, not on how they are cut into rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Final, Generic, TypeVar
+
+from appliance.clock import US_PER_S
+
+EVERY_US: Final = US_PER_S
+"""An unusual record is told when none was within this event time, or when it is more unusual than that one."""
+KEPT_MAX: Final = 20_000
+"""Series of which the newest record that was told is remembered; the oldest go first."""
+K = TypeVar("K", bound=Hashable)
+
+
+def unusual_from(sensitivity: float) -> float:
+    """The score from which on a record is told: 0.9 at most sensitive, 0.99 at least."""
+    return 0.99 - 0.09 * sensitivity
+
+
+class Telling(Generic[K]):
+    """What was told last, by series."""
+
+    def __init__(self) -> None:
+        self._last: dict[K, tuple[int, float, int]] = {}
+        """Event time and score of the newest that was told, and how many unusual records came since."""
+
+    def take(self, key: K, ts_us: int, score: float) -> int:
+        """An unusual record: 0 when it is not told, else for how many it stands, itself among them."""
+        known = self._last.pop(key, None)
+        if known is None:
+            if len(self._last) >= KEPT_MAX:
+                self._last.pop(next(iter(self._last)))
+            self._last[key] = (ts_us, score, 0)
+            return 1
+        last_us, highest, waiting = known
+        if abs(ts_us - last_us) < EVERY_US and score <= highest:
+            self._last[key] = (last_us, highest, waiting + 1)
+            return 0
+        self._last[key] = (ts_us, score, 0)
+        return waiting + 1
+
+    def dump(self) -> list[tuple[K, int, float, int]]:
+        """All that is known, in its order."""
+        return [(key, *value) for key, value in self._last.items()]
+
+    def load(self, dumped: list[tuple[K, int, float, int]]) -> None:
+        """What ``dump`` gave."""
+        self._last = {key: (ts_us, score, waiting) for key, ts_us, score, waiting in dumped}
