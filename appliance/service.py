@@ -285,6 +285,7 @@ class Service:
             refresh_view=self._batch.views.refresh,
             panels=self._batch.panels,
             ladder=box.ladder,
+            search=self._hybrid.search if self._hybrid is not None else None,
         )
 
     def _inherited_for(self, address: str, kind: socket.SocketKind) -> list[socket.socket]:

@@ -9,7 +9,7 @@ import http.client
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -60,10 +60,15 @@ def connect(data_dir: Path, *, timeout_s: float | None = TIMEOUT_S) -> UnixConne
 
 
 def get_json(
-    data_dir: Path, path: str, parameters: Mapping[str, str] | None = None, *, refused: type[ApplianceError] = QueryRefused
+    data_dir: Path,
+    path: str,
+    parameters: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
+    *,
+    refused: type[ApplianceError] = QueryRefused,
+    timeout_s: float | None = TIMEOUT_S,
 ) -> Any:
     """The JSON that a GET gives. Raises ``NotRunning`` or the error that the service names; ``refused`` is what a 400 means."""
-    connection = connect(data_dir)
+    connection = connect(data_dir, timeout_s=timeout_s)
     try:
         connection.request("GET", path + ("?" + urlencode(parameters) if parameters else ""))
         answer = connection.getresponse()

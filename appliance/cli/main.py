@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "sessions": ("appliance.cli.sessions", "Show open sessions, and the newest that are over."),
     "jobs": ("appliance.cli.jobs", "Show batch work; run it, cancel it, look back."),
     "views": ("appliance.cli.views", "Show how fresh the views are; refresh one."),
+    "search": ("appliance.cli.search", "Find records and names by their words."),
     "paths": ("appliance.cli.paths", "Show which path each workload runs on, and why."),
     "cost": ("appliance.cli.cost", "Show what the paths and their workloads cost; try one on another path."),
     "status": ("appliance.cli.status", "Show how the box is."),

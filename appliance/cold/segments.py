@@ -200,13 +200,13 @@ def check_segment(root: Path, segment: Segment, *, deep: bool) -> str | None:
 
 def read_facts(path: Path) -> FileFacts:
     """What a segment's file says about itself; raises StoreDamaged for a file that is no segment."""
-    with _reading(path), pq.ParquetFile(path) as file:
+    with reading(path), pq.ParquetFile(path) as file:
         return _facts(file)
 
 
 def read_segment(path: Path, *, tags: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
     """The rows in the file's own schema and order, at most ``rows`` at a time, with ``tags`` as dictionaries."""
-    with _reading(path), pq.ParquetFile(path, read_dictionary=list(tags)) as file:
+    with reading(path), pq.ParquetFile(path, read_dictionary=list(tags)) as file:
         yield from file.iter_batches(batch_size=rows, use_threads=False)
 
 
@@ -218,7 +218,7 @@ def read_tallies(path: Path) -> dict[int, Tally]:
 
 def read_rows(path: Path, *, tags: Sequence[str], columns: Collection[str] | None, rows: int, span: TimeRange) -> Iterator[pa.RecordBatch]:
     """As ``read_segment``, of row groups that can hold a record of ``span``; only ``columns`` (None: all) as far as it has them."""
-    with _reading(path), pq.ParquetFile(path, read_dictionary=list(tags)) as file:
+    with reading(path), pq.ParquetFile(path, read_dictionary=list(tags)) as file:
         names = file.schema_arrow.names
         groups = [g for g in range(file.metadata.num_row_groups) if _may_hold(file.metadata.row_group(g).column(names.index("ts")), span)]
         wanted = None if columns is None else [n for n in names if n in columns]
@@ -329,7 +329,7 @@ def _facts(file: pq.ParquetFile) -> FileFacts:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """What PyArrow and the parsing of metadata raise for a file that is not what it should be, as one error."""
     try:
         yield

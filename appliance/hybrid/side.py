@@ -11,6 +11,7 @@ from appliance.batching.work import Work
 from appliance.box import Box
 from appliance.config import Config
 from appliance.hybrid.analysis.live.live import Live, Unheard
+from appliance.hybrid.search.part import Search
 from appliance.observe.status import Problem
 from appliance.reconcile.past import make_history
 from appliance.serving.push import Hub
@@ -43,7 +44,8 @@ class HybridSide:
         """Blocks for what was stored."""
         self._box, self._config, self._alerting, self._queries, self._hub = box, config, alerting, queries, hub
         self.live = Live(box, config, history=make_history(box), incidents=Unheard())
-        self._parts: tuple[Part, ...] = (self.live,)
+        self.search = Search(box, config)
+        self._parts: tuple[Part, ...] = (self.live, self.search)
         batch.others.append(lambda found: [work for part in self._parts for work in part.works(found)])
 
     async def start(self) -> None:

@@ -6,8 +6,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
+
+
+class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """One search as a person asks it."""
+
+    text: str
+    """Words, "phrases", prefix*, AND OR NOT, parentheses."""
+    streams: tuple[str, ...] = ()
+    """Empty: all, and names besides."""
+    where: tuple[str, ...] = ()
+    """``TAG=VALUE`` (``TAG=``: without it); a record must have all of them."""
+    since_us: int | None = None
+    """Event time, half-open; None: unbounded."""
+    until_us: int | None = None
+    order: Literal["time", "rank"] = "time"
+    limit: int = 20
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):

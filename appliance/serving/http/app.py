@@ -41,6 +41,7 @@ from appliance.serving.http import (
     probes,
     query,
     reports,
+    search,
     shedding,
     status,
     views,
@@ -221,6 +222,9 @@ def _work_routes(route: Callable[..., Route]) -> list[Route]:
         route("/api/reconcile", consistency.reconcile, "POST"),
         route("/api/panels", panels.panels, "GET"),
         route("/api/panels/{name}", panels.panel, "GET"),
+        route("/api/search", search.find, "GET"),
+        route("/api/search/status", search.status, "GET"),
+        route("/api/search/rebuild", search.rebuild, "POST"),
         route("/api/models/activate", models.activate, "POST"),
     ]
 

@@ -24,6 +24,7 @@ from appliance.observe.ladder import Ladder
 from appliance.observe.meters import MeterDesk
 from appliance.observe.panels import PanelPicture, PanelRow
 from appliance.observe.paths import PathsDesk
+from appliance.observe.search import Found, SearchPicture, SearchQuery
 from appliance.observe.status import Status
 from appliance.records import Format, Receipt, Submission
 from appliance.serving.push import Hub
@@ -133,6 +134,19 @@ class ConsistencyDesk(Protocol):
         """One pass, with repairs where they are asked for; takes its time."""
 
 
+class SearchDesk(Protocol):
+    """Who searches; ``appliance.hybrid.search.part`` fills it. Called in a thread."""
+
+    def find(self, asked: SearchQuery) -> Found:
+        """The answer of now. Raises ``UsageRefused``, ``RetryLater``."""
+
+    def picture(self) -> SearchPicture:
+        """All indexes."""
+
+    def rebuild(self, stream: str | None) -> str:
+        """Has the indexes of a stream (None: all) made anew; what was begun, in a line. Raises ``UsageRefused``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpContext:
     """Everything that a running service gives to the HTTP interface."""
@@ -182,3 +196,5 @@ class HttpContext:
     """Who answers for panels; on the event loop."""
     ladder: Ladder = field(default_factory=Ladder)
     """How far the box is degraded: what must not be answered then is refused (``shedding``)."""
+    search: SearchDesk | None = None
+    """Who searches; None: nobody does."""
