@@ -3,6 +3,7 @@
 # make bench all set-up, then the measurements
 # make bench-cold     all set-up, then the table of the cold path, InfluxDB beside it
 # make bench-boundary all set-up, then the table of the boundary between both paths: the tally, reconciliation, latency, cost
+# make bench-hybrid   all set-up, then the table of hybrid work: analysis, search, caches
 # make bench-alerts   all set-up, then the table of alerts (a quarter of an hour)
 # make fmt   writes the format, the lint's safe fixes, and what README and ARCHITECTURE take from the code
 # make install   as root: into /opt/edge-appliance, as a service of the system (systemd/README.md)
@@ -19,7 +20,7 @@ SELF := --quiet --no-deps --no-build-isolation --config-settings editable_mode=c
 PREFIX := /opt/edge-appliance
 
 .DEFAULT_GOAL := run
-.PHONY: run test bench bench-cold bench-boundary bench-alerts fmt install clean
+.PHONY: run test bench bench-cold bench-boundary bench-hybrid bench-alerts fmt install clean
 
 run: $(VENV)/ready-to-run
 	@if [ -t 1 ]; then exec $(BIN)/appliance run --tui; else exec $(BIN)/appliance run; fi
@@ -41,6 +42,9 @@ bench-cold: $(VENV)/ready-to-test
 
 bench-boundary: $(VENV)/ready-to-test
 	@$(BIN)/python -m tests.bench boundary
+
+bench-hybrid: $(VENV)/ready-to-test
+	@$(BIN)/python -m tests.bench hybrid
 
 bench-alerts: $(VENV)/ready-to-test
 	@$(BIN)/python -m tests.bench alerts

@@ -1,7 +1,7 @@
 """Prints the table: each figure beside the limit or the peer it stands against, from this run.
 
 usage: python -m tests.bench [NAME …]     (without a name all but the cold path, which is ``cold``, the boundary between both, which is
-``boundary``, and those that take ten minutes)
+``boundary``, hybrid work, which is ``hybrid``, and those that take ten minutes)
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from tests.bench.report import Row, note, show
 
@@ -47,7 +48,9 @@ BOUNDARY = {
     "boundary-routing": "boundary_routing:rows",
 }
 """Paths, their latency and cost, reconciliation; one by one or together as ``boundary``."""
-GROUPS = {"cold": COLD, "boundary": BOUNDARY}
+HYBRID = {file.stem.replace("_", "-"): f"{file.stem}:rows" for file in sorted(Path(__file__).parent.glob("hybrid_*.py"))}
+"""Analysis, search, caches: a module each, by its name; one by one or together as ``hybrid``."""
+GROUPS = {"cold": COLD, "boundary": BOUNDARY, "hybrid": HYBRID}
 LONG = {
     "alerts": "alerts:rows",
 }
@@ -55,13 +58,13 @@ LONG = {
 
 
 def main(names: list[str]) -> int:
-    known = {**BENCHES, **COLD, **BOUNDARY, **LONG}
-    names = [n for name in names for n in GROUPS.get(name, [name])]
+    known = {**BENCHES, **COLD, **BOUNDARY, **HYBRID, **LONG}
+    names = [n for name in names or BENCHES for n in GROUPS.get(name, [name])]
     unknown = [n for n in names if n not in known]
     if unknown:
         note(f"there is no bench {unknown[0]}; there are: {', '.join(known)}")
         return 2
-    for name in names or BENCHES:
+    for name in names:
         module, _, function = known[name].partition(":")
         bench: Callable[[], Iterator[Row]] = getattr(importlib.import_module(f"tests.bench.{module}"), function)
         show(bench())
