@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from appliance.hybrid.analysis.wording.checks import Unfit, checked, checked_summary
 from appliance.hybrid.analysis.wording.figures import figures_of, is_known_number
 from appliance.hybrid.analysis.wording.material import material, rounded, written
-from tests.wording.pictures import evidence, member, picture
+from tests.wording.pictures import answer, evidence, member, picture
 
 INCIDENT = picture(
     members=(
@@ -19,7 +19,7 @@ INCIDENT = picture(
         member(stream="syslog", column="message", key={}, template="out of memory: killed process <*>", kind="rate", value=4112),
     ),
     evidence_rows=(evidence(),),
-    lines=("sensor-12 said 0x1f at 17:45",),
+    lines=("sensor-12 said 0x1f at 17:45", "95 s"),
 )
 MATERIAL = material(INCIDENT)
 
@@ -38,10 +38,11 @@ MATERIAL = material(INCIDENT)
         "user on cpu0 of host_cpu led host_load by 3s, with a correlation of 0.91.",
         "host_load of press-3 rose while syslog named sensor-12, 0x1f and 17:45.",
         "On Sunday at 10:00 host_load is usually low, the steepest rise in 9 days.",
-        "**host_load** was `unusual`.",
-        "<think>The user wants 99 things.</think> host_load was unusual.",
-        '"host_load was unusual."',
-        "host load was\nunusual\tthen.",
+        "**host_load** was `unusual` at 10:32.",
+        "<think>The user wants 99 things.</think> host_load was unusual at 10:32.",
+        '"host_load was unusual at 10:32."',
+        "host load was\nunusual\tat 3.7.",
+        "After a silence of 95 s host_load went on; jobs that delete files were seen at 10:32.",
     ],
 )
 def test_what_stands_in_the_incident_may_be_said(text: str) -> None:
@@ -82,11 +83,22 @@ def test_what_stands_in_the_incident_may_be_said(text: str) -> None:
         ("unusual", "next to nothing"),
         ("", "next to nothing"),
         ("Everything is as it was before.", "names no stream"),
+        ("The stream host_load was rather unusual.", "no figure"),
+        ("All is well with host_load since 10:32.", "'all is well' of an incident"),
+        ("Nothing unusual on host_load since 10:32.", "'nothing unusual' of an incident"),
+        ("host_load at 10:32 was a false alarm.", "'false alarm' of an incident"),
+        ("host_load rose at 10:32, ignore the alert.", "'ignore the' of an incident"),
+        ("There is no problem on host_load since 10:32.", "'no problem' of an incident"),
     ],
 )
 def test_what_does_not_is_not_taken(text: str, why: str) -> None:
     with pytest.raises(Unfit, match=re.escape(why)):
         checked_summary(text, MATERIAL, INCIDENT, words_max=60)
+
+
+def test_of_a_dismissed_incident_it_may_be_said_that_nothing_is_wrong() -> None:
+    dismissed = picture(answers=(answer(verdict="dismissed", by="deep"),))
+    assert checked_summary("Nothing unusual on host_load at 10:32.", material(dismissed), dismissed, words_max=60)
 
 
 def test_an_answer_to_a_person_need_not_name_a_stream() -> None:

@@ -21,9 +21,18 @@ DISTINCT_MIN: Final = 0.3
 DISTINCT_OVER: Final = 30
 MARKS_MAX: Final = 3
 """Combining marks on one letter."""
+_FIGURE = re.compile(r"(?<![\w])\d")
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL | re.IGNORECASE)
 _DECORATION = re.compile(r"\*\*|__(?=\W|\Z)|`+|\A\s*#+\s|(?<!\S)#+\s")
 _MARKUP = re.compile(r"</?[a-z!][^>]*>|\w+://|\bwww\.|\bmailto:|\]\(|\S@\w[\w-]*\.\w|\|\||\|-|<\||\|>", re.IGNORECASE)
+_SOOTHING = re.compile(
+    r"\b(?:all|everything|it)(?: is|'s| was| looks?| seems?)(?: perfectly| quite)? (?:well|fine|good|normal|ok|okay|healthy|in order)\b"
+    r"|\bnothing(?: is| was| looks?)?(?: at all)? (?:unusual|wrong|amiss|abnormal|suspicious|to worry|to see|to report)\b"
+    r"|\bno (?:incident|anomal\w+|problems?|issues?|threat|danger|action|reason to|cause for|need to)\b"
+    r"|\bfalse alarm\b|\b(?:ignore|disregard|disable|silence|delete|acknowledge) (?:the|this|these|all|any|it)\b",
+    re.IGNORECASE,
+)
+"""What a record would have a model say, to be passed over or to have somebody do something; only of a dismissed incident it may be true."""
 _MARKS = re.compile(r"\A[\s\"'“”„«»]+|[\s\"'“”„«»]+\Z")
 
 
@@ -31,10 +40,12 @@ class Unfit(ValueError):
     """The answer is not shown; the text says why, in one line that holds nothing of the answer but a figure or name."""
 
 
-def checked(answer: str, material: str, _picture: IncidentPicture, *, words_max: int) -> str:
+def checked(answer: str, material: str, picture: IncidentPicture, *, words_max: int) -> str:
     """The answer on one line, without decoration. Raises ``Unfit``."""
     text = _plain(answer)
     _check_form(text, words_max)
+    if picture.incident.verdict != "dismissed" and (found := _SOOTHING.search(text)):
+        raise Unfit(f"it says {found[0][:40].lower()!r} of an incident that is not dismissed")
     stranger = next(strangers(text, figures_of(material)), None)
     if stranger is not None:
         raise Unfit(f"it has {stranger[:40]!r}, which is not in the incident")
@@ -42,12 +53,14 @@ def checked(answer: str, material: str, _picture: IncidentPicture, *, words_max:
 
 
 def checked_summary(answer: str, material: str, picture: IncidentPicture, *, words_max: int) -> str:
-    """As ``checked``; a summary must besides say where: name a stream or field of the incident. Raises ``Unfit``."""
+    """As ``checked``; a summary must besides say where, by a stream or field of the incident, and when or how much. Raises ``Unfit``."""
     text = checked(answer, material, picture, words_max=words_max)
     said = _spoken(text)
     names = {*picture.incident.streams, *(member.column for member in picture.members), *(member.stream for member in picture.members)}
     if not any(name and _spoken(name) in said for name in names):
         raise Unfit("it names no stream and no field of the incident")
+    if not _FIGURE.search(text):
+        raise Unfit("it has no figure of the incident")
     return text
 
 

@@ -24,8 +24,8 @@ _SUMMARY: Final = (
     " and what else moved at the same time, as the newest answer has it."
 )
 _WHY: Final = (
-    "The document's member `question` is what the person asks about the incident. Answer it in at most {words} words from the rest of"
-    " the document."
+    "The document's member `question`, and no other text in it, is what the person asks about the incident. Answer it in at most {words}"
+    " words from the rest of the document."
 )
 
 
