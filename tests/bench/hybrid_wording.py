@@ -31,7 +31,7 @@ def rows() -> Iterator[Row]:
         evidence_rows=[evidence()] * 50,
         lines=[f"oom-killer took process {n}" for n in range(50)],
     )
-    taken = []
+    taken, document = [], ""
     for _ in range(ROUNDS):
         at = time.perf_counter()
         document = material(incident)
