@@ -1,0 +1,87 @@
+"""Robust seasonal decomposition: level + profile of the day or week + rest, by medians, with what came before and after. Pure.
+
+As STL (Cleveland et al., 1990) it takes trend and season out in turn; medians over cycles in place of loess make it robust and quick, and
+a season is taken only where it explains something.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from appliance.hybrid.analysis.deep.grid import Grid
+from appliance.hybrid.analysis.deep.values import DAY_US, F64, MAD_TO_SIGMA, WEEK_US
+
+CYCLES_MIN: Final = 3
+"""Fewer cycles can't tell a season from chance."""
+WORTH: Final = 0.85
+"""A season counts where what is left without it is at most this part of what is left with it."""
+_LOOKS: Final = 101
+"""A running median looks at about so many values of its window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A grid taken apart: ``level + season + rest`` are its values."""
+
+    level: F64
+    season: F64
+    rest: F64
+    period_us: int
+    """Of the season; 0: none."""
+    spread: float
+    """Robust standard deviation of the rest; above zero."""
+
+
+def decomposed(grid: Grid) -> Parts:
+    """See the module. A day goes before a week; both where both explain something."""
+    x = grid.values
+    season, period = np.zeros(len(x)), 0
+    for candidate_us in (DAY_US, WEEK_US):
+        cells = round(candidate_us / grid.step_us) if grid.step_us else 0
+        if cells < 4 or len(x) < CYCLES_MIN * cells:
+            continue
+        left = x - season
+        profile = _profile(np.where(grid.known, left, np.nan), cells)
+        before, after = (np.abs(v - running_median(v, cells)).mean() for v in (left, left - profile))
+        if after <= WORTH * before:
+            season, period = season + profile, candidate_us
+    left = x - season
+    width = max(3, min(len(x) // 5, round(DAY_US / grid.step_us))) if len(x) else 3
+    level = running_median(left, width)
+    rest = left - level
+    return Parts(level, season, rest, period, spread_of(rest, x))
+
+
+def spread_of(rest: F64, values: F64) -> float:
+    """A robust standard deviation, with a floor that follows the size of the values: a flat series has a spread as well."""
+    if not len(rest):
+        return 1e-9
+    sigma = float(np.median(np.abs(rest - np.median(rest)))) * MAD_TO_SIGMA
+    return max(sigma, 1e-3 * float(np.abs(np.median(values)) + np.std(values)), 1e-9)
+
+
+def running_median(values: F64, width: int) -> F64:
+    """Of ``width`` values around each; the ends look at the first and last of them."""
+    width = min(max(3, width | 1), len(values) - (1 - len(values) % 2)) if len(values) >= 3 else 0
+    if not width:
+        return values.copy()
+    half = width // 2
+    ends = np.full(half, np.median(values[:width])), np.full(half, np.median(values[-width:]))
+    windows = np.lib.stride_tricks.sliding_window_view(np.concatenate([ends[0], values, ends[1]]), width)
+    return np.asarray(np.median(windows[:, :: max(1, width // _LOOKS)], axis=1), np.float64)
+
+
+def _profile(values: F64, period: int) -> F64:
+    """The median of each place of the period over all cycles, around zero; NaN in ``values`` is not looked at."""
+    known = np.isfinite(values)
+    rest = values - running_median(np.interp(np.arange(len(values)), np.flatnonzero(known), values[known]), period)
+    cycles = np.concatenate([rest, np.full(-len(rest) % period, np.nan)]).reshape(-1, period)
+    with np.errstate(all="ignore"):
+        empty = ~np.isfinite(cycles).any(axis=0)
+        cycles[:, empty] = 0.0
+        profile = np.nanmedian(cycles, axis=0)
+    profile -= np.median(profile)
+    return np.tile(profile, len(cycles))[: len(values)]

@@ -1,0 +1,52 @@
+"""How unlike everything before and after each stretch of a series is: the distance to the stretch that is most like it. Pure.
+
+The matrix profile (Yeh et al., 2016) without its scaling by each stretch's own spread, since how high values are matters here. Rows are
+taken by the block, so memory is bounded by ``_BLOCK`` rows of distances.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from appliance.hybrid.analysis.deep.values import F64, I64, Mask
+
+_BLOCK: Final = 256
+_UNKNOWN_MAX: Final = 0.5
+"""A stretch of which a larger part is not known is like no other and unlike none."""
+
+
+def nearest(values: F64, known: Mask, width: int, rows: I64) -> tuple[F64, I64]:
+    """For the stretches of ``width`` cells that begin at ``rows``: the root mean squared distance to the nearest other one that doesn't
+    overlap it, and where that begins. NaN and -1 where there is none."""
+    count = len(values) - width + 1
+    found, at = np.full(len(rows), np.nan), np.full(len(rows), -1, np.int64)
+    if count < width + 1:
+        return found, at
+    centre = values - np.median(values)  # keeps differences of squares exact where a series lies far from zero
+    stretches = np.lib.stride_tricks.sliding_window_view(centre, width)
+    squares = np.einsum("ij,ij->i", stretches, stretches)
+    gaps = np.convolve(~known, np.ones(width), "valid") > _UNKNOWN_MAX * width
+    places = np.arange(count)
+    for begin in range(0, len(rows), _BLOCK):
+        block = rows[begin : begin + _BLOCK]
+        distance = squares[block, None] + squares[None] - 2.0 * (stretches[block] @ stretches.T)
+        distance[np.abs(places[None] - block[:, None]) < width] = np.inf
+        distance[:, gaps] = np.inf
+        best = distance.argmin(axis=1)
+        least = distance[np.arange(len(block)), best]
+        ok = np.isfinite(least) & ~gaps[block]
+        found[begin : begin + _BLOCK] = np.where(ok, np.sqrt(np.maximum(least, 0.0) / width), np.nan)
+        at[begin : begin + _BLOCK] = np.where(ok, best, -1)
+    return found, at
+
+
+def strangeness(values: F64, known: Mask, width: int) -> F64:
+    """For each cell: how unlike all others the stretch around it is; zero at the ends and where nothing is known."""
+    out = np.zeros(len(values))
+    count = len(values) - width + 1
+    if count > 0:
+        found, _ = nearest(values, known, width, np.arange(count))
+        out[width // 2 : width // 2 + count] = np.nan_to_num(found)
+    return out
