@@ -1,4 +1,4 @@
-"""``analysis score``: the first or the deep pass over files of numbers, through the code that runs live. Needs no data folder and no service."""
+"""``analysis score``: a pass over files of numbers, through the code that runs live. Needs no data folder and no service."""
 
 from __future__ import annotations
 

@@ -74,8 +74,8 @@ class EvidenceRow(msgspec.Struct, frozen=True, kw_only=True):
     """What an answer of the deep pass has found besides: shown as it is."""
 
     kind: str
-    """``change point``, ``season``, ``leads`` (started first), ``follows``, ``correlation``, ``similar`` (past incident),
-    ``late records``, ``log lines``."""
+    """``change point``, ``season`` or ``history`` (what was to be expected), ``leads`` (started first), ``follows``, ``correlation``,
+    ``similar`` (past incident or stretch), ``late records``, ``log lines``."""
     stream: str
     column: str
     key: Mapping[str, str | None]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from appliance.hybrid.analysis.deep.values import F64, I64, Mask
+
+LARGEST: Final = 1e100
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,10 @@ def from_cells(cells: I64, values: F64, *, step_us: int, since: int, until: int)
 
 
 def filled(values: F64) -> tuple[F64, Mask]:
-    """Without gaps: what is not finite is put in between the neighbours; and what was known. Zero where nothing was."""
+    """Without gaps: what is not finite is put in between the neighbours; and what was known. Zero where nothing was. What is larger than
+    ``LARGEST`` is that large, so that squares stay finite."""
     known = np.isfinite(values)
+    values = np.clip(values, -LARGEST, LARGEST)
     if known.all():
         return values, known
     if not known.any():

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from appliance.hybrid.analysis.deep.grid import Grid
+from appliance.hybrid.analysis.deep.grid import Grid, filled
 from appliance.hybrid.analysis.deep.values import DAY_US, F64, MAD_TO_SIGMA, WEEK_US
 
 CYCLES_MIN: Final = 3
@@ -24,7 +24,7 @@ _LOOKS: Final = 101
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A grid taken apart: ``level + season + rest`` are its values."""
+    """A grid taken apart: ``level + season + rest`` are its values; ``rest`` means nothing where they are not known."""
 
     level: F64
     season: F64
@@ -38,20 +38,23 @@ class Parts:
 def decomposed(grid: Grid) -> Parts:
     """See the module. A day goes before a week; both where both explain something."""
     x = grid.values
+    if not grid.known.any():
+        return Parts(x, np.zeros(len(x)), np.zeros(len(x)), 0, spread_of(x, x))
     season, period = np.zeros(len(x)), 0
     for candidate_us in (DAY_US, WEEK_US):
         cells = round(candidate_us / grid.step_us) if grid.step_us else 0
         if cells < 4 or len(x) < CYCLES_MIN * cells:
             continue
-        left = x - season
+        left = _without(grid, season)
         profile = _profile(np.where(grid.known, left, np.nan), cells)
-        before, after = (np.abs(v - running_median(v, cells)).mean() for v in (left, left - profile))
-        if after <= WORTH * before:
+        both = left, _without(grid, season + profile)
+        before, after = (float(np.abs(v - running_median(v, cells))[grid.known].mean()) for v in both)
+        if before > 0 and after <= WORTH * before:
             season, period = season + profile, candidate_us
-    left = x - season
+    left = _without(grid, season)
     width = max(3, min(len(x) // 5, round(DAY_US / grid.step_us))) if len(x) else 3
     level = running_median(left, width)
-    rest = left - level
+    rest = x - season - level
     return Parts(level, season, rest, period, spread_of(rest, x))
 
 
@@ -72,6 +75,11 @@ def running_median(values: F64, width: int) -> F64:
     ends = np.full(half, np.median(values[:width])), np.full(half, np.median(values[-width:]))
     windows = np.lib.stride_tricks.sliding_window_view(np.concatenate([ends[0], values, ends[1]]), width)
     return np.asarray(np.median(windows[:, :: max(1, width // _LOOKS)], axis=1), np.float64)
+
+
+def _without(grid: Grid, season: F64) -> F64:
+    """The values without a season, put in between where they are not known: a gap must not look like the season upside down."""
+    return filled(np.where(grid.known, grid.values - season, np.nan))[0]
 
 
 def _profile(values: F64, period: int) -> F64:

@@ -65,12 +65,18 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Up to where there are records: event time."""
     severity: float
     members: tuple[MemberRow, ...]
+    history_since_us: int
+    """From where on there is history, at most."""
+    near_since_us: int
+    near_until_us: int
     history: tuple[Source, ...]
-    """The members' streams over all of the history that is looked at."""
+    """The members' series over all of the history that is looked at."""
     near: tuple[Source, ...]
-    """All streams, some time before and after."""
+    """All streams, some time before and after; all with cells of the same width."""
     texts: tuple[TextSource, ...] = ()
     past: tuple[Past, ...] = ()
+    replaced: Mapping[str, float | None] = {}
+    """Number of a member (as text) -> the value that the record at its peak has now, where it is another one; None: it is gone."""
     late: int = 0
     """Records of the members' streams that came after the first answer with an event time before its end."""
     zone: str = "UTC"

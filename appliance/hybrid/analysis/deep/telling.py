@@ -1,0 +1,216 @@
+"""The deep pass' answer in words, and its evidence as rows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from appliance.hybrid.analysis.deep import wording
+from appliance.hybrid.analysis.deep.judging import Judged
+from appliance.hybrid.analysis.deep.similar import Alike, id_of
+from appliance.hybrid.analysis.deep.surroundings import Around, Moved
+from appliance.hybrid.analysis.deep.values import DAY_US, Asked
+from appliance.observe.analysis import EvidenceRow, MemberRow
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """All that was found."""
+
+    asked: Asked
+    verdict: str
+    looked: Sequence[tuple[MemberRow, Judged]]
+    replaced: Sequence[MemberRow]
+    lead: MemberRow | None
+    around: Around
+    alike: tuple[Alike, ...]
+    added: Sequence[Moved]
+    since_us: int | None
+
+    @property
+    def leading(self) -> Judged | None:
+        """What is known of the lead; None: nothing."""
+        return next((j for m, j in self.looked if m is self.lead and j.is_known), None)
+
+    @property
+    def history_us(self) -> int:
+        """How much there was to compare with, at most."""
+        return max((j.history_us for _, j in self.looked), default=0)
+
+
+def summary(p: Picture) -> str:
+    """One to three sentences."""
+    lead, j = p.lead, p.leading
+    if lead is not None and lead in p.replaced:
+        return f"{_about(lead)}: the record that was unusual {_now(p, lead)}."
+    if lead is None or j is None:
+        first = p.asked.members[0] if p.asked.members else None
+        what = "Nothing is known of its series" if first is None else f"{_about(first)}: {first.reason}"
+        return f"{what}. There is too little history to say more."
+    said = [_first_sentence(p, lead, j)]
+    if p.verdict == "dismissed":
+        said.append(_why_nothing(p, j))
+        return " ".join(s for s in said if s)
+    if j.change is not None:
+        said.append(f"The level went from {wording.number(j.change.before)} to {wording.number(j.change.after)} and has stayed there.")
+    others = [m for m in p.around.moved if not _same(m, lead)]
+    if others:
+        began = _before(others[0], p)
+        names = wording.listed([_moved(m) for m in others])
+        said.append(f"{began}{names} moved with it.")
+    return " ".join(said)
+
+
+def basis(p: Picture) -> str:
+    """What it stands on."""
+    parts = [f"{p.asked.late:,} late records"] if p.asked.late else []
+    parts.append(wording.history(p.history_us) if p.history_us else "too little history to compare with")
+    if p.around.looked_at:
+        parts.append(f"{p.around.looked_at:,} series and templates around it")
+    after = max(0, p.asked.now_us - p.asked.until_us)
+    parts.append(f"{wording.duration(after)} after it" if after >= 1_000_000 else "nothing after it yet")
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def difference(p: Picture) -> str:
+    """Against the first answer; "" where nothing differs but the verdict."""
+    said: list[str] = []
+    if p.verdict == "dismissed":
+        said.append("not unusual with everything known")
+    if p.since_us is not None:
+        said.append(f"it began {wording.duration(p.asked.since_us - p.since_us)} earlier")
+    if p.added:
+        said.append(f"{wording.listed([wording.place(m.stream, m.column, m.key) for m in p.added])} belong to it")
+    if p.replaced:
+        said.append(f"{len(p.replaced)} of its records were replaced or removed since")
+    lasting = next(((m, j) for m, j in p.looked if j.change is not None), None)
+    if lasting is not None and p.verdict != "dismissed":
+        said.append(f"the level of {_about(lasting[0])} has changed for good")
+    if p.verdict == "corrected" and not said:
+        j = p.leading
+        graver = j is not None and j.unusual > p.asked.severity
+        said.append("graver than first said" if graver else "less grave than first said")
+    return "; ".join(said)
+
+
+def evidence(p: Picture) -> tuple[EvidenceRow, ...]:
+    """What an answer shows besides its words."""
+    rows: list[EvidenceRow] = []
+    for member, j in p.looked:
+        if j.is_known:
+            rows += _of_member(p, member, j)
+    rows += [_gone(p, m) for m in p.replaced]
+    others = [m for m in p.around.moved if p.lead is None or not _same(m, p.lead)]
+    start_us = p.since_us or p.asked.since_us
+    rows += [
+        _row("leads", m, f"began {wording.duration(start_us - m.onset_us)} before", m.onset_us) for m in others if m.onset_us < start_us
+    ][:_SHOWN]
+    later = [m for m in others if m.onset_us >= start_us]
+    rows += [_row("follows", m, f"began {wording.duration(m.onset_us - start_us)} after the beginning", m.onset_us) for m in later[:_SHOWN]]
+    for m in sorted(others, key=lambda m: -abs(m.together))[:_SHOWN]:
+        behind = "at the same time" if not m.lag_us else f"{wording.duration(m.lag_us)} {'later' if m.lag_us > 0 else 'earlier'}"
+        rows.append(
+            _row("correlation", m, f"goes {'along' if m.together > 0 else 'against it'} {behind}, correlation {m.together:.2f}", None)
+        )
+    for stream, template, count in p.around.new_templates[:_SHOWN]:
+        rows.append(_plain("log lines", f"new: {template[:160]}", stream=stream, value=float(count)))
+    for a in p.alike:
+        said = f", people said: {a.past.feedback}" if a.past.feedback else ""
+        what = f"incident {a.past.id}, {wording.clock_time(a.past.since_us, p.asked.zone)}: {a.past.verdict}{said}"
+        rows.append(_plain("similar", what, value=a.share, at_us=a.past.since_us))
+    if p.asked.late:
+        rows.append(_plain("late records", f"{p.asked.late:,} records of its time came after the first answer", value=float(p.asked.late)))
+    return tuple(rows)
+
+
+def member(m: Moved) -> MemberRow:
+    """A series that belongs to it besides."""
+    return MemberRow(
+        stream=m.stream,
+        column=m.column,
+        key=m.key,
+        template=m.template,
+        kind="value",
+        since_us=m.onset_us,
+        until_us=m.peak_us,
+        peak_us=m.peak_us,
+        score=min(0.99, abs(m.spreads) / (abs(m.spreads) + 4.0)),
+        value=m.value,
+        expected=m.usual,
+        records=1,
+        reason=f"{abs(m.spreads):.1f} times its usual spread, together with the others (correlation {m.together:.2f})",
+        seq=0,
+    )
+
+
+def _first_sentence(p: Picture, lead: MemberRow, j: Judged) -> str:
+    when = wording.clock_time(p.since_us or p.asked.since_us, p.asked.zone)
+    length = wording.duration(p.asked.until_us - (p.since_us or p.asked.since_us))
+    size = f"{abs(j.spreads):.1f} times the usual spread"
+    where = f"{wording.number(j.value)} where {wording.number(j.expected)} was to be expected ({size})"
+    return f"{_about(lead)}: {where}, since {when}" + (f" for {length}." if p.asked.until_us > p.asked.since_us else ".")
+
+
+def _why_nothing(p: Picture, j: Judged) -> str:
+    if j.episodes:
+        times = "once" if j.episodes == 1 else f"{j.episodes} times"
+        return f"As much or more was seen {times} in {wording.history(j.history_us).removesuffix(' of history')} besides."
+    said = [a for a in p.alike if a.past.feedback == "dismiss"]
+    if said:
+        return f"Incidents like it were dismissed by people ({wording.listed([f'incident {a.past.id}' for a in said])})."
+    return "That is within what this series does."
+
+
+def _of_member(p: Picture, m: MemberRow, j: Judged) -> list[EvidenceRow]:
+    what = f"{j.spreads:+.1f} spreads from {wording.number(j.expected)}; as far off {j.episodes} times in {wording.history(j.history_us)}"
+    if j.period_us:
+        what += f"; its {'day' if j.period_us == DAY_US else 'week'} is known"
+    rows = [_of(m, "season" if j.period_us else "history", what, j.at_us, j.spreads)]
+    if j.change is not None:
+        changed = f"level from {wording.number(j.change.before)} to {wording.number(j.change.after)}, {j.change.spreads:.1f} spreads"
+        rows.append(_of(m, "change point", changed, j.changed_us, j.change.after))
+    if j.like_us is not None and j.unlike < 1.0:
+        rows.append(_of(m, "similar", f"most like {wording.clock_time(j.like_us, p.asked.zone)}", j.like_us, j.unlike))
+    return rows
+
+
+def _gone(p: Picture, m: MemberRow) -> EvidenceRow:
+    return _of(m, "late records", f"the record at the peak {_now(p, m)}", m.peak_us, m.value)
+
+
+def _now(p: Picture, m: MemberRow) -> str:
+    now = p.asked.replaced[str(p.asked.members.index(m))]
+    return "is gone" if now is None else f"was replaced: {wording.number(now)} instead of {wording.number(m.value or 0.0)}"
+
+
+def _before(first: Moved, p: Picture) -> str:
+    earlier_us = (p.since_us or p.asked.since_us) - first.onset_us
+    return f"{_moved(first)} began first, {wording.duration(earlier_us)} before; " if earlier_us >= 2_000_000 else ""
+
+
+def _moved(m: Moved) -> str:
+    return f"lines like {m.template[:60]!r}" if m.template is not None else wording.place(m.stream, m.column, m.key)
+
+
+def _about(m: MemberRow) -> str:
+    return f"{m.stream} {m.column} {m.template[:80]!r}" if m.template is not None else wording.place(m.stream, m.column, m.key)
+
+
+def _same(moved: Moved, m: MemberRow) -> bool:
+    return id_of(moved.stream, moved.column, moved.key) == id_of(m.stream, m.column, m.key) and moved.template == m.template
+
+
+def _of(m: MemberRow, kind: str, what: str, at_us: int | None, value: float | None) -> EvidenceRow:
+    return EvidenceRow(kind=kind, stream=m.stream, column=m.column, key=m.key, at_us=at_us, value=value, what=what)
+
+
+def _row(kind: str, m: Moved, what: str, at_us: int | None) -> EvidenceRow:
+    named = what if m.template is None else f"{m.template[:100]}: {what}"
+    value = m.together if kind == "correlation" else m.spreads
+    return EvidenceRow(kind=kind, stream=m.stream, column=m.column, key=m.key, at_us=at_us, value=value, what=named)
+
+
+def _plain(kind: str, what: str, *, stream: str = "", value: float | None = None, at_us: int | None = None) -> EvidenceRow:
+    return EvidenceRow(kind=kind, stream=stream, column="", key={}, at_us=at_us, value=value, what=what)
