@@ -17,6 +17,8 @@ DAYS_MIN: Final = 3
 WIDTH_MIN: Final = 8
 OFTEN: Final = 0.9
 """How unlike the rest a stretch must be is measured by the series itself: this part of it is taken to be usual."""
+SHARP: Final = 3
+"""How steeply a score rises around what is usual; the order of scores is the same with any."""
 RECORDS_MIN: Final = 32
 """Fewer say nothing."""
 
@@ -36,7 +38,7 @@ def deep_scores(ts_us: I64, values: F64) -> F64:
 def surprise(grid: Grid) -> F64:
     """For each cell from 0 to 1: how unlike the rest the stretches around it are, short ones and long ones together."""
     parts = [_scaled(strangeness(grid.values, grid.known, width)) for width in widths(grid)]
-    total = np.mean(parts, axis=0)
+    total = np.minimum(np.mean(parts, axis=0), 1e6) ** SHARP
     return np.asarray(total / (1.0 + total), np.float64)
 
 

@@ -13,8 +13,10 @@ import numpy as np
 from appliance.hybrid.analysis.deep.values import F64, I64, Mask
 
 _BLOCK: Final = 256
-_UNKNOWN_MAX: Final = 0.5
-"""A stretch of which a larger part is not known is like no other and unlike none."""
+_GAP: Final = 6
+"""Cells that are not known for this part of a stretch or longer are a gap; what is shorter lies between the records of an uneven series."""
+_UNKNOWN_MAX: Final = 0.1
+"""A stretch of which a larger part lies in a gap is like no other and unlike none."""
 
 
 def nearest(values: F64, known: Mask, width: int, rows: I64) -> tuple[F64, I64]:
@@ -27,7 +29,7 @@ def nearest(values: F64, known: Mask, width: int, rows: I64) -> tuple[F64, I64]:
     centre = values - np.median(values)  # keeps differences of squares exact where a series lies far from zero
     stretches = np.lib.stride_tricks.sliding_window_view(centre, width)
     squares = np.einsum("ij,ij->i", stretches, stretches)
-    gaps = np.convolve(~known, np.ones(width), "valid") > _UNKNOWN_MAX * width
+    gaps = np.convolve(_gaps(known, max(4, width // _GAP)), np.ones(width), "valid") > _UNKNOWN_MAX * width
     places = np.arange(count)
     for begin in range(0, len(rows), _BLOCK):
         block = rows[begin : begin + _BLOCK]
@@ -50,3 +52,14 @@ def strangeness(values: F64, known: Mask, width: int) -> F64:
         found, _ = nearest(values, known, width, np.arange(count))
         out[width // 2 : width // 2 + count] = np.nan_to_num(found)
     return out
+
+
+def _gaps(known: Mask, least: int) -> Mask:
+    """Cells in stretches of at least so many that are not known."""
+    edges = np.flatnonzero(np.diff(np.r_[True, known, True].astype(np.int8)))
+    begins, ends = edges[::2], edges[1::2]
+    marks = np.zeros(len(known) + 1, np.int64)
+    long = ends - begins >= least
+    marks[begins[long]] += 1
+    marks[ends[long]] -= 1
+    return np.cumsum(marks)[:-1] > 0
