@@ -13,10 +13,8 @@ import numpy as np
 from appliance.hybrid.analysis.deep.values import F64, I64, Mask
 
 _BLOCK: Final = 256
-_GAP: Final = 6
-"""Cells that are not known for this part of a stretch or longer are a gap; what is shorter lies between the records of an uneven series."""
-_UNKNOWN_MAX: Final = 0.1
-"""A stretch of which a larger part lies in a gap is like no other and unlike none."""
+_UNKNOWN_MAX: Final = 0.5
+"""A stretch of which a larger part lies in a gap is like no other and unlike none; of two others what is known of both is compared."""
 
 
 def nearest(values: F64, known: Mask, width: int, rows: I64) -> tuple[F64, I64]:
@@ -26,20 +24,27 @@ def nearest(values: F64, known: Mask, width: int, rows: I64) -> tuple[F64, I64]:
     found, at = np.full(len(rows), np.nan), np.full(len(rows), -1, np.int64)
     if count < width + 1:
         return found, at
-    centre = values - np.median(values)  # keeps differences of squares exact where a series lies far from zero
+    gap = _gaps(known, width)
+    centre = np.where(gap, 0.0, values - np.median(values))  # keeps differences of squares exact where a series lies far from zero
     stretches = np.lib.stride_tricks.sliding_window_view(centre, width)
     squares = np.einsum("ij,ij->i", stretches, stretches)
-    gaps = np.convolve(_gaps(known, max(4, width // _GAP)), np.ones(width), "valid") > _UNKNOWN_MAX * width
+    there = np.lib.stride_tricks.sliding_window_view((~gap).astype(np.float64), width)
+    hidden = there.sum(axis=1) < (1 - _UNKNOWN_MAX) * width
     places = np.arange(count)
     for begin in range(0, len(rows), _BLOCK):
         block = rows[begin : begin + _BLOCK]
-        distance = squares[block, None] + squares[None] - 2.0 * (stretches[block] @ stretches.T)
+        product = stretches[block] @ stretches.T
+        if gap.any():
+            own = stretches[block] ** 2 @ there.T + there[block] @ (stretches**2).T
+            distance = (own - 2.0 * product) / np.maximum(there[block] @ there.T, width / 4)
+        else:
+            distance = (squares[block, None] + squares[None] - 2.0 * product) / width
         distance[np.abs(places[None] - block[:, None]) < width] = np.inf
-        distance[:, gaps] = np.inf
+        distance[:, hidden] = np.inf
         best = distance.argmin(axis=1)
         least = distance[np.arange(len(block)), best]
-        ok = np.isfinite(least) & ~gaps[block]
-        found[begin : begin + _BLOCK] = np.where(ok, np.sqrt(np.maximum(least, 0.0) / width), np.nan)
+        ok = np.isfinite(least) & ~hidden[block]
+        found[begin : begin + _BLOCK] = np.where(ok, np.sqrt(np.maximum(least, 0.0)), np.nan)
         at[begin : begin + _BLOCK] = np.where(ok, best, -1)
     return found, at
 
