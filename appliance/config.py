@@ -279,6 +279,8 @@ def _check_together(config: Config, reading: Reading) -> None:
                 _check_panel(config, reading, name)
             case JobOptions() | ReportOptions() | TrainingOptions() | AuditOptions():
                 _check_batch(config, reading, name, workload)
+            case AnalysisOptions():
+                _check_known(reading, ("workload", name, "notify"), workload.notify, tuple(config.channels), _NO_CHANNEL)
     _check_known(reading, ("alerts", "budgets_notify"), config.alerts.budgets_notify or (), tuple(config.channels), _NO_CHANNEL)
     _check_inhibition(config, reading)
 
@@ -320,7 +322,7 @@ def _check_batch(
     config: Config, reading: Reading, name: str, workload: JobOptions | ReportOptions | TrainingOptions | AuditOptions
 ) -> None:
     """Batch work names channels and other batch work that there are, and none follows itself."""
-    batch = {n: w for n, w in config.workloads.items() if not isinstance(w, AlertOptions | SessionOptions)}
+    batch = {n: w for n, w in config.workloads.items() if not isinstance(w, AlertOptions | SessionOptions | AnalysisOptions)}
     _check_target(config, reading, name, workload)
     _check_known(reading, ("workload", name, "notify"), workload.notify, tuple(config.channels), _NO_CHANNEL)
     seen, other = {name}, getattr(workload, "after", None)

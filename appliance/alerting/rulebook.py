@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from appliance.alerting.analysis_rule import analysis_facts
 from appliance.alerting.budget_rule import RULE, budget_facts
 from appliance.clock import US_PER_S
 from appliance.config import AlertOptions, Config, SessionOptions
@@ -56,7 +57,8 @@ class Rulebook:
 
     def facts(self, state: State) -> Mapping[str, RuleFacts]:
         """What the lives of alerts need to know, with the key columns of the streams that are there."""
-        return {RULE: budget_facts(self.config), **{name: self._facts(rule, state) for name, rule in self.parsed.items()}}
+        own = {RULE: budget_facts(self.config), **analysis_facts(self.config)}
+        return {**own, **{name: self._facts(rule, state) for name, rule in self.parsed.items()}}
 
     @property
     def session_names(self) -> Mapping[str, Known]:

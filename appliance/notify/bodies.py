@@ -8,7 +8,7 @@ The JSON, version 1::
      "fired": "…Z" or null, "resolved": "…Z" or null, "runbook": "https://…" or null, "idempotency_key": "32 hex digits"}]}
 
 A message that is about no alert has one item with the state ``note``, and in it ``text`` and ``attachments`` (paths in the data folder).
-``state`` is firing, resolved, flapping or note; ``tells`` says why besides (also repeat and escalated). ``others`` counts the
+``state`` is firing, resolved, flapping or note; ``tells`` says why besides (also repeat, escalated and revised). ``others`` counts the
 alerts that are not listed. Both keys are the same on every attempt: the message's for this message, an item's for this step of this alert.
 """
 
@@ -121,7 +121,7 @@ def _since(item: Item) -> str:
         return f"resolved at {ended}" + (f", fired at {began}" if item.fired_us is not None else "")
     if item.tells is Tells.FLAPPING:
         return f"{item.severity}, fires and resolves again and again, at {iso(item.at_us)}"
-    ending = ", not acknowledged" if item.tells is Tells.ESCALATED else ""
+    ending = {Tells.ESCALATED: ", not acknowledged", Tells.REVISED: ", revised"}.get(item.tells, "")
     return f"{item.severity}, firing since {began}{ending}"
 
 

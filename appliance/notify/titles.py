@@ -90,4 +90,6 @@ def _tag(item: Item) -> str:
         return f"{item.severity}, flapping"
     if item.tells is Tells.REPEAT:
         return f"{item.severity}, still firing"
+    if item.tells is Tells.REVISED:
+        return f"{item.severity}, revised"
     return f"{item.severity}, not acknowledged" if item.tells is Tells.ESCALATED else item.severity

@@ -17,7 +17,7 @@ from appliance.hot.alerts.values import Instance, Item, Kind, Phase, Tells, Tran
 
 CLOCK_STEP_US: Final = 60 * US_PER_S
 """A time further in the future than this was taken before the wall clock was set back: what waits since then is due."""
-_MOVES = (Kind.CHANGE, Kind.FLAPPING, Kind.CALM)
+_MOVES = (Kind.CHANGE, Kind.FLAPPING, Kind.CALM, Kind.REVISED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,8 @@ class _Teller:
         )
         if transition.kind is Kind.CALM and self.now.is_firing and self.now.told and not self.muted:
             self._tell_fire(Tells.FIRING, transition.at_us)
+        if transition.kind is Kind.REVISED and self.now.is_firing and self.now.told and not self.muted:
+            self._tell_fire(Tells.REVISED, transition.at_us)
         self._settle(transition.at_us)
 
     def _fired_us(self, transition: Transition) -> int | None:

@@ -16,10 +16,10 @@ from appliance.hot.alerts.book import AlertBook
 from appliance.hot.alerts.dispatch import Parcel, tell
 from appliance.hot.alerts.matchers import parse_matcher
 from appliance.hot.alerts.muting import Mutes
-from appliance.hot.alerts.plan import Known, Place, Plan
+from appliance.hot.alerts.plan import Beside, Known, Place, Plan
 from appliance.hot.alerts.rules import RuleFacts, facts_without_rule, labels_of
 from appliance.hot.alerts.values import Ident, Instance, Phase, Silence, Transition
-from appliance.hot.stream.values import TRUE, Key, Signal, What
+from appliance.hot.stream.values import TRUE, Key, Scalar, Signal, What
 
 REMOVED = "the rule was removed"
 CHANGED = "the rule was changed"
@@ -46,6 +46,7 @@ class Draft:
         self._of: dict[Ident, list[Transition]] = defaultdict(list)
         self._silences: dict[int, Silence] = {}
         self._silence_id = book.silence_id
+        self._beside: list[Beside] = []
         self._wakes_held = False
         self._looks_at_all = False
 
@@ -139,6 +140,18 @@ class Draft:
         self._wakes_held = True
         return self._silences[silence_id]
 
+    def revise(self, rule: str, key: Key, *, values: Mapping[str, Scalar], at_us: int, is_told: bool) -> None:
+        """What a firing alert says of itself is another thing from now on, which those who were told of it are told as well where it
+        ``is_told``. Nothing happens to one that doesn't fire. ``at_us``: event time."""
+        instance = self.get((rule, key))
+        if instance is not None and instance.is_firing:
+            facts = self._facts(instance)
+            self._take(instance, life.revise(instance, facts, values=values, at_us=at_us, is_told=is_told, now_us=self._now_us))
+
+    def store_beside(self, beside: Beside) -> None:
+        """What has to be stored in the same transaction as the round."""
+        self._beside.append(beside)
+
     def configure(
         self, rules: Mapping[str, RuleFacts], channels: Iterable[str] | None, sessions: Mapping[str, Known] | None = None
     ) -> None:
@@ -202,6 +215,7 @@ class Draft:
             former={ident: self._retired[ident].by for ident in self._dropped},
             held={ident: is_held for ident, is_held in held.items() if instances.get(ident, self._book.get(ident)) is not None},
             places=tuple(places),
+            beside=tuple(self._beside),
         )
 
     def _take(self, before: Instance, outcome: life.Step) -> None:

@@ -75,6 +75,15 @@ def unacknowledge(instance: Instance, rule: RuleFacts, *, author: str, now_us: i
     return life.instance, tuple(life.transitions)
 
 
+def revise(instance: Instance, rule: RuleFacts, *, values: Values, at_us: int, is_told: bool, now_us: int) -> Step:
+    """A fire goes on with other values; ``is_told``: as a step of its own, which is told."""
+    assert instance.is_firing, "what doesn't fire can't be revised"
+    life = _Life(instance.but(values=_finite(values)), rule, now_us)
+    if is_told:
+        life.note(Kind.REVISED, at_us, values=life.instance.values)
+    return life.instance, tuple(life.transitions)
+
+
 def end(instance: Instance, rule: RuleFacts, *, reason: str, now_us: int) -> Step:
     """The alert is over because its rule is: whatever it was, it is ok now, at the time of the wall clock."""
     life = _Life(instance.but(flapping=False, fires_us=(), flap_fires=0), rule, now_us)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from appliance.hot.alerts.dispatch import Parcel
 from appliance.hot.alerts.rules import RuleFacts
 from appliance.hot.alerts.values import Ident, Instance, Silence, Transition
+
+Beside = Callable[[sqlite3.Connection], Sequence[int]]
+"""Writes, within the same transaction, what somebody else has to be true together with alerts; ids of messages that it has put into the
+outbox. Run again where the transaction is tried again; it must not fail where the disk does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +61,12 @@ class Plan:
     held: Mapping[Ident, bool] = field(default_factory=dict)
     """Alerts that were looked at: whether something is to be told of them when nothing mutes them any more."""
     places: tuple[Place, ...] = ()
+    beside: tuple[Beside, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Nothing of it needs to be stored; the places alone can wait for the next one that does."""
-        return not (self.instances or self.transitions or self.parcels or self.silences or self.known)
+        return not (self.instances or self.transitions or self.parcels or self.silences or self.known or self.beside)
 
     def columns_of(self, transition: Transition) -> tuple[str, ...]:
         """The names of the columns of its key."""

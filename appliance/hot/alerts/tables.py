@@ -88,7 +88,8 @@ def write(connection: sqlite3.Connection, plan: Plan, *, history_max: int) -> Wr
     events = _write_events(connection, plan, history_max)
     if plan.silences:
         _trim_silences(connection, plan.now_us)
-    return Written(events, tuple(outbox.put(connection, plan.parcels, now_us=plan.now_us)))
+    besides = [message for beside in plan.beside for message in beside(connection)]
+    return Written(events, (*outbox.put(connection, plan.parcels, now_us=plan.now_us), *besides))
 
 
 def load_instances(reads: Reads) -> list[Instance]:

@@ -37,6 +37,8 @@ class Kind(StrEnum):
     """A late record says that it would have fired at ``at_us``; nothing changed."""
     FLAPPING = "flapping"
     CALM = "calm"
+    REVISED = "revised"
+    """It goes on, and what is said of it is another thing now."""
     ACKED = "acked"
     UNACKED = "unacked"
 
@@ -165,6 +167,7 @@ class Tells(StrEnum):
     REPEAT = "repeat"
     FLAPPING = "flapping"
     ESCALATED = "escalated"
+    REVISED = "revised"
     NOTE = "note"
     """No alert: a report, or something that has failed; see ``telling``."""
 
@@ -192,8 +195,9 @@ class Item:
 
     @property
     def idempotency_key(self) -> str:
-        """The same for each attempt to tell this step of this alert, for good: 32 hex digits. Each repeat is a step of its own."""
-        step = f"{self.tells}@{self.at_us}" if self.tells is Tells.REPEAT else str(self.tells)
+        """The same for each attempt to tell this step of this alert, for good: 32 hex digits. Each repeat and each revision is a step of
+        its own."""
+        step = f"{self.tells}@{self.at_us}" if self.tells in (Tells.REPEAT, Tells.REVISED) else str(self.tells)
         return blake2b(json.dumps([self.rule, self.key, self.fire, step]).encode(), digest_size=16).hexdigest()
 
 

@@ -37,6 +37,8 @@ class Sighting:
     """For a person: "4.2 times the usual spread for Sunday 07:00"."""
     learned: float
     """How much of a week of the series had been seen by then, 0 to 1."""
+    records: int = 1
+    """How many unusual records of its series it stands for: itself, and those since the one before that were not told."""
     step_us: int | None = None
     """Event time that usually lies between two records of the series: what is measured seldom is worth more. None: not known."""
     records: int = 1

@@ -1,0 +1,174 @@
+"""Sightings close in time become one incident: one workload's, step by step. Pure.
+
+A sighting goes to the incident that has its series; else it waits with others of its time, until together they join an incident that is
+near or are worth one of their own. What waits too long has led to nothing, and is what is usual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from appliance.hybrid.analysis.incidents.cases import Case
+from appliance.hybrid.analysis.incidents.opening import (
+    Evidence,
+    Usual,
+    are_together,
+    enough,
+    opens,
+    surprise,
+    together_us,
+)
+from appliance.hybrid.analysis.sighting import Sighting
+
+WAITING_MAX: Final = 512
+"""Sightings that wait for others; the oldest go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How one workload's sightings are grouped."""
+
+    sensitivity: float = 0.5
+    open_max: int = 50
+    """Incidents open at once; what is unusual besides joins the nearest one."""
+    raises_alert: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All that is known of one workload's incidents that go on."""
+
+    cases: Mapping[int, Case] = field(default_factory=dict)
+    waiting: tuple[Sighting, ...] = ()
+    usual: Mapping[str, Usual] = field(default_factory=dict)
+    """By stream."""
+    places: Mapping[str, int] = field(default_factory=dict)
+    """Stream -> the highest sequence of a sighting that was taken: what comes up to there was taken before."""
+    seen: Mapping[str, int] = field(default_factory=dict)
+    """Stream -> how far event time has come."""
+
+    @property
+    def open(self) -> list[Case]:
+        """Without those that were dismissed."""
+        return [case for case in self.cases.values() if not case.is_dismissed]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a round has made of a group."""
+
+    group: Group
+    opened: tuple[int, ...] = ()
+    grown: tuple[int, ...] = ()
+    """Much larger or graver than when they were last told of; without those just opened."""
+    closed: tuple[Case, ...] = ()
+    """Over, as they were; dismissed ones among them, which were told as over before."""
+    changed: frozenset[int] = frozenset()
+    """All that are another thing than before."""
+
+
+def step(
+    group: Group, sightings: Sequence[Sighting], seen: Mapping[str, int], *, workload: str, rules: Rules, new_id: Callable[[], int]
+) -> Outcome:
+    """One round: ``sightings`` by event time, ``seen`` as of ``Group.seen``; ``new_id`` gives the number of the next incident."""
+    fresh = [s for s in sightings if place_of(s)[1] > group.places.get(place_of(s)[0], 0)]
+    if not fresh and not _moves(group, seen):
+        return Outcome(group)
+    grouper = _Grouper(group, workload, rules, new_id)
+    for sighting in fresh:
+        grouper.take(sighting)
+    return grouper.finish(seen)
+
+
+def place_of(s: Sighting) -> tuple[str, int]:
+    """By what it is known that a sighting was taken: its stream and its sequence; its time where it is about what did not come."""
+    return (f"{s.stream} silence", s.ts_us) if s.kind == "silence" else (s.stream, s.seq)
+
+
+def _moves(group: Group, seen: Mapping[str, int]) -> bool:
+    """Whether time can change anything."""
+    return bool(group.cases or group.waiting) and any(us > group.seen.get(stream, 0) for stream, us in seen.items())
+
+
+class _Grouper:
+    """One round under way."""
+
+    def __init__(self, group: Group, workload: str, rules: Rules, new_id: Callable[[], int]) -> None:
+        self._workload, self._rules, self._new_id = workload, rules, new_id
+        self._cases = dict(group.cases)
+        self._waiting = list(group.waiting)
+        self._usual = dict(group.usual)
+        self._places = dict(group.places)
+        self._seen = dict(group.seen)
+        self._opened: list[int] = []
+        self._changed: set[int] = set()
+
+    def take(self, s: Sighting) -> None:
+        """One sighting."""
+        name, place = place_of(s)
+        self._places[name] = max(self._places.get(name, 0), place)
+        self._seen[s.stream] = max(self._seen.get(s.stream, 0), s.ts_us)
+        mine = next((c for c in self._cases.values() if c.holds(s)), None)
+        if mine is not None:
+            self._move(mine, [s], enough=enough(self._rules.sensitivity))
+            return
+        self._waiting.append(s)
+        if len(self._waiting) > WAITING_MAX:
+            self._let_go([self._waiting.pop(0)])
+        cluster = [w for w in self._waiting if are_together(w, s)]
+        own = [w for w in cluster if w.series == s.series]
+        near = min((c for c in self._cases.values() if not c.is_dismissed and c.is_near(s)), key=lambda c: c.away_us(s.ts_us), default=None)
+        is_enough = opens(self._evidence(cluster, s), sensitivity=self._rules.sensitivity)
+        if near is not None and (is_enough or sum(map(surprise, own)) >= enough(self._rules.sensitivity)):
+            self._move(near, cluster if is_enough else own, enough=0.0)
+        elif is_enough:
+            self._open(cluster)
+
+    def finish(self, seen: Mapping[str, int]) -> Outcome:
+        """With what time alone does."""
+        for stream, us in seen.items():
+            self._seen[stream] = max(self._seen.get(stream, 0), us)
+        old = [w for w in self._waiting if w.ts_us + 2 * together_us(w) < self._seen.get(w.stream, 0)]
+        if old:
+            gone = set(map(id, old))
+            self._waiting = [w for w in self._waiting if id(w) not in gone]
+            self._let_go(old)
+        closed = [c for c in self._cases.values() if c.is_over(self._seen, raises_alert=self._rules.raises_alert)]
+        for case in closed:
+            del self._cases[case.id]
+        grown = [i for i in sorted(self._changed) if i in self._cases and i not in self._opened and self._has_grown(i)]
+        for i in {*grown, *self._opened} & set(self._cases):
+            self._cases[i] = replace(self._cases[i], told=self._cases[i].size)
+        group = Group(self._cases, tuple(self._waiting), self._usual, self._places, self._seen)
+        return Outcome(group, tuple(self._opened), tuple(grown), tuple(closed), frozenset(self._changed))
+
+    def _has_grown(self, case_id: int) -> bool:
+        return self._cases[case_id].has_grown and not self._cases[case_id].is_dismissed
+
+    def _evidence(self, found: Sequence[Sighting], about: Sighting) -> Evidence:
+        span_us = together_us(about)
+        usual = sum(self._usual[name].within(span_us, ts_us=about.ts_us) for name in {s.stream for s in found} if name in self._usual)
+        return Evidence(sum(map(surprise, found)), usual, len(found))
+
+    def _move(self, case: Case, found: Sequence[Sighting], *, enough: float) -> None:
+        """Into an incident, out of those that wait if they do."""
+        gone = set(map(id, found))
+        self._waiting = [w for w in self._waiting if id(w) not in gone]
+        self._cases[case.id] = case.with_sightings(found, enough=enough)
+        self._changed.add(case.id)
+
+    def _open(self, found: Sequence[Sighting]) -> None:
+        open_ = [c for c in self._cases.values() if not c.is_dismissed]
+        if len(open_) >= self._rules.open_max:
+            self._move(min(open_, key=lambda c: c.away_us(found[-1].ts_us)), found, enough=0.0)
+            return
+        case = Case(id=self._new_id(), workload=self._workload, since_us=found[0].ts_us, until_us=found[0].ts_us)
+        self._opened.append(case.id)
+        self._move(case, found, enough=0.0)
+
+    def _let_go(self, found: Iterable[Sighting]) -> None:
+        """What has led to nothing."""
+        for s in found:
+            self._usual[s.stream] = self._usual.get(s.stream, Usual()).with_one(surprise(s), s.ts_us)

@@ -1,0 +1,173 @@
+"""Incidents in plain words: what, where, since when, how unusual, what else moved. Pure; the built-in summary that always stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final
+
+from appliance.clock import US_PER_S
+from appliance.observe.analysis import AnswerRow, EvidenceRow, IncidentPicture, MemberRow
+
+SUMMARY_CHARS_MAX: Final = 600
+NAME_CHARS_MAX: Final = 80
+TEMPLATE_CHARS_MAX: Final = 160
+OTHERS_NAMED: Final = 3
+FIRST_BY_US: Final = 2 * US_PER_S
+"""What began so long before the gravest is worth a word."""
+_HARMFUL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+
+
+def summary_of(members: Sequence[MemberRow], *, since_us: int, zone: tzinfo, others: int = 0) -> str:
+    """One to three sentences. ``members``: at least one, the gravest first; ``others``: further unusual records beyond them."""
+    gravest, *rest = members
+    parts = [f"{_what(gravest)} since {moment(since_us, zone)}: {plain(gravest.reason, TEMPLATE_CHARS_MAX) or 'unusual'}."]
+    if rest or others:
+        parts.append(f"At the same time: {_also(gravest, rest, others)}.")
+    first = min(members, key=lambda m: m.since_us)
+    if gravest.since_us - first.since_us >= FIRST_BY_US:
+        parts.append(f"It began with {name_of(first)}, {span(gravest.since_us - first.since_us)} before.")
+    return plain(" ".join(parts), SUMMARY_CHARS_MAX)
+
+
+def name_of(member: MemberRow) -> str:
+    """``cpu usage_user (host=web1)``."""
+    tags = ", ".join(f"{name}={value}" for name, value in member.key.items() if value is not None)
+    return plain(f"{member.stream} {member.column}", NAME_CHARS_MAX) + (f" ({plain(tags, NAME_CHARS_MAX)})" if tags else "")
+
+
+def number(value: float) -> str:
+    """For a person: four digits that count."""
+    return f"{value:,.0f}" if 10_000 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
+def moment(us: int, zone: tzinfo) -> str:
+    """``2026-11-22 14:03:05``, in that zone. A time that no calendar has reads as a count of seconds."""
+    try:
+        when = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
+        return when.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, ValueError):
+        return f"second {us // US_PER_S}"
+
+
+def span(us: int) -> str:
+    """``4 s``, ``12 min``, ``3 h``, ``5 days``."""
+    s = us / US_PER_S
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if s >= 2 * size:
+            return f"{s / size:.0f} {unit}"
+    return f"{s:.0f} s" if s >= 1 else f"{s * 1000:.0f} ms"
+
+
+def plain(text: str, chars: int) -> str:
+    """On one line, without what is no text, cut to so many characters."""
+    clean = _HARMFUL.sub(" ", text).strip()
+    return clean if len(clean) <= chars else clean[: chars - 1].rstrip() + "…"
+
+
+def first_basis(members: Sequence[MemberRow], *, learned: float) -> str:
+    """What a first answer stands on."""
+    records = sum(m.records for m in members)
+    streams = len({m.stream for m in members})
+    known = "a week or more" if learned >= 1 else f"{learned:.0%} of a week".replace("%", " %")
+    return (
+        f"{_count(records, 'unusual record')} of {len(members)} series in {_count(streams, 'stream')}, as they came; {known} had been seen"
+    )
+
+
+def difference_of(before: AnswerRow | None, *, verdict: str, severity: float, added: Sequence[MemberRow] = ()) -> str:
+    """What differs from the answer before; "" without one."""
+    if before is None:
+        return ""
+    words = {
+        "dismissed": "nothing unusual after all",
+        "corrected": "corrected",
+        "extended": "it is larger",
+        "confirmed": "confirmed",
+        "unusual": "it has grown",
+    }
+    parts = [words.get(verdict, verdict)]
+    if abs(severity - before.severity) >= 0.01:
+        parts.append(f"severity {before.severity:.2f} → {severity:.2f}")
+    if added:
+        names = ", ".join(name_of(m) for m in added[:OTHERS_NAMED])
+        more = len(added) - OTHERS_NAMED
+        parts.append(f"also {names}" + (f" and {more} more" if more > 0 else ""))
+    return plain("; ".join(parts), SUMMARY_CHARS_MAX)
+
+
+def explained(picture: IncidentPicture, *, zone: tzinfo) -> str:
+    """Why, line by line, out of what the incident holds."""
+    row = picture.incident
+    lines = [plain(row.summary, SUMMARY_CHARS_MAX), ""]
+    if row.state == "dismissed":
+        lines += ["It was dismissed: it counts as nothing unusual.", ""]
+    lines += ["What was unusual, the gravest first:", *(f"  {_line(m, zone)}" for m in picture.members[:20]), ""]
+    lines += ["What was said of it:", *(f"  {line}" for a in picture.answers for line in _answer(a, zone))]
+    if picture.evidence:
+        lines += ["", "What a deeper look has found:", *(f"  {_evidence(e, zone)}" for e in picture.evidence[:20])]
+    if picture.feedback:
+        said = [
+            f"{f.author} {'confirmed' if f.verdict == 'confirm' else 'dismissed'} it on {moment(f.at_us, zone)}" for f in picture.feedback
+        ]
+        lines += ["", *(plain(line, SUMMARY_CHARS_MAX) for line in said)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _what(m: MemberRow) -> str:
+    name = name_of(m)
+    if m.kind == "silence":
+        return f"{name} is silent"
+    if m.template is not None:
+        template = plain(m.template, TEMPLATE_CHARS_MAX)
+        said = {"new template": "a text never seen before", "rate": "an unusual number of", "parameter": "an unusual value in"}
+        return f"{name}: {said.get(m.kind, 'unusual')} “{template}”"
+    if m.value is None:
+        return f"{name} is unusual"
+    usual = f" where {number(m.expected)} is usual," if m.expected is not None else ""
+    return f"{name} at {number(m.value)}{usual}"
+
+
+def _also(gravest: MemberRow, rest: Sequence[MemberRow], others: int) -> str:
+    """Some of the rest by name, of other streams first, since they say more; then how many more there are."""
+    elsewhere = [m for m in rest if m.stream != gravest.stream]
+    order = [*_one_each(elsewhere), *(m for m in rest if m.stream == gravest.stream)]
+    named = order[:OTHERS_NAMED]
+    more = len(rest) - len(named)
+    words = [name_of(m) for m in named]
+    if more > 0:
+        words.append(_count(more, "more series", "more series"))
+    elif others:
+        words.append(_count(others, "further unusual record"))
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _one_each(rows: Sequence[MemberRow]) -> list[MemberRow]:
+    """The first of each stream before the second of any."""
+    seen: Mapping[str, list[MemberRow]] = {name: [m for m in rows if m.stream == name] for name in dict.fromkeys(m.stream for m in rows)}
+    return sorted(rows, key=lambda m: seen[m.stream].index(m))
+
+
+def _line(m: MemberRow, zone: tzinfo) -> str:
+    when = moment(m.since_us, zone)
+    return plain(f"{_what(m)} since {when}, score {m.score:.3f}, {_count(m.records, 'record')}: {m.reason}", SUMMARY_CHARS_MAX)
+
+
+def _answer(a: AnswerRow, zone: tzinfo) -> list[str]:
+    models = ", ".join(f"{name} {version}" for name, version in a.models.items())
+    holds = "" if a.superseded_us is None else f"; superseded on {moment(a.superseded_us, zone)}"
+    head = (
+        f"{a.number}. {a.by} answer, {moment(a.at_us, zone)}: {a.verdict}, confidence {a.confidence:.0%}, severity {a.severity:.2f}{holds}"
+    )
+    rest = [a.summary, a.difference and f"difference: {a.difference}", a.basis and f"based on {a.basis}", models and f"models: {models}"]
+    return [head, *(f"   {plain(line, SUMMARY_CHARS_MAX)}" for line in rest if line)]
+
+
+def _evidence(e: EvidenceRow, zone: tzinfo) -> str:
+    when = "" if e.at_us is None else f" at {moment(e.at_us, zone)}"
+    return plain(f"{e.kind}{when}: {e.what}", SUMMARY_CHARS_MAX)
+
+
+def _count(n: int, one: str, many: str = "") -> str:
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
