@@ -184,7 +184,7 @@ class Service:
         sources = [make(options) for options in self.config.sources]
         alerting = self._alerting = await asyncio.to_thread(make_alerting, box, self.config, hub, step=self._step)
         metering = self._metering = await asyncio.to_thread(Metering, box, self.config, alerting, keeper, queries, paths)
-        make_hybrid = partial(HybridSide, alerting=alerting, batch=batch, queries=queries, hub=hub)
+        make_hybrid = partial(HybridSide, alerting=alerting, batch=batch, queries=queries, hub=hub, step=self._step)
         hybrid = self._hybrid = await asyncio.to_thread(make_hybrid, box, self.config)
         steward = Steward(box, batch.queue, queries, hub, rules_s=alerting.behind_s, clock=self._clock, readings=self._readings)
         board = self._board = Board(
@@ -253,6 +253,7 @@ class Service:
         self, box: Box, queries: Queries, taker: FileTaker, board: Board, pool: ThreadPoolExecutor, alerting: Alerting, hub: Hub
     ) -> HttpContext:
         assert self._batch is not None is not self._metering, "they are made before HTTP is opened"
+        assert self._hybrid is not None, "so is it"
         (spool := self.config.data_dir / "spool").mkdir(exist_ok=True)
 
         def latest(stream: str) -> Any | None:
@@ -286,6 +287,7 @@ class Service:
             panels=self._batch.panels,
             ladder=box.ladder,
             search=self._hybrid.search if self._hybrid is not None else None,
+            analysis=self._hybrid.incidents,
         )
 
     def _inherited_for(self, address: str, kind: socket.SocketKind) -> list[socket.socket]:

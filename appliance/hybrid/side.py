@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from appliance.alerting.alerting import Alerting
 from appliance.batching.side import BatchSide
 from appliance.batching.work import Work
-from appliance.box import Box
+from appliance.box import Box, no_step
 from appliance.config import Config
-from appliance.hybrid.analysis.live.live import Live, Unheard
+from appliance.hybrid.analysis.keeping.incidents import Incidents
+from appliance.hybrid.analysis.keeping.part import IncidentsPart
+from appliance.hybrid.analysis.live.live import Live
 from appliance.hybrid.search.part import Search
 from appliance.observe.status import Problem
 from appliance.reconcile.past import make_history
-from appliance.serving.push import Hub
+from appliance.serving.push import ANALYSIS, Hub
 from appliance.serving.queries import Queries
 
 
@@ -40,12 +42,24 @@ class Part(Protocol):
 class HybridSide:
     """See the module."""
 
-    def __init__(self, box: Box, config: Config, *, alerting: Alerting, batch: BatchSide, queries: Queries, hub: Hub) -> None:
-        """Blocks for what was stored."""
+    def __init__(
+        self,
+        box: Box,
+        config: Config,
+        *,
+        alerting: Alerting,
+        batch: BatchSide,
+        queries: Queries,
+        hub: Hub,
+        step: Callable[[str], None] = no_step,
+    ) -> None:
+        """Blocks for what was stored. ``step`` is told each named step, for tests that stop there."""
         self._box, self._config, self._alerting, self._queries, self._hub = box, config, alerting, queries, hub
-        self.live = Live(box, config, history=make_history(box), incidents=Unheard())
+        self.incidents = Incidents(box, config, alerting=alerting, publish=lambda e, data: hub.publish(ANALYSIS, e, data, None), step=step)
+        self.live = Live(box, config, history=make_history(box), incidents=self.incidents, step=step)
+        self.incidents.learning, self.incidents.memory = self.live.learning, self.live.memory
         self.search = Search(box, config)
-        self._parts: tuple[Part, ...] = (self.live, self.search)
+        self._parts: tuple[Part, ...] = (IncidentsPart(box, self.incidents), self.live, self.search)
         batch.others.append(lambda found: [work for part in self._parts for work in part.works(found)])
 
     async def start(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from appliance.hot import divergences, job_tables, ladder_table, placements
+from appliance.hot import divergences, incident_looks, job_tables, ladder_table, placements
 from appliance.hot import models as stored_models
 from appliance.hot.alerts import looks
 from appliance.hot.panel_table import PANELS, look_panels
@@ -292,6 +292,9 @@ TABLES: Final[Mapping[str, StateTable]] = {
     "_path_moves": stored_table(placements.MOVES, placements.look_moves),
     "_models": StateTable(MODELS, models),
     "_divergence": stored_table(divergences.COLUMNS, divergences.look),
+    "_incidents": stored_table(incident_looks.INCIDENTS, incident_looks.incidents),
+    "_incident_answers": stored_table(incident_looks.ANSWERS, incident_looks.answers),
+    "_incident_members": stored_table(incident_looks.MEMBERS, incident_looks.members),
     "_panels": stored_table(PANELS, look_panels),
     "_reports": stored_table(REPORTS, report_lines),
     "_latency": stored_table(meter_rows.LATENCY, meter_rows.latency_rows),

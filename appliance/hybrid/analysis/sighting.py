@@ -41,8 +41,6 @@ class Sighting:
     """How many unusual records of its series it stands for: itself, and those since the one before that were not told."""
     step_us: int | None = None
     """Event time that usually lies between two records of the series: what is measured seldom is worth more. None: not known."""
-    records: int = 1
-    """How many unusual records of its series it stands for: itself, and those since the one before that were not told."""
 
     @property
     def series(self) -> tuple[str, str, tuple[tuple[str, str | None], ...], str | None]:

@@ -26,6 +26,7 @@ from appliance.errors import RetryLater
 from appliance.options import HttpOptions
 from appliance.serving.http import (
     alerts,
+    analysis,
     consistency,
     databases,
     deletions,
@@ -225,6 +226,10 @@ def _work_routes(route: Callable[..., Route]) -> list[Route]:
         route("/api/search", search.find, "GET"),
         route("/api/search/status", search.status, "GET"),
         route("/api/search/rebuild", search.rebuild, "POST"),
+        route("/api/analysis", analysis.picture, "GET"),
+        route("/api/analysis/{id:int}", analysis.show, "GET"),
+        route("/api/analysis/{id:int}/explain", analysis.explain, "GET"),
+        route("/api/analysis/{id:int}/{verdict}", analysis.say, "POST"),
         route("/api/models/activate", models.activate, "POST"),
     ]
 

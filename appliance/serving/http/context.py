@@ -18,6 +18,7 @@ from appliance.errors import UsageRefused
 from appliance.hot.state import State
 from appliance.manifest import Deletion
 from appliance.observe.alerts import AlertDesk, TransitionRow
+from appliance.observe.analysis import AnalysisPicture, IncidentPicture, IncidentRow
 from appliance.observe.consistency import ConsistencyPicture, ReconcileAnswer
 from appliance.observe.jobs import JobDesk
 from appliance.observe.ladder import Ladder
@@ -147,6 +148,22 @@ class SearchDesk(Protocol):
         """Has the indexes of a stream (None: all) made anew; what was begun, in a line. Raises ``UsageRefused``."""
 
 
+class AnalysisDesk(Protocol):
+    """Who answers for incidents; ``appliance.hybrid.analysis.keeping.incidents`` fills it. Called in a thread."""
+
+    def picture(self, *, limit: int = ..., state: str | None = ...) -> AnalysisPicture:
+        """Everything, with at most ``limit`` incidents."""
+
+    def show(self, incident_id: int) -> IncidentPicture | None:
+        """One incident, whole; None where there is none."""
+
+    def explain(self, incident_id: int, question: str = ...) -> str:
+        """Why, in plain words. Raises ``UsageRefused`` where there is no such incident."""
+
+    def say(self, incident_id: int, verdict: str, *, author: str, comment: str = ...) -> IncidentRow:
+        """A person's word, durable then. Raises ``UsageRefused`` where there is no such incident."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpContext:
     """Everything that a running service gives to the HTTP interface."""
@@ -190,6 +207,8 @@ class HttpContext:
     """Who answers for the assignment of workloads; called in a thread."""
     consistency: ConsistencyDesk | None = None
     """Who answers for agreement; None: nobody does."""
+    analysis: AnalysisDesk | None = None
+    """Who answers for incidents; None: nobody does."""
     refresh_view: Callable[[str], Awaitable[str]] = _no_views
     """(name of a view) -> refreshes it, and says what was done; on the event loop."""
     panels: PanelDesk = field(default_factory=lambda: _NoPanels())

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from appliance.hybrid.analysis.incidents.values import BUILT_IN, OVERTURNING, Answer
-from appliance.hybrid.analysis.incidents.wording import difference_of
+from appliance.hybrid.analysis.incidents.wording import NAME_CHARS_MAX, SUMMARY_CHARS_MAX, difference_of, plain
 from appliance.observe.analysis import AnswerRow, FeedbackRow, IncidentRow, MemberRow
 
 Act = Literal["nothing", "raise", "reword", "revise", "resolve"]
@@ -69,9 +69,10 @@ def answered(
     return Answered(row=changed, answer=made, members=all_, act=_act(before, answer), superseded=before)
 
 
-def with_feedback(row: IncidentRow, before: AnswerRow, said: FeedbackRow, *, now_us: int, members: Sequence[MemberRow]) -> Answered:
-    """A person's word as an answer that counts."""
-    is_confirmed = said.verdict == "confirm"
+def worded_by(row: IncidentRow, before: AnswerRow, verdict: str, *, author: str, comment: str, now_us: int) -> tuple[FeedbackRow, Answered]:
+    """A person's word, ``confirm`` or ``dismiss``, as it is kept and as an answer that counts."""
+    said = FeedbackRow(verdict=verdict, author=plain(author, NAME_CHARS_MAX), comment=plain(comment, SUMMARY_CHARS_MAX), at_us=now_us)
+    is_confirmed = verdict == "confirm"
     words = f"{said.author} {'confirmed' if is_confirmed else 'dismissed'} it" + (f": {said.comment}" if said.comment else "")
     answer = Answer(
         by="feedback",
@@ -83,8 +84,7 @@ def with_feedback(row: IncidentRow, before: AnswerRow, said: FeedbackRow, *, now
         difference=words,
         models=before.models,
     )
-    found = answered(row, before, members, answer, now_us=now_us)
-    return with_row(found, feedback=said.verdict)
+    return said, with_row(answered(row, before, (), answer, now_us=now_us), feedback=verdict)
 
 
 def with_row(found: Answered, **changes: object) -> Answered:

@@ -107,14 +107,17 @@ class Case:
         """Whether something that is not one of its series belongs to it: what begins when it began, or is of the same thing."""
         if not self.covers(sighting.ts_us):
             return False
-        if abs(sighting.ts_us - self.since_us) <= ONSET_US:
-            return True
+        return abs(sighting.ts_us - self.since_us) <= ONSET_US or self.is_related(sighting)
+
+    def is_related(self, sighting: Sighting) -> bool:
+        """Whether it is about something that it is about already."""
         tags = {(name, value) for name, value in sighting.key if value is not None}
         return any(sighting.stream == m.stream or _are_of_one(tags, m.key) for m in self.members.values())
 
-    def away_us(self, ts_us: int) -> int:
-        """How far that is from its time; 0 within."""
-        return max(0, self.since_us - ts_us, ts_us - self.until_us)
+    def distance(self, sighting: Sighting) -> tuple[bool, int]:
+        """The least is the nearest: what is about the same, then what is close in event time, µs."""
+        away_us = max(0, self.since_us - sighting.ts_us, sighting.ts_us - self.until_us)
+        return not self.is_related(sighting), away_us
 
     def with_sightings(self, found: Iterable[Sighting], *, enough: float) -> Case:
         """After these as well. It goes on for as long as the newest ones come to a surprise of ``enough``, so that one that is unusual by

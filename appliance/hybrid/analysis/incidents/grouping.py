@@ -6,7 +6,7 @@ near or are worth one of their own. What waits too long has led to nothing, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -110,6 +110,7 @@ class _Grouper:
         name, place = place_of(s)
         self._places[name] = max(self._places.get(name, 0), place)
         self._seen[s.stream] = max(self._seen.get(s.stream, 0), s.ts_us)
+        self._let_go_old((s.stream,))
         mine = next((c for c in self._cases.values() if c.holds(s)), None)
         if mine is not None:
             self._move(mine, [s], enough=enough(self._rules.sensitivity))
@@ -119,7 +120,7 @@ class _Grouper:
             self._let_go([self._waiting.pop(0)])
         cluster = [w for w in self._waiting if are_together(w, s)]
         own = [w for w in cluster if w.series == s.series]
-        near = min((c for c in self._cases.values() if not c.is_dismissed and c.is_near(s)), key=lambda c: c.away_us(s.ts_us), default=None)
+        near = min((c for c in self._cases.values() if not c.is_dismissed and c.is_near(s)), key=lambda c: c.distance(s), default=None)
         is_enough = opens(self._evidence(cluster, s), sensitivity=self._rules.sensitivity)
         if near is not None and (is_enough or sum(map(surprise, own)) >= enough(self._rules.sensitivity)):
             self._move(near, cluster if is_enough else own, enough=0.0)
@@ -130,11 +131,7 @@ class _Grouper:
         """With what time alone does."""
         for stream, us in seen.items():
             self._seen[stream] = max(self._seen.get(stream, 0), us)
-        old = [w for w in self._waiting if w.ts_us + 2 * together_us(w) < self._seen.get(w.stream, 0)]
-        if old:
-            gone = set(map(id, old))
-            self._waiting = [w for w in self._waiting if id(w) not in gone]
-            self._let_go(old)
+        self._let_go_old(seen)
         closed = [c for c in self._cases.values() if c.is_over(self._seen, raises_alert=self._rules.raises_alert)]
         for case in closed:
             del self._cases[case.id]
@@ -150,7 +147,7 @@ class _Grouper:
     def _evidence(self, found: Sequence[Sighting], about: Sighting) -> Evidence:
         span_us = together_us(about)
         usual = sum(self._usual[name].within(span_us, ts_us=about.ts_us) for name in {s.stream for s in found} if name in self._usual)
-        return Evidence(sum(map(surprise, found)), usual, len(found))
+        return Evidence(sum(map(surprise, found)), usual, min(s.learned for s in found))
 
     def _move(self, case: Case, found: Sequence[Sighting], *, enough: float) -> None:
         """Into an incident, out of those that wait if they do."""
@@ -162,11 +159,18 @@ class _Grouper:
     def _open(self, found: Sequence[Sighting]) -> None:
         open_ = [c for c in self._cases.values() if not c.is_dismissed]
         if len(open_) >= self._rules.open_max:
-            self._move(min(open_, key=lambda c: c.away_us(found[-1].ts_us)), found, enough=0.0)
+            self._move(min(open_, key=lambda c: c.distance(found[-1])), found, enough=0.0)
             return
         case = Case(id=self._new_id(), workload=self._workload, since_us=found[0].ts_us, until_us=found[0].ts_us)
         self._opened.append(case.id)
         self._move(case, found, enough=0.0)
+
+    def _let_go_old(self, streams: Collection[str]) -> None:
+        old = [w for w in self._waiting if w.stream in streams and w.ts_us + together_us(w) < self._seen[w.stream]]
+        if old:
+            gone = set(map(id, old))
+            self._waiting = [w for w in self._waiting if id(w) not in gone]
+            self._let_go(old)
 
     def _let_go(self, found: Iterable[Sighting]) -> None:
         """What has led to nothing."""

@@ -24,15 +24,19 @@ STEPS_TOGETHER: Final = 6
 """Records of a series that count together."""
 TOGETHER_US_MIN: Final = 10 * US_PER_S
 TOGETHER_US_MAX: Final = 6 * 3_600 * US_PER_S
-AT_HALF: Final = 12.0
-"""Surprise for an incident at a sensitivity of 0.5: six records of one in a hundred, or two of one in a million, within seconds."""
+AT_HALF: Final = 15.0
+"""Surprise for an incident at a sensitivity of 0.5: eight records of one in a hundred, or three of one in a million, within seconds."""
 PER_HALF: Final = 6.0
 """So many times as much at 0, as little at 1: there one record of one in a hundred is enough."""
+NEW: Final = 1 / 1_000
+"""Of a week, ten minutes: what was seen for less is not known well, nor is what usually comes together."""
+NEW_TIMES: Final = 1.5
+"""By what the needed surprise is multiplied then."""
 OVER_USUAL: Final = 4.0
 """By what the usual surprise of such a time is multiplied before it is added to what is needed."""
 USUAL_OVER_S: Final = 3_600.0
 """Over which time it is learned what is usual, by event time."""
-USUAL_AFTER_S: Final = 300.0
+USUAL_AFTER_S: Final = 60.0
 """As if nothing had been seen for so long before the first record."""
 
 
@@ -44,8 +48,8 @@ class Evidence:
     """Of all that came together with it."""
     usual: float
     """What usually comes together within such a time."""
-    records: int
-    """Sightings that it is made of."""
+    learned: float = 1.0
+    """The least of its series: how much of a week had been seen."""
 
 
 def surprise(sighting: Sighting) -> float:
@@ -76,7 +80,8 @@ def needed(sensitivity: float) -> float:
 
 def opens(evidence: Evidence, *, sensitivity: float) -> bool:
     """Whether it is worth an incident. A single record is so only where ``sensitivity`` asks for little."""
-    return evidence.surprise >= needed(sensitivity) + OVER_USUAL * evidence.usual
+    times = NEW_TIMES if evidence.learned < NEW else 1.0
+    return evidence.surprise >= times * needed(sensitivity) + OVER_USUAL * evidence.usual
 
 
 def enough(sensitivity: float) -> float:
@@ -96,11 +101,11 @@ class Usual:
     """Of the first."""
 
     def with_one(self, amount: float, ts_us: int) -> Usual:
-        """After another one; late ones count as the newest."""
+        """After another one."""
         if not self.at_us:
             return Usual(amount, ts_us, ts_us)
         at_us = max(self.at_us, ts_us)
-        return Usual(self.sum * _kept(at_us - self.at_us) + amount, at_us, self.since_us)
+        return Usual(self.sum * _kept(at_us - self.at_us) + amount * _kept(at_us - ts_us), at_us, min(self.since_us, ts_us))
 
     def within(self, span_us: int, *, ts_us: int) -> float:
         """What usually adds up in a time of this length."""

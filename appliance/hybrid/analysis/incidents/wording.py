@@ -104,7 +104,7 @@ def explained(picture: IncidentPicture, *, zone: tzinfo) -> str:
     if row.state == "dismissed":
         lines += ["It was dismissed: it counts as nothing unusual.", ""]
     lines += ["What was unusual, the gravest first:", *(f"  {_line(m, zone)}" for m in picture.members[:20]), ""]
-    lines += ["What was said of it:", *(f"  {line}" for a in picture.answers for line in _answer(a, zone))]
+    lines += ["What was said of it:", *(f"  {line}" for a in picture.answers for line in answer_lines(a, zone))]
     if picture.evidence:
         lines += ["", "What a deeper look has found:", *(f"  {_evidence(e, zone)}" for e in picture.evidence[:20])]
     if picture.feedback:
@@ -154,7 +154,8 @@ def _line(m: MemberRow, zone: tzinfo) -> str:
     return plain(f"{_what(m)} since {when}, score {m.score:.3f}, {_count(m.records, 'record')}: {m.reason}", SUMMARY_CHARS_MAX)
 
 
-def _answer(a: AnswerRow, zone: tzinfo) -> list[str]:
+def answer_lines(a: AnswerRow, zone: tzinfo) -> list[str]:
+    """One answer: who gave it, what it said, and whether it still holds."""
     models = ", ".join(f"{name} {version}" for name, version in a.models.items())
     holds = "" if a.superseded_us is None else f"; superseded on {moment(a.superseded_us, zone)}"
     head = (

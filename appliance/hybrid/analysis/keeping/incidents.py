@@ -20,12 +20,13 @@ from appliance.hot import incident_tables
 from appliance.hot.incident_tables import Change
 from appliance.hot.reader import HotReader
 from appliance.hybrid.analysis.incidents import wording
-from appliance.hybrid.analysis.incidents.answering import Answered, answered, with_feedback
+from appliance.hybrid.analysis.incidents.answering import Answered, answered, worded_by
 from appliance.hybrid.analysis.incidents.cases import Case
 from appliance.hybrid.analysis.incidents.grouping import Group, Outcome, Rules, step
 from appliance.hybrid.analysis.incidents.values import Answer
 from appliance.hybrid.analysis.keeping.bodies import body_of, going_on, group_of
 from appliance.hybrid.analysis.keeping.first import closed_row, first_answer, grown_row, new_row
+from appliance.hybrid.analysis.keeping.shown import counting_of, event_of, missing, quality_rows
 from appliance.hybrid.analysis.keeping.storing import NOT_STORED, Storing, Write, Writes
 from appliance.hybrid.analysis.sighting import Sighting
 from appliance.hybrid_options import AnalysisOptions
@@ -37,7 +38,6 @@ from appliance.observe.analysis import (
     IncidentRow,
     LearningRow,
     MemberRow,
-    QualityRow,
 )
 from appliance.observe.status import Problem
 
@@ -94,6 +94,19 @@ class Incidents:
         self.reload(config)
         with closing(box.reader()) as reader:
             self._take_up(reader)
+
+    def settle(self) -> None:
+        """Ends alerts of incidents that were said to be over while nobody ran: once, after alerts are evaluated."""
+        with closing(self._box.reader()) as reader:
+            for workload, incident_id in self._storing.firing(self._options):
+                row = self._rows.get(incident_id) or incident_tables.load(reader, incident_id)
+                if row is not None and row.state != "open":
+                    write = Write(change=Change(row=row), act="resolve", at_us=row.until_us)
+                    with self._lock:
+                        self._queue.append((write, "incident"))
+                    log.info("the alert of incident %d of %s ends: it is %s", incident_id, workload, row.state)
+        with self._lock:
+            self._try_to_save(self._box.clock.now_us(), timeout_s=TAKE_S)
 
     def take(self, sightings: Sequence[Sighting], now_us: int, *, seen: Mapping[str, int] | None = None) -> None:
         """One round of the first pass, in the order of event time; also without sightings, since time alone closes.
@@ -183,14 +196,12 @@ class Incidents:
         if verdict not in VERDICTS:
             raise UsageRefused(f"there is no verdict {verdict[:40]!r}; there are: {', '.join(VERDICTS)}")
         now_us = self._box.clock.now_us()
-        who, why = wording.plain(author, wording.NAME_CHARS_MAX), wording.plain(comment, wording.SUMMARY_CHARS_MAX)
         with self._lock, closing(self._box.reader()) as reader:
             self._save(now_us, timeout_s=ANSWER_S)
-            row, before, members = self._known(reader, incident_id)
+            row, before, _ = self._known(reader, incident_id)
             if row is None or before is None:
                 raise missing(incident_id)
-            said = FeedbackRow(verdict=verdict, author=who, comment=why, at_us=now_us)
-            found = with_feedback(row, before, said, now_us=now_us, members=members)
+            said, found = worded_by(row, before, verdict, author=author, comment=comment, now_us=now_us)
             self._store_answer(found, Change(row=found.row, answer=found.answer, feedback=said), now_us)
         return found.row
 
@@ -295,7 +306,7 @@ class Incidents:
         gravest = case.gravest()
         self._rows[row.id] = found.row
         change = Change(row=found.row, members=tuple(gravest), answer=found.answer)
-        write = Write(change=change, act=found.act, at_us=case.since_us, seq=gravest[0].seq, superseded=None)
+        write = Write(change=change, act=found.act, at_us=case.since_us, seq=gravest[0].seq, superseded=old)
         self._queue.append((write, "incident" if before is None else "answer"))
 
     def _known(self, reader: HotReader, incident_id: int) -> tuple[IncidentRow | None, AnswerRow | None, Sequence[MemberRow]]:
@@ -369,52 +380,3 @@ class Incidents:
         for write, event in steps:
             if event:
                 self._publish(event, event_of(write))
-
-
-def event_of(write: Write) -> dict[str, Any]:
-    """What is told of a step: the incident, and of an answer which one it is and which one it supersedes."""
-    data: dict[str, Any] = {"incident": msgspec.to_builtins(write.change.row)}
-    if write.change.answer is not None:
-        data["answer"] = msgspec.to_builtins(write.change.answer)
-        data["superseded"] = None if write.superseded is None else msgspec.to_builtins(write.superseded)
-    return data
-
-
-def missing(incident_id: int) -> UsageRefused:
-    """For an id that nothing is known by."""
-    return UsageRefused(f"there is no incident {incident_id}; see: appliance analysis list")
-
-
-def counting_of(row: IncidentRow) -> AnswerRow:
-    """The answer of the first pass that counts, as far as its incident says it."""
-    return AnswerRow(
-        number=row.answers,
-        by="first",
-        verdict=row.verdict,
-        confidence=row.confidence,
-        severity=row.severity,
-        summary=row.summary,
-        basis="",
-        difference="",
-        models={},
-        written_by="",
-        at_us=0,
-        superseded_us=None,
-    )
-
-
-def quality_rows(counts: Mapping[str, tuple[int, int, int, int, int]], models: Mapping[str, Mapping[str, str]]) -> tuple[QualityRow, ...]:
-    """One row a workload, from ``incident_tables.counts``."""
-    return tuple(
-        QualityRow(
-            workload=name,
-            models=models[name],
-            incidents=found[0],
-            looked_at=found[1],
-            overturned=found[2],
-            confirmed_by_people=found[3],
-            dismissed_by_people=found[4],
-        )
-        for name in sorted(models)
-        for found in (counts.get(name, (0, 0, 0, 0, 0)),)
-    )

@@ -6,7 +6,7 @@ Where an alert is concerned, the round of the processor that moves it writes the
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final
@@ -68,6 +68,11 @@ class Storing:
 
     def __init__(self, box: Box, alerting: Alerting, *, step: Callable[[str], None]) -> None:
         self._box, self._alerting, self._step = box, alerting, step
+
+    def firing(self, workloads: Iterable[str]) -> list[tuple[str, int]]:
+        """Workload and incident of each alert that fires."""
+        book = self._alerting.processor.book
+        return [(name, int(key)) for name in workloads for i in book.firing(name) for key in i.key[:1] if key is not None and key.isdigit()]
 
     def store(self, all_: Writes, options: Mapping[str, AnalysisOptions], *, timeout_s: float) -> None:
         """Durable when it returns. ``options`` by workload. Raises ``RetryLater`` where it isn't yet: writing it again changes nothing."""
