@@ -286,7 +286,7 @@ class Service:
             refresh_view=self._batch.views.refresh,
             panels=self._batch.panels,
             ladder=box.ladder,
-            search=self._hybrid.search if self._hybrid is not None else None,
+            search=self._hybrid.search,
             analysis=self._hybrid.incidents,
         )
 
