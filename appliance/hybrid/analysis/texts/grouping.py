@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from appliance.hybrid.analysis.texts.columns import SWITCHES, Columns, is_name, is_word
 from appliance.hybrid.analysis.texts.crowds import alike_in, crowd_of, is_due
 from appliance.hybrid.analysis.texts.masks import VARIES
-from appliance.hybrid.analysis.texts.rules import FEW, SHARED_NAMES, may_be_names, may_vary, one_template
+from appliance.hybrid.analysis.texts.rules import FEW, SHARED_NAMES, is_detail, may_be_names, may_vary, one_template
 
 Key = TypeVar("Key")
 NAMES_MAX: Final = 4_096
@@ -71,9 +71,13 @@ class Grouping:
         return self._open.get(template, ())
 
     def neighbour(self, template: int) -> tuple[int, int] | None:
-        """Another live template that differs from it in one column, and that column; None: there is none. The oldest."""
+        """The oldest other live template that says the same but for one column, and that column; None: there is none."""
         columns = self.columns[template]
-        near = [(min(others), place) for place, key in self._keys(columns) if (others := [i for i in self._near[key] if i != template])]
+        near = [
+            (min(others), place)
+            for place, key in self._keys(columns)
+            if is_detail(columns, place) and (others := [i for i in self._near[key] if i != template])
+        ]
         return min(near) if near else None
 
     def drop(self, template: int) -> None:

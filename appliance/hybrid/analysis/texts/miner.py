@@ -15,7 +15,7 @@ from appliance.hybrid.analysis.texts.grouping import Grouping
 from appliance.hybrid.analysis.texts.labels import classify
 from appliance.hybrid.analysis.texts.lineage import Lineage
 from appliance.hybrid.analysis.texts.storing import packed, unpacked
-from appliance.hybrid.analysis.texts.templates import NO_TEXT, OTHER, OTHER_TEXT, Template
+from appliance.hybrid.analysis.texts.templates import NO_TEXT, OTHER, OTHER_TEXT, Birth, Template
 
 TEMPLATES_MAX: Final = 2_000
 SHAPES_MAX: Final = 8_192
@@ -66,6 +66,10 @@ class Miner:
         self._folded_at = -FOLD_TEXTS_MIN * templates_max
         self.folded = 0
         """Templates that became ``other`` because there were too many."""
+        self.joined: list[tuple[int, int, int]] = []
+        """What became one in the last ``learn``: (row from which on, id, what it became), in the order of the rows."""
+        self.born: list[Birth] = []
+        """The templates that came in the last ``learn``, in the order of the rows; without those that were one with another at once."""
 
     def learn(self, texts: pa.Array, ts_us: I64 | None = None) -> I32:
         """The template id of each text, in their order; ``NO_TEXT`` for null. ``ts_us``: their event times.
@@ -73,10 +77,11 @@ class Miner:
         An id stands for what was known when its text came: ``heirs_of`` says what it has become since.
         """
         ids = np.full(len(texts), NO_TEXT, np.int32)
+        self.joined, self.born = [], []
         for begin in range(0, len(texts), BLOCK_ROWS):
             end = min(begin + BLOCK_ROWS, len(texts))
             codes, shapes = coded(texts.slice(begin, end - begin))
-            self._block(codes, shapes, ids[begin:end], None if ts_us is None else ts_us[begin:end])
+            self._block(codes, shapes, ids[begin:end], None if ts_us is None else ts_us[begin:end], begin)
         return ids
 
     def heirs_of(self, ids: I32) -> I32:
@@ -96,13 +101,6 @@ class Miner:
         text = text_of(columns)
         count, first, last = self._tallies[heir]
         return Template(heir, text, columns, count or 0, first, last, classify(text))
-
-    def neighbour(self, id_: int) -> tuple[int, str] | None:
-        """A live template that says the same but for one word, and that word as ``id_`` says it; None: none, or ``id_`` lives no more."""
-        if id_ not in self._grouping.columns:
-            return None
-        near = self._grouping.neighbour(id_)
-        return None if near is None else (near[0], self._grouping.columns[id_][near[1]])
 
     @property
     def live(self) -> int:
@@ -144,21 +142,21 @@ class Miner:
         heir = self._lineage.heir(id_)
         return heir if heir in self._grouping.columns else OTHER
 
-    def _block(self, codes: I32, shapes: list[str], ids: I32, ts_us: I64 | None) -> None:
+    def _block(self, codes: I32, shapes: list[str], ids: I32, ts_us: I64 | None, first_row: int) -> None:
         """Writes the ids of some rows; a stretch ends where too much is remembered, which is put right before the next."""
         begin = 0
         while begin < len(codes):
-            end = begin + self._stretch(codes[begin:], shapes, ids[begin:])
+            end = begin + self._stretch(codes[begin:], shapes, ids[begin:], first_row + begin)
             self._tally(ids[begin:end], None if ts_us is None else ts_us[begin:end])
             self._texts += end - begin
             if end < len(codes):
-                self._turn_over()
+                self._turn_over(first_row + end)
             begin = end
 
-    def _stretch(self, codes: I32, shapes: list[str], ids: I32) -> int:
+    def _stretch(self, codes: I32, shapes: list[str], ids: I32, first_row: int) -> int:
         """Writes ids up to the row that needs a turn-over first; returns that row, or how many there are."""
         by_code = np.full(len(shapes) + 1, NO_TEXT, np.int32)
-        joined: list[tuple[int, int, int]] = []
+        first = len(self.joined)
         end = len(codes)
         for row, code in firsts(codes, len(shapes)):
             shape = shapes[code]
@@ -167,16 +165,17 @@ class Miner:
                 if len(self._known) >= SHAPES_MAX or (self.live >= self._max and self._may_fold(row)):
                     end = row
                     break
-                known = self._known[shape] = self._new(columns_of(shape), row, joined)
+                known = self._known[shape] = self._new(columns_of(shape), first_row + row)
             by_code[code] = self._heir(known)
         found = by_code[codes[:end]]
+        joined = [(row - first_row, old, heir) for row, old, heir in self.joined[first:]]
         ids[:end] = self._lineage.as_of_rows(found, joined) if joined else found
         return end
 
     def _may_fold(self, row: int) -> bool:
         return self._texts + row - self._folded_at >= FOLD_TEXTS_MIN * self._max
 
-    def _new(self, columns: Columns, row: int, joined: list[tuple[int, int, int]]) -> int:
+    def _new(self, columns: Columns, row: int) -> int:
         """The template of a shape that is not remembered: one that fits, else one of its own, by which others may become one."""
         fitting = self._grouping.match(columns)
         if fitting is not None:
@@ -187,9 +186,11 @@ class Miner:
         self._next += 1
         self._tallies[id_] = [0, None, None]
         for old, heir in self._grouping.add(columns, id_):
-            joined.append((row, old, heir))
-            self._lineage.bury(old, heir)
-            self._tallies[heir] = _together(self._tallies[heir], self._tallies.pop(old))
+            self._bury(row, old, heir)
+        if id_ in self._grouping.columns:
+            near = self._grouping.neighbour(id_)
+            told = None if near is None else (columns[near[1]], text_of(self._grouping.columns[near[0]]))
+            self.born.append(Birth(row, id_, told))
         return id_
 
     def _tally(self, ids: I32, ts_us: I64 | None) -> None:
@@ -204,7 +205,12 @@ class Miner:
                 new = [count, None, None] if ts_us is None else [count, oldest, newest]
                 self._tallies[id_] = _together(self._tallies[id_], new)
 
-    def _turn_over(self) -> None:
+    def _bury(self, row: int, old: int, heir: int) -> None:
+        self.joined.append((row, old, heir))
+        self._lineage.bury(old, heir)
+        self._tallies[heir] = _together(self._tallies[heir], self._tallies.pop(old))
+
+    def _turn_over(self, row: int) -> None:
         """Forgets shapes, and folds the rarest templates where there are too many."""
         self._known = {}
         if self.live < self._max:
@@ -212,8 +218,7 @@ class Miner:
         by_count = sorted(self._grouping.columns, key=lambda i: (self._tallies[i][0] or 0, -i))
         for id_ in by_count[: max(1, self._max - int(self._max * KEPT_SHARE))]:
             self._grouping.drop(id_)
-            self._lineage.bury(id_, OTHER)
-            self._tallies[OTHER] = _together(self._tallies[OTHER], self._tallies.pop(id_))
+            self._bury(row, id_, OTHER)
             self.folded += 1
         self._folded_at = self._texts
 

@@ -50,6 +50,12 @@ def few(columns: Columns, place: int, words: int) -> int:
     return FEW_BESIDE_TWO if words == 2 else FEW
 
 
+def is_detail(columns: Columns, place: int) -> bool:
+    """Whether what stands at ``place`` is less than what the text is about: enough is said besides."""
+    words = sum(1 for i, column in enumerate(columns) if i != place and is_word(column))
+    return words > 0 and few(columns, place, words) == FEW
+
+
 def may_vary(column: str) -> bool:
     """Whether texts that differ in it can be one template: a word, a name or what varies; never a sign."""
     return not is_sign(column)

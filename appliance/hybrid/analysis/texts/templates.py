@@ -29,3 +29,13 @@ class Template:
     """Event time of the newest."""
     label: str
     """What kind of event it is: see ``labels.py``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """A template that came with the text of a row."""
+
+    row: int
+    id: int
+    near: tuple[str, str] | None
+    """Where another template says the same but for one word: that word of the new one, and the other's text. None: there is none."""
