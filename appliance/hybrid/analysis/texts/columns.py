@@ -23,10 +23,12 @@ NOTHINGS: Final = frozenset(("null", "none", "nil", "n/a", "nan", "-", "--", "un
 def columns_of(shape: str) -> Columns:
     """The columns of a shape. What repeats and varies is there once: a list of two and a list of nine look the same."""
     found: list[str] = []
+    varies = False
     for match in _COLUMN.finditer(shape.strip()):
         column = match.group()
         found.append(" " if column.isspace() else column)
-        if VARIES in column or column in _SIGNS:
+        varies = varies or VARIES in column
+        if varies and column not in _SEPARATORS:
             _fold_repeat(found)
         if len(found) >= COLUMNS_MAX:
             return (*found, VARIES)
@@ -34,16 +36,16 @@ def columns_of(shape: str) -> Columns:
 
 
 def _fold_repeat(found: list[str]) -> None:
-    """Takes away the newest columns where they say what those before them said, with or without a separator between."""
+    """Takes away the newest columns where they say what those before them said, with or without separators between."""
     for period in range(1, min(_PERIOD_MAX, len(found) // 2) + 1):
-        newest = found[-period:]
-        if not any(VARIES in column for column in newest):
+        begin = len(found) - period
+        if found[begin] in _SEPARATORS or not any(VARIES in column for column in found[begin:]):
             continue
-        if newest == found[-2 * period : -period]:
-            del found[-period:]
-            return
-        if found[-period - 1] in _SEPARATORS and len(found) > 2 * period and newest == found[-2 * period - 1 : -period - 1]:
-            del found[-period - 1 :]
+        end = begin
+        while end > period and found[end - 1] in _SEPARATORS:
+            end -= 1
+        if found[begin:] == found[end - period : end]:
+            del found[end:]
             return
 
 

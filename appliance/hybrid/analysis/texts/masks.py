@@ -60,7 +60,7 @@ def shapes(texts: pa.StringArray) -> pa.StringArray:
 def parts(texts: pa.StringArray) -> pa.ListArray:
     """Each text cut into what stands and what varies, by turns: the second, fourth, … element are the values, in their order."""
     clean = pc.replace_substring(texts, _MARK, " ")
-    return pc.split_pattern(pc.replace_substring_regex(clean, f"({_ANY})", rf"{_MARK}\1{_MARK}"), _MARK)
+    return pc.split_pattern(pc.replace_substring_regex(clean, _ANY, rf"{_MARK}\0{_MARK}"), _MARK)
 
 
 def clipped(texts: pa.Array) -> pa.StringArray:

@@ -77,8 +77,8 @@ class Slots:
         keys = ids[chosen][of_text].astype(np.int64) * PLACES_MAX + place
         order = np.argsort(keys, kind="stable")
         keys, codes, of_row = keys[order], codes[order], rows[chosen][of_text[order]]
-        begins = np.flatnonzero(np.r_[len(keys) > 0, np.diff(keys) != 0][: len(keys)])
-        for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), len(keys)], strict=True):
+        ends = [*(1 + np.flatnonzero(np.diff(keys))).tolist(), len(keys)] if len(keys) else []
+        for begin, end in zip([0, *ends], ends, strict=False):
             slot = self._slot(*divmod(int(keys[begin]), PLACES_MAX))
             if slot is not None:
                 yield from self._take(int(keys[begin]), slot, codes[begin:end], of_row[begin:end], values.dictionary)
