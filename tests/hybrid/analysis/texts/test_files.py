@@ -36,7 +36,11 @@ def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content", "said"),
-    [("x.csv", b"a,b\n1,2\n", "no column Content; it has: a, b"), ("e.csv", b"", "it has: none"), ("gone.log", None, "can't be read: No such")],
+    [
+        ("x.csv", b"a,b\n1,2\n", "no column Content; it has: a, b"),
+        ("e.csv", b"", "it has: none"),
+        ("gone.log", None, "can't be read: No such"),
+    ],
 )
 def test_what_cant_be_read_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes | None, said: str

@@ -21,7 +21,7 @@ CUTS = st.lists(st.tuples(st.integers(0, 30), st.booleans()), max_size=8)
 
 
 def learned(miner: Miner, texts: Sequence[str | None]) -> list[int]:
-    return miner.learn(pa.array(texts, pa.string())).tolist()
+    return [int(id_) for id_ in miner.learn(pa.array(texts, pa.string()))]
 
 
 def in_pieces(templates_max: int, texts: Sequence[str | None], cuts: Sequence[tuple[int, bool]]) -> tuple[list[int], Miner]:

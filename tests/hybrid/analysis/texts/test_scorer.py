@@ -19,12 +19,24 @@ BEGIN_US = 1_700_000_000_000_000
 SECOND_US = 1_000_000
 HOUR_US = 3_600 * SECOND_US
 WEEK_US = 7 * 24 * HOUR_US
-SOME = ("job 17 done", "job 18 done with code 0", "door opened by ape", "door opened by bee", "x", "a a.b c", "a d.e c", "fan on", "fan off")
+SOME = (
+    "job 17 done",
+    "job 18 done with code 0",
+    "door opened by ape",
+    "door opened by bee",
+    "x",
+    "a a.b c",
+    "a d.e c",
+    "fan on",
+    "fan off",
+)
 
 
 def usual_texts(count: int) -> list[str]:
     """What a calm machine says: requests, now and then a job."""
-    return [f"job {i} took {i * 7} ms" if i % 50 == 0 else f"GET /item/{i} status {(200, 200, 304)[i % 3]} in {i % 97}" for i in range(count)]
+    return [
+        f"job {i} took {i * 7} ms" if i % 50 == 0 else f"GET /item/{i} status {(200, 200, 304)[i % 3]} in {i % 97}" for i in range(count)
+    ]
 
 
 def times(count: int, *, every_s: float, begin_us: int = BEGIN_US) -> I64:
@@ -73,7 +85,9 @@ def test_one_word_that_was_never_there_is_told_as_such() -> None:
     scorer = TextScorer()
     texts = [f"authentication failure; rhost=10.0.0.{i % 250} user={('root', 'guest')[i % 2]}" for i in range(5_000)]
     scorer.score(pa.array(texts), times(5_000, every_s=10))
-    scored = scorer.score(pa.array(["authentication failure; rhost=10.0.0.1 user=git"]), times(1, every_s=1, begin_us=BEGIN_US + 51_000 * SECOND_US))
+    scored = scorer.score(
+        pa.array(["authentication failure; rhost=10.0.0.1 user=git"]), times(1, every_s=1, begin_us=BEGIN_US + 51_000 * SECOND_US)
+    )
     assert scored.kind[0] == PARAMETER
     assert 0.7 < scored.score[0] < 0.99
     assert scorer.reason(scored, 0) == '"git" was never there in 5,000 texts; otherwise as: "authentication failure; rhost=<*> user=root"'
