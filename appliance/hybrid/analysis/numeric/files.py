@@ -35,7 +35,8 @@ def series_files(folder: Path) -> Iterator[tuple[Path, pa.Array, I64, F64]]:
 
 
 def write_scores(folder: Path, output: Path) -> int:
-    """For each file below ``folder`` one of the same name below ``output``: columns ``timestamp``, ``anomaly_score``; how many.
+    """For each file below ``folder`` one of the same name below ``output``: columns ``timestamp``, ``anomaly_score``
+    (``Scored.onset``: one alarm for each anomaly); how many.
 
     Each file is a series of its own: nothing learned from one is used for another.
     """
@@ -48,5 +49,5 @@ def write_scores(folder: Path, output: Path) -> int:
         scored = scorer.score(np.zeros(len(times), np.int32), times, values)
         to = output / path.relative_to(folder)
         to.parent.mkdir(parents=True, exist_ok=True)
-        pc_csv.write_csv(pa.table({"timestamp": written, "anomaly_score": scored.score}), to, pc_csv.WriteOptions(quoting_style="none"))
+        pc_csv.write_csv(pa.table({"timestamp": written, "anomaly_score": scored.onset}), to, pc_csv.WriteOptions(quoting_style="none"))
     return len(found)

@@ -3,17 +3,53 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime, tzinfo
+from typing import Final
 
-from appliance.hybrid.analysis.numeric.scored import Scored
+from appliance.clock import US_PER_S
+from appliance.hybrid.analysis.numeric.scored import FALL, HIGHEST, INFINITE, LOWEST, PATTERN, RISE, SHIFT, Scored
+
+_RECORDS: Final = ((RISE, "steepest rise"), (FALL, "steepest fall"), (HIGHEST, "highest"), (LOWEST, "lowest"))
+_TIMES_MAX: Final = 1000
 
 
-def reason_of(scored: Scored, i: int) -> str:
-    """One line."""
+def reason_of(scored: Scored, i: int, zone: tzinfo) -> str:
+    """One line: "4.2 times the usual spread for Sunday 07:00; steepest rise in 9 days"."""
     value, expected, spread = float(scored.values[i]), float(scored.expected[i]), float(scored.spread[i])
     if math.isnan(value):
         return "no value"
+    if scored.kind[i] == INFINITE:
+        return "an infinite value"
     if math.isnan(expected):
         return f"{value:.6g}, with nothing known of this series yet"
-    if spread > 0:
-        return f"{abs(value - expected) / spread:.1f} times the usual spread from {expected:.6g}"
-    return f"{value:.6g} instead of {expected:.6g}, which never changed before"
+    parts = [_distance(scored, i, value, expected, spread, zone)]
+    if scored.kind[i] == SHIFT:
+        parts.append("the newest values together are off their usual level")
+    elif scored.kind[i] == PATTERN:
+        parts.append("values in an order not seen before")
+    said = [words for bit, words in _RECORDS if scored.records[i] & bit]
+    if said:
+        parts.append(f"{said[0]} in {_span(int(scored.followed_us[i]))}")
+    return "; ".join(parts)
+
+
+def _distance(scored: Scored, i: int, value: float, expected: float, spread: float, zone: tzinfo) -> str:
+    usual = f"usual {expected:.6g}"
+    if scored.seasonal[i]:
+        at = datetime.fromtimestamp(int(scored.ts_us[i]) // US_PER_S, zone)
+        usual = f"usual {expected:.6g} for {at:%A %H}:00"
+    if spread <= 0:
+        return f"{value:.6g} where it was always {expected:.6g}" if value != expected else f"{value:.6g}, as ever"
+    times = abs(value - expected) / spread
+    shown = f"{times:.1f}" if times < _TIMES_MAX else f"more than {_TIMES_MAX}"
+    return f"{shown} times the usual spread from the {usual}"
+
+
+def _span(us: int) -> str:
+    """A length of time in its largest unit, at least one second."""
+    seconds = max(1, us // US_PER_S)
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= length:
+            count = seconds // length
+            return f"{count} {unit}{'s' if count != 1 else ''}"
+    return f"{seconds} second{'s' if seconds != 1 else ''}"
