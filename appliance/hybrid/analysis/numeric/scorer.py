@@ -20,6 +20,7 @@ from appliance.hybrid.analysis.numeric.scored import (
     INFINITE,
     LOWEST,
     RISE,
+    U8,
     Mask,
     Scored,
     nothing_said,
@@ -199,7 +200,7 @@ class Scorer:
         a["age"][s] = np.where(higher, 0, np.minimum(age + 1, 2 * REST))
         return over
 
-    def _records(self, s: I64, x: F64, new: Mask) -> F64:
+    def _records(self, s: I64, x: F64, new: Mask) -> U8:
         """Bits of the records that ``x`` sets."""
         a = self._state.arrays
         change = np.where(new, 0.0, x - a["value"][s])

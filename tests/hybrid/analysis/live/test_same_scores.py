@@ -40,6 +40,9 @@ def test_a_restart_in_the_middle_changes_no_score(tmp_path: Path, whole: dict[ob
             for what in submissions()[first : first + 5]:
                 house.send(what)
         found += house.heard.sightings
+    with living(tmp_path / "box") as house:
+        house.settle()
+    found += house.heard.sightings
     assert len(found) == len(whole), "nothing is told twice after an end in order"
     assert told(found) == whole
 

@@ -43,7 +43,7 @@ def run(whole: Records, cuts: list[int], *, restart_at: int | None = None) -> Sc
             stored = scorer.dump()
             scorer = Scorer()
             scorer.load(stored)
-        found.append(scorer.score(*(column[begin:end] for column in whole)))
+        found.append(scorer.score(whole[0][begin:end], whole[1][begin:end], whole[2][begin:end]))
     return Scored(*whole, **{name: np.concatenate([getattr(f, name) for f in found]) for name in FIELDS})
 
 

@@ -7,12 +7,12 @@ import functools
 import numpy as np
 import pytest
 
-from appliance.hybrid.analysis.numeric import scorer as module
+from appliance.hybrid.analysis.numeric import views
 from appliance.hybrid.analysis.numeric.model import HOURS, Model
 from appliance.hybrid.analysis.numeric.scored import F64, I64, Arrays
 from appliance.hybrid.analysis.numeric.scorer import Scorer
 from appliance.hybrid.analysis.numeric.views import Seen, look
-from tests.numeric.scenes import BEGIN_US, DAY, PLACES, STEP_US, noise
+from tests.hybrid.analysis.numeric.scenes import BEGIN_US, DAY, PLACES, STEP_US, noise
 
 SECONDS, A_SECOND = 160, 200
 
@@ -30,7 +30,7 @@ def test_of_many_records_a_second_few_are_looked_at_and_a_spike_is_found(monkeyp
         looked.append(len(s))
         return look(a, s, ts_us, x, model)
 
-    monkeypatch.setattr(module.views, "look", counted)
+    monkeypatch.setattr(views, "look", counted)
     ts_us, values = fast()
     at = (SECONDS - 20) * A_SECOND + 77
     values[at] = 90.0

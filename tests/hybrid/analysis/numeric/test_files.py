@@ -11,7 +11,7 @@ import pytest
 
 from appliance.cli.main import run
 from appliance.hybrid.analysis.numeric.scorer import Scorer
-from tests.numeric.scenes import AT, BEGIN_US, SCENES, STEP_US
+from tests.hybrid.analysis.numeric.scenes import AT, BEGIN_US, SCENES, STEP_US
 
 COUNT = 180
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from appliance.hybrid.analysis.numeric.scored import SLOT_BYTES_MAX
-from tests.numeric.scenes import AT, COUNT, DAY, RARE, SCENES, scene, scored
+from tests.hybrid.analysis.numeric.scenes import AT, COUNT, DAY, RARE, SCENES, scene, scored
 
 
 @pytest.mark.parametrize(
