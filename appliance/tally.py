@@ -12,7 +12,7 @@ written out, whole numbers as integers or as floats, a column's name in any case
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -90,9 +90,11 @@ def signed(number: int) -> int:
 
 def tally_by_day(data: Any, seqs: I64 | int | None = None) -> dict[int, Tally]:
     """The tallies of the days of ``data``'s records; arguments as of ``row_hashes``."""
-    if not data.num_rows:
-        return {}
-    hashes, ts = _hashed(data, seqs)
+    return by_day(*_hashed(data, seqs)) if data.num_rows else {}
+
+
+def by_day(hashes: U64, ts: I64) -> dict[int, Tally]:
+    """The tallies of the days of at least one record: its hash and its time."""
     low, high = int(ts.min()) // US_PER_DAY, int(ts.max()) // US_PER_DAY
     if low == high:
         return {low: Tally(len(ts), int(hashes.sum(dtype=np.uint64)))}
@@ -128,15 +130,25 @@ def row_hashes(data: Any, seqs: I64 | int | None = None) -> U64:
     return _hashed(data, seqs)[0]
 
 
+def group_hashes(data: pa.RecordBatch, groups: Sequence[Collection[str]]) -> tuple[U64, I64, tuple[U64, ...]]:
+    """The hash and the time of each record of a batch with ``_seq``, and for each group of columns the hash of their values alone.
+
+    Groups name columns of text and ``ts``; one that is not there counts as one without values. Equal values have equal hashes in
+    whatever batch they lie, different ones once in 2**64. Raises as ``row_hashes``.
+    """
+    folded = tuple(frozenset(fold(name) for name in group) for group in groups)
+    return _of_batch(data, _whole(data, "_seq"), folded)
+
+
 def _hashed(data: Any, seqs: I64 | int | None) -> tuple[U64, I64]:
     """The hash and the time of each record."""
     if isinstance(seqs, int):
         seqs = np.arange(seqs, seqs + data.num_rows, dtype=np.int64)
     if isinstance(data, pa.RecordBatch):
-        return _of_batch(data, _whole(data, "_seq") if seqs is None else seqs)
+        return _of_batch(data, _whole(data, "_seq") if seqs is None else seqs)[:2]
     parts, done = [], 0
     for batch in data.to_batches():
-        parts.append(_of_batch(batch, _whole(batch, "_seq") if seqs is None else seqs[done : done + batch.num_rows]))
+        parts.append(_of_batch(batch, _whole(batch, "_seq") if seqs is None else seqs[done : done + batch.num_rows])[:2])
         done += batch.num_rows
     if not parts:
         return np.zeros(0, np.uint64), np.zeros(0, np.int64)
@@ -171,28 +183,32 @@ class _Cells:
     numbers: list[_Number] = field(default_factory=list)
     words: list[tuple[str, U64]] = field(default_factory=list)
     """Columns that count by their 64 bits as they are."""
-    looked: list[tuple[U64, npt.NDArray[Any]]] = field(default_factory=list)
+    looked: list[tuple[str, U64, npt.NDArray[Any]]] = field(default_factory=list)
     """Hashes of a dictionary's values, and which of them each row has."""
-    hashed: list[U64] = field(default_factory=list)
+    hashed: list[tuple[str, U64]] = field(default_factory=list)
     constant: int = 0
     """What every row has."""
 
 
-def _of_batch(data: pa.RecordBatch, seqs: I64) -> tuple[U64, I64]:
+def _of_batch(data: pa.RecordBatch, seqs: I64, groups: tuple[frozenset[str], ...] = ()) -> tuple[U64, I64, tuple[U64, ...]]:
     cells, ts = _Cells(), _whole(data, "ts")
+    cells.words.append(("_seq", np.ascontiguousarray(seqs, np.int64).view(np.uint64)))
     cells.words.append(("ts", ts.view(np.uint64)))
     for given, column in zip(data.schema.names, data.columns, strict=True):
         name = fold(given)
         if name != "ts" and name != "_seq" and column.null_count < len(column):
             _place(cells, name, column)
-    cells.words.append(("_seq", np.ascontiguousarray(seqs, np.int64).view(np.uint64)))
     keyed = [*(n.name for n in cells.numbers), *(name for name, _ in cells.words)]
     keys = np.array([[_keys(name)[0]] for name in keyed], np.uint64)
-    found = np.empty(data.num_rows, np.uint64)
+    found, *of_groups = (np.empty(data.num_rows, np.uint64) for _ in range(1 + len(groups)))
+    wanted = [_Group.of(group, cells) for group in groups]
     for start in range(0, data.num_rows, _BLOCK_ROWS):
         rows = slice(start, min(start + _BLOCK_ROWS, data.num_rows))
-        found[rows] = _block(cells, keys, rows)
-    return found, ts
+        parts = _parts(cells, keys, rows)
+        found[rows] = _sum(cells, parts, rows)
+        for group, hashes in zip(wanted, of_groups, strict=True):
+            hashes[rows] = group.sum(cells, parts[0], rows)
+    return found, ts, tuple(of_groups)
 
 
 def _place(cells: _Cells, name: str, column: Any) -> None:
@@ -204,12 +220,12 @@ def _place(cells: _Cells, name: str, column: Any) -> None:
     if pa.types.is_dictionary(kind):
         lookup = _lookup(name, column.dictionary)
         indices = column.indices.fill_null(len(lookup) - 1) if column.null_count else column.indices
-        cells.looked.append((lookup, indices.to_numpy(zero_copy_only=False)))
+        cells.looked.append((name, lookup, indices.to_numpy(zero_copy_only=False)))
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
         hashes = _text_cells(name, column)
         if column.null_count:
             hashes[column.is_null().to_numpy(zero_copy_only=False)] = 0
-        cells.hashed.append(hashes)
+        cells.hashed.append((name, hashes))
     elif pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         nulls = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
         plain = column if nulls is None else column.fill_null(False if pa.types.is_boolean(kind) else 0)
@@ -220,8 +236,41 @@ def _place(cells: _Cells, name: str, column: Any) -> None:
         raise TypeError(f"{name!r} is {kind}, which no column of a stream is")
 
 
-def _block(cells: _Cells, keys: U64, rows: slice) -> U64:
-    """The hashes of some neighbouring rows: each column's part is a row of one matrix, which is summed up and mixed."""
+@dataclass(slots=True)
+class _Group:
+    """Columns of text and time, by where their parts are."""
+
+    parts: slice | list[int]
+    hashed: list[int]
+
+    @classmethod
+    def of(cls, names: frozenset[str], cells: _Cells) -> _Group:
+        rows = [*(n.name for n in cells.numbers), *(n for n, _ in cells.words), *(n for n, _, _ in cells.looked)]
+        at = [i for i, name in enumerate(rows) if name in names]
+        neighbours = bool(at) and at[-1] - at[0] + 1 == len(at)
+        return cls(slice(at[0], at[-1] + 1) if neighbours else at, [i for i, (name, _) in enumerate(cells.hashed) if name in names])
+
+    def sum(self, cells: _Cells, parts: U64, rows: slice) -> U64:
+        total: U64 = np.add.reduce(parts[self.parts], axis=0)
+        for at in self.hashed:
+            total += cells.hashed[at][1][rows]
+        return mix(total)
+
+
+def _sum(cells: _Cells, parts: tuple[U64, U64 | None], rows: slice) -> U64:
+    """What all columns come to."""
+    matrix, rest = parts
+    total: U64 = np.add.reduce(matrix, axis=0)
+    for _, hashes in cells.hashed:
+        total += hashes[rows]
+    if rest is not None:
+        total += rest
+    total += np.uint64(cells.constant % _WORD)
+    return mix(total)
+
+
+def _parts(cells: _Cells, keys: U64, rows: slice) -> tuple[U64, U64 | None]:
+    """What each column adds to the hashes of some neighbouring rows, a row of a matrix each, and what ``_rest`` gives."""
     count, numbers, first_looked = rows.stop - rows.start, len(cells.numbers), len(keys)
     parts = np.empty((first_looked + len(cells.looked), count), np.uint64)
     floats = parts[:numbers].view(np.float64)
@@ -237,15 +286,9 @@ def _block(cells: _Cells, keys: U64, rows: slice) -> U64:
         if number.nulls is not None:
             keyed[at] += np.uint64(_keys(number.name)[1])
             keyed[at][number.nulls[rows]] = 0
-    for at, (lookup, indices) in enumerate(cells.looked):
+    for at, (_, lookup, indices) in enumerate(cells.looked):
         lookup.take(indices[rows], out=parts[first_looked + at], mode="clip")
-    total: U64 = np.add.reduce(parts, axis=0)
-    for hashes in cells.hashed:
-        total += hashes[rows]
-    if rest is not None:
-        total += rest
-    total += np.uint64(cells.constant % _WORD)
-    return mix(total)
+    return parts, rest
 
 
 def _rest(cells: _Cells, floats: npt.NDArray[np.float64], rows: slice) -> U64 | None:

@@ -14,6 +14,7 @@ from appliance.hot.alerts.reads import Reads
 from appliance.manifest import Segment
 from appliance.reconcile.contents import FileLook, false_facts, look_at, look_at_all
 from appliance.reconcile.finding import Finding
+from appliance.reconcile.identities import Identities
 from appliance.reconcile.look import Check, Look
 from appliance.tally import EMPTY, Tallies, Tally, joined
 
@@ -38,8 +39,17 @@ def check_segments(look: Look) -> Iterator[Finding]:
     def is_decoded(segment: Segment) -> bool:
         return look.scope == "full" or (look.scope == "newest" and decoded.get(segment.path) != segment)
 
+    gathered = _identities(look, wanted) if look.scope == "full" and look.query is not None else {}
     threads = 1 if look.scope == "newest" else 2
-    for segment, found in look_at_all(look.folder, wanted, rows=is_decoded, pause=look.pause, threads=threads):
+    files = look_at_all(
+        look.folder,
+        wanted,
+        rows=is_decoded,
+        pause=look.pause,
+        threads=threads,
+        wanted=lambda s: gathered[s.stream].wanted(s) if s.stream in gathered else None,
+    )
+    for segment, found in files:
         finding = judge(look, segment, found)
         look.seen.paths.add(segment.path)
         look.seen.segments += 1
@@ -51,12 +61,21 @@ def check_segments(look: Look) -> Iterator[Finding]:
         look.seen.right.append((segment.id, segment.sha256))
         if found.rows is not None:
             decoded[segment.path] = segment
+            if found.rows.identities is not None:
+                gathered[segment.stream].take(segment, found.rows.identities)
             if segment.tallies is None:
                 look.seen.unknown[segment.id] = found.rows.tallies
     if look.scope == "newest":
         live = {s.path for stream in look.state.streams.values() for s in stream.segments}
         for path in [p for p in decoded if p not in live]:
             del decoded[path]
+
+
+def _identities(look: Look, wanted: Sequence[Segment]) -> dict[str, Identities]:
+    """By stream; ``twins`` and ``latest`` find them in what was seen."""
+    names = {segment.stream for segment in wanted}
+    look.seen.identities = {s.name: Identities(s) for s in look.state.streams.values() if s.name in names}
+    return look.seen.identities
 
 
 def _wanted(look: Look) -> list[Segment]:

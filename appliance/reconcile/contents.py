@@ -21,7 +21,8 @@ from appliance.cold.files import locate
 from appliance.cold.segments import FileFacts, hash_file, read_facts, read_segment
 from appliance.errors import StoreDamaged
 from appliance.manifest import Segment, days_of
-from appliance.tally import Tallies, joined, tally_by_day
+from appliance.reconcile.identities import FileIdentities, Gathered, Wanted
+from appliance.tally import Tallies, by_day, group_hashes, joined
 
 THREADS_MAX: Final = 2
 ROWS_AT_ONCE: Final = 60_000
@@ -37,6 +38,8 @@ class Rows:
     ts_min: int
     ts_max: int
     tallies: Tallies
+    identities: FileIdentities | None = None
+    """None: nobody wanted them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,10 @@ class FileLook:
     is_there: bool = True
 
 
-def look_at(root: Path, path: str, *, rows: bool, pause: Callable[[int], None] = lambda _bytes: None) -> FileLook:
-    """One file, hashed, and with ``rows`` decoded whole. ``pause`` is told bytes as they are read."""
+def look_at(
+    root: Path, path: str, *, rows: bool, pause: Callable[[int], None] = lambda _bytes: None, wanted: Wanted | None = None
+) -> FileLook:
+    """One file, hashed, and with ``rows`` decoded whole. ``pause`` is told bytes as they are read; ``wanted``: see ``read_all``."""
     try:
         place = locate(root, path)
         if not place.is_file():
@@ -71,41 +76,52 @@ def look_at(root: Path, path: str, *, rows: bool, pause: Callable[[int], None] =
         return FileLook(0, "", trouble=f"can't be read: {e.strerror}")
     try:
         facts = read_facts(place)
-        return FileLook(size, sha256, facts, read_all(place, facts, pause=pause) if rows else None, _times(place))
+        return FileLook(size, sha256, facts, read_all(place, facts, pause=pause, wanted=wanted) if rows else None, _times(place))
     except StoreDamaged as e:
         return FileLook(size, sha256, trouble=str(e))
 
 
-def read_all(path: Path, facts: FileFacts, *, pause: Callable[[int], None] = lambda _bytes: None) -> Rows:
-    """Every row. Raises ``StoreDamaged``."""
+def read_all(path: Path, facts: FileFacts, *, pause: Callable[[int], None] = lambda _bytes: None, wanted: Wanted | None = None) -> Rows:
+    """Every row; with ``wanted`` also which records are the same one and when each series was last. Raises ``StoreDamaged``."""
     parts: list[Tallies] = []
+    gathered = None if wanted is None else Gathered(wanted)
     count, first, last, low, high = 0, 2**63 - 1, -(2**63), 2**63 - 1, -(2**63)
     share = path.stat().st_size / max(1, facts.rows)
     for batch in read_segment(path, tags=facts.schema.tags, rows=ROWS_AT_ONCE):
         if not batch.num_rows:
             continue
         try:
-            parts.append(tally_by_day(batch))
+            hashes, times, groups = group_hashes(batch, () if wanted is None else wanted.groups)
+            parts.append(by_day(hashes, times))
+            if gathered is not None:
+                gathered.take(times, *groups)
         except (TypeError, pa.ArrowException, ValueError) as e:
             raise StoreDamaged(f"holds what no segment does: {e}", path=path) from e
-        ts, seqs = _span(batch.column("ts").cast(pa.int64())), _span(batch.column("_seq"))
-        count, low, high = count + batch.num_rows, min(low, ts[0]), max(high, ts[1])
+        seqs = _span(batch.column("_seq"))
+        count, low, high = count + batch.num_rows, min(low, int(times.min())), max(high, int(times.max()))
         first, last = min(first, seqs[0]), max(last, seqs[1])
         pause(int(batch.num_rows * share))
     if not count:
         raise StoreDamaged("has no rows", path=path)
-    return Rows(count, first, last, low, high, joined(parts))
+    return Rows(count, first, last, low, high, joined(parts), None if gathered is None else gathered.done())
 
 
 def look_at_all(
-    root: Path, segments: Iterable[Segment], *, rows: Callable[[Segment], bool], pause: Callable[[int], None], threads: int = THREADS_MAX
+    root: Path,
+    segments: Iterable[Segment],
+    *,
+    rows: Callable[[Segment], bool],
+    pause: Callable[[int], None],
+    threads: int = THREADS_MAX,
+    wanted: Callable[[Segment], Wanted | None] = lambda _segment: None,
 ) -> Iterator[tuple[Segment, FileLook]]:
     """Each segment with what its file is, in their order; several at once, of which no more are ahead than there are threads."""
     threads = min(threads, len(os.sched_getaffinity(0)))
     with ThreadPoolExecutor(threads, thread_name_prefix="look") as pool:
         ahead: list[tuple[Segment, Any]] = []
         for segment in segments:
-            ahead.append((segment, pool.submit(look_at, root, segment.path, rows=rows(segment), pause=pause)))
+            looking = pool.submit(look_at, root, segment.path, rows=rows(segment), pause=pause, wanted=wanted(segment))
+            ahead.append((segment, looking))
             if len(ahead) > threads:
                 done = ahead.pop(0)
                 yield done[0], done[1].result()

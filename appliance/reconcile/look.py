@@ -17,6 +17,7 @@ from appliance.box import Box
 from appliance.hot.reader import HotReader
 from appliance.hot.state import State
 from appliance.reconcile.finding import Finding
+from appliance.reconcile.identities import Identities
 from appliance.tally import Tallies
 
 Scope = Literal["hot", "newest", "all", "full"]
@@ -50,6 +51,8 @@ class Seen:
     """Segments (id, hash) whose file was found right."""
     unknown: dict[int, Tallies] = field(default_factory=dict)
     """Segment id -> what it holds, of those whose tally was not known."""
+    identities: dict[str, Identities] = field(default_factory=dict)
+    """By stream: which records are the same one and when series were last, as far as this pass has read its files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

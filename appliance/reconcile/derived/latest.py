@@ -6,7 +6,7 @@ identity leaves out a tag are not looked at: their records are one over several 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from appliance.clock import iso
+from appliance.clock import US_PER_DAY, iso
 from appliance.cold.segments import check_segment
 from appliance.hot import deletions, latest_table
 from appliance.hot.series import I64, U64, series_hashes
@@ -27,7 +27,7 @@ from appliance.reconcile.derived.twice import asked_spans, seen_twice
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.look import Look
 from appliance.records import Schema
-from appliance.spans import LAST, Span, hull, union
+from appliance.spans import LAST, Span, common, hull, union
 
 DIFFERS: Final = "last value differs"
 STORED_DIFFERS: Final = "stored last value differs"
@@ -65,7 +65,7 @@ def _by_records(look: Look) -> Iterator[Finding]:
         if not is_told_apart_by_series(stream) or _is_followed(look, stream):
             continue
         for span in _spans(look, stream):
-            given = last_by_records(look, stream, span)
+            given = _latest_of(last_by_records(look, stream, part) for part in _pieces(look, stream, span))
             have = in_memory(look, stream)
             yield from _compared(look, stream, have, given, span)
 
@@ -87,6 +87,35 @@ def _spans(look: Look, stream: StreamState) -> tuple[Span, ...]:
     newest = look.reader.execute("SELECT max(ts_max) FROM batch WHERE stream_id = ?", (stream.id,))[0][0]
     times = [*([] if newest is None else [int(str(newest))]), *(s.ts_max for s in stream.segments)]
     return ((min(max(times, default=look.now_us), look.now_us) - NEWEST_US, LAST),)
+
+
+def _pieces(look: Look, stream: StreamState, span: Span) -> tuple[Span, ...]:
+    """Where in a span the last record of each series lies, as far as this pass has seen it; else the whole span.
+
+    What is hidden by a deletion was last as well: then nothing is known.
+    """
+    identities = look.seen.identities.get(stream.name)
+    if identities is None or stream.deletions or {s.id for s in stream.segments} != {s.id for s in identities.stream.segments}:
+        return (span,)
+    days = identities.last_days(*span)
+    if days is None:
+        return (span,)
+    hot = look.reader.execute("SELECT ts_min, ts_max + 1 FROM batch WHERE stream_id = ?", (stream.id,))
+    parts = [(day * US_PER_DAY, (day + 1) * US_PER_DAY) for day in days]
+    parts += [(int(str(low)), int(str(high))) for low, high in hot]
+    return common(union(parts), (span,)) or (span,)
+
+
+def _latest_of(parts: Iterable[Last]) -> Last:
+    """The latest record of each series among parts that share no time."""
+    found = list(parts)
+    if len(found) == 1:
+        return found[0]
+    hashes, ts = np.concatenate([p.hashes for p in found]), np.concatenate([p.ts for p in found])
+    order = np.lexsort((ts, hashes))
+    is_last = np.append(hashes[order][1:] != hashes[order][:-1], True)
+    data = pa.Table.from_batches([p.data for p in found]).combine_chunks().to_batches()[0]
+    return Last(hashes, np.concatenate([p.seqs for p in found]), ts, data).at(order[is_last])
 
 
 def last_by_records(look: Look, stream: StreamState, span: Span) -> Last:
