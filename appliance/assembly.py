@@ -9,6 +9,7 @@ from appliance.batching.side import BatchSide
 from appliance.box import Box
 from appliance.cold.lake import Damage
 from appliance.config import Config
+from appliance.hybrid.cache.cache import Cache
 from appliance.observe.jobs import RunRow
 from appliance.observe.status import Status
 from appliance.reconcile.past import make_history
@@ -18,12 +19,18 @@ from appliance.roll.keeper import Keeper
 from appliance.serving.path_desk import PathDesk
 from appliance.serving.push import SESSIONS, Hub, topic_of
 from appliance.serving.queries import Queries
+from appliance.serving.shelf import Shelf
 from appliance.serving.source import Store, pinned_reader
 from appliance.serving.state_tables import TABLES, live_health
 
 
-def make_store(box: Box, config: Config, status: Callable[[], Status]) -> Store:
-    """Where queries read from; ``status`` is asked when somebody reads the health of the box."""
+def make_cache(box: Box, config: Config) -> Cache:
+    """What is kept of answers; nothing yet."""
+    return Cache(config.cache, state=lambda: box.state, own={*TABLES, "_health"})
+
+
+def make_store(box: Box, config: Config, status: Callable[[], Status], shelf: Shelf | None = None) -> Store:
+    """Where queries read from; ``status`` is asked when somebody reads the health of the box, ``shelf`` has parts of earlier answers."""
     return Store(
         state=lambda: box.state,
         reader=lambda: pinned_reader(box.folder),
@@ -32,6 +39,7 @@ def make_store(box: Box, config: Config, status: Callable[[], Status]) -> Store:
         hot_bytes_max=config.query.memory_max,
         damaged=lambda segment, reason: put_aside(box, Damage(segment, reason)),
         damaged_view=lambda path: box.writer.call(lambda c: c.views.lose(path)).result(),
+        shelf=shelf,
     )
 
 

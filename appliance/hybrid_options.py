@@ -86,7 +86,7 @@ class CacheOptions(Options, frozen=True, kw_only=True):
 
     memory_bytes_max: Annotated[int, Meta(ge=0, extra={"unit": "size"})] = 32 * MIB
     """Memory of all kept answers and parts together; 0 keeps none."""
-    answer_bytes_max: Size = 4 * MIB
+    answer_bytes_max: Size = 8 * MIB
     """The largest answer that is kept."""
     warm: bool = True
     """Whether what is asked regularly is computed again in batch after what it depends on has changed."""

@@ -23,7 +23,7 @@ import msgspec
 from appliance import __version__
 from appliance.alerting.alerting import Alerting, check_alerts
 from appliance.alerting.asked import Asked
-from appliance.assembly import make_alerting, make_batch, make_keeper, make_store
+from appliance.assembly import make_alerting, make_batch, make_cache, make_keeper, make_store
 from appliance.batching.housekeeping import under_way
 from appliance.batching.report_definitions import check_reports
 from appliance.batching.side import BatchSide
@@ -168,7 +168,8 @@ class Service:
         await server.start([*sockets, bind_unix(path)], remove_at_end=[path])
 
     async def _serve(self, app: App, server: HttpServer, box: Box, pool: ThreadPoolExecutor) -> None:
-        store = make_store(box, self.config, lambda: self._board.status())
+        cache = make_cache(box, self.config)
+        store = make_store(box, self.config, lambda: self._board.status(), cache)
         options, note, threads = self.config.query, QueryMeter(box).note, query_threads(self.config)
         queries = Queries(
             data_dir=box.folder, options=options, clock=self._clock, store=store, processes=box.processes, threads=threads, on_end=note
@@ -184,8 +185,8 @@ class Service:
         sources = [make(options) for options in self.config.sources]
         alerting = self._alerting = await asyncio.to_thread(make_alerting, box, self.config, hub, step=self._step)
         metering = self._metering = await asyncio.to_thread(Metering, box, self.config, alerting, keeper, queries, paths)
-        make_hybrid = partial(HybridSide, alerting=alerting, batch=batch, queries=queries, hub=hub, step=self._step)
-        hybrid = self._hybrid = await asyncio.to_thread(make_hybrid, box, self.config)
+        make_hybrid = partial(HybridSide, alerting=alerting, batch=batch, queries=queries, hub=hub, cache=cache, store=store)
+        hybrid = self._hybrid = await asyncio.to_thread(make_hybrid, box, self.config, step=self._step)
         steward = Steward(box, batch.queue, queries, hub, rules_s=alerting.behind_s, clock=self._clock, readings=self._readings)
         board = self._board = Board(
             box,
@@ -205,7 +206,7 @@ class Service:
         asked.configure(alerting.rulebook)
         alerting.sql_rules = asked.rules
         await batch.prepare()
-        app.open(self._context(box, queries, taker, board, pool, alerting, hub))
+        app.open(self._context(box, hybrid, taker, board, pool, alerting, hub))
         keeper.start()
         metering.start()
         steward.start()
@@ -250,10 +251,9 @@ class Service:
                 await asyncio.wait_for(self._stop.wait(), TICK_S)
 
     def _context(
-        self, box: Box, queries: Queries, taker: FileTaker, board: Board, pool: ThreadPoolExecutor, alerting: Alerting, hub: Hub
+        self, box: Box, hybrid: HybridSide, taker: FileTaker, board: Board, pool: ThreadPoolExecutor, alerting: Alerting, hub: Hub
     ) -> HttpContext:
         assert self._batch is not None is not self._metering, "they are made before HTTP is opened"
-        assert self._hybrid is not None, "so is it"
         (spool := self.config.data_dir / "spool").mkdir(exist_ok=True)
 
         def latest(stream: str) -> Any | None:
@@ -262,7 +262,8 @@ class Service:
         return HttpContext(
             config=self.config,
             door=box.door,
-            queries=queries,
+            queries=hybrid.cache.queries,
+            cache=hybrid.cache.picture,
             ingest=taker.take_upload,
             parse_pool=pool,
             spool=spool,
@@ -286,8 +287,8 @@ class Service:
             refresh_view=self._batch.views.refresh,
             panels=self._batch.panels,
             ladder=box.ladder,
-            search=self._hybrid.search,
-            analysis=self._hybrid.incidents,
+            search=hybrid.search,
+            analysis=hybrid.incidents,
         )
 
     def _inherited_for(self, address: str, kind: socket.SocketKind) -> list[socket.socket]:

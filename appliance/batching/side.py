@@ -63,6 +63,8 @@ class BatchSide:
         self._alerting: Alerting | None = None
         self.others: list[Callable[[Config], Sequence[Work]]] = []
         """Who else has batch work, for a config."""
+        self.readers: list[Callable[[], frozenset[str]]] = []
+        """Who else reads files, and which: called from any thread."""
         self.audits = Audits(box, step=step, hand_over=self._hand_over)
         self.reconciliation = Reconciliation(box, config, publish=publish)
         self.reconciliation.hand_over = self._hand_over
@@ -150,7 +152,8 @@ class BatchSide:
 
     def leased(self) -> frozenset[str]:
         """Files that queries of any kind read now: they must stay. From any thread."""
-        return self._queries.leased() | self.queue.leased() | self.audits.leased() | self.panels.leased()
+        own = self._queries.leased() | self.queue.leased() | self.audits.leased() | self.panels.leased()
+        return own.union(*(reader() for reader in self.readers))
 
     async def _ask(self, name: str) -> None:
         await self.queue.queue.ask(name, {})

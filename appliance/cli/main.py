@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "delete": ("appliance.cli.delete", "Delete records of a time or a series."),
     "audit": ("appliance.cli.audit", "Write an evidence bundle of a time range, or check one."),
     "analysis": ("appliance.cli.analysis", "Look at what is unusual; try the analysis on files."),
+    "cache": ("appliance.cli.cache", "Show which answers are kept for whoever asks again."),
     "models": ("appliance.cli.models", "Show trained models; go back to another version."),
     "deadletter": ("appliance.cli.deadletter", "List and replay what was refused."),
     "reload": ("appliance.cli.config", "Have the running service read its config again."),

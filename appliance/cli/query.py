@@ -47,6 +47,7 @@ Write = Callable[[bytes], None]
 @click.option("--path", type=click.Choice(PATHS), default="merged", show_default=True, help="The side to read.")
 @click.option("--explain", is_flag=True, help="Run it, and show how it was answered instead of its rows.")
 @click.option("--no-views", is_flag=True, help="Read the records also where a view holds the answer ready.")
+@click.option("--no-cache", is_flag=True, help="Find the answer anew also where it is kept.")
 @click.option("--background", is_flag=True, help="Queue it with the service and keep its result; with -o also wait and fetch it.")
 @click.option("--unattended", is_flag=True, help="Nobody waits: a heavy question is queued like --background, another one answered.")
 @click.option("--notify", multiple=True, metavar="CHANNEL", help="With --background: told when it is over.")
@@ -62,6 +63,7 @@ def query(
     path: str,
     explain: bool,
     no_views: bool,
+    no_cache: bool,
     background: bool,
     unattended: bool,
     notify: tuple[str, ...],
@@ -89,6 +91,7 @@ def query(
         format=format_ or ("table" if on_terminal else _format_of(output) if unattended else "csv"),
         explain=explain,
         views=not no_views,
+        cache=not no_cache,
         waiting=not unattended,
     )
     if (background or unattended) and (explain or path != "merged" or no_views):
@@ -169,6 +172,7 @@ def ask_service(question: Question, data_dir: Path, write: Write, progress: Prog
         "format": question.format,
         "explain": question.explain,
         "views": question.views,
+        "cache": question.cache,
         "waiting": question.waiting,
         "id": question.id,
     }

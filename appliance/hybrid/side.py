@@ -13,11 +13,14 @@ from appliance.config import Config
 from appliance.hybrid.analysis.keeping.incidents import Incidents
 from appliance.hybrid.analysis.keeping.part import IncidentsPart
 from appliance.hybrid.analysis.live.live import Live
+from appliance.hybrid.cache.cache import Cache
+from appliance.hybrid.cache.side import CachePart
 from appliance.hybrid.search.part import Search
 from appliance.observe.status import Problem
 from appliance.reconcile.past import make_history
 from appliance.serving.push import ANALYSIS, Hub
 from appliance.serving.queries import Queries
+from appliance.serving.source import Store
 
 
 class Part(Protocol):
@@ -51,15 +54,19 @@ class HybridSide:
         batch: BatchSide,
         queries: Queries,
         hub: Hub,
+        cache: Cache,
+        store: Store,
         step: Callable[[str], None] = no_step,
     ) -> None:
-        """Blocks for what was stored. ``step`` is told each named step, for tests that stop there."""
+        """Blocks for what was stored. ``cache`` is the shelf of ``store``; ``step`` is told each named step, for tests that stop there."""
         self._box, self._config, self._alerting, self._queries, self._hub = box, config, alerting, queries, hub
         self.incidents = Incidents(box, config, alerting=alerting, publish=lambda e, data: hub.publish(ANALYSIS, e, data, None), step=step)
         self.live = Live(box, config, history=make_history(box), incidents=self.incidents, step=step)
         self.incidents.learning, self.incidents.memory = self.live.learning, self.live.memory
         self.search = Search(box, config)
-        self._parts: tuple[Part, ...] = (IncidentsPart(box, self.incidents), self.live, self.search)
+        self.cache = CachePart(box, config, cache, queries=queries, store=store)
+        batch.readers.append(self.cache.leased)
+        self._parts: tuple[Part, ...] = (IncidentsPart(box, self.incidents), self.live, self.search, self.cache)
         batch.others.append(lambda found: [work for part in self._parts for work in part.works(found)])
 
     async def start(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from appliance.serving.constancy import Varies
 from appliance.serving.explain import Explain
 from appliance.serving.work import Work
 
@@ -51,6 +52,16 @@ class Answer:
                 self.rows += batch.num_rows
                 yield batch
                 batch = self._engine.next_batch(self._work, self._reader)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Tables that the SQL names, as it writes them."""
+        return self._work.statement.tables
+
+    @property
+    def varies(self) -> Varies:
+        """When the SQL gives another answer over the same records."""
+        return "always" if self._work.statement.explain else self._engine.varies_of(self._work.statement)
 
     def explain(self) -> Explain:
         """How it was answered, as far as it has got."""

@@ -20,6 +20,7 @@ import pyarrow as pa
 from appliance.clock import Clock
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused, StoreDamaged
 from appliance.serving.answer import Answer
+from appliance.serving.constancy import Varies, varies
 from appliance.serving.defects import REFUSALS, bad_view_files, defect
 from appliance.serving.duck import BATCH_MEMORY_SHARE, MEMORY_SHARE, Planner, freeze_now, open_runner, read
 from appliance.serving.explain import Explain, Part
@@ -90,6 +91,8 @@ class Engine:
         self._parsed = Parsed()
         self._seen: tuple[Any, PlainSelect | None] | None = None
         """The tree of the last question, and what it is."""
+        self._varies: tuple[Any, Varies] | None = None
+        """The tree of the last question, and when its answer is another."""
         self._stand_ins = StandIns(self._planner, worth or Worth())
         self.is_worn = False
         """True after an error that may have harmed the databases: this engine should not be used again."""
@@ -208,6 +211,12 @@ class Engine:
         if self._seen is None or self._seen[0] is not tree:
             self._seen = (tree, plain_select(tree))
         return self._seen[1]
+
+    def varies_of(self, statement: Statement) -> Varies:
+        """``varies``, asked once for all statements that differ in their constants alone."""
+        if self._varies is None or self._varies[0] is not statement.tree:
+            self._varies = (statement.tree, varies(statement.tree))
+        return self._varies[1]
 
     def _find_stand_in(self, work: Work, plain: PlainSelect, table: TableInfo) -> None:
         work.stand_in, work.not_stood_in = self._stand_ins.of(

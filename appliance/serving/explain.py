@@ -55,6 +55,8 @@ class ViewExplain(msgspec.Struct, frozen=True, kw_only=True):
     """Spans of buckets that are computed from the records, half-open; None: unbounded."""
     live_buckets: int | None
     """How many those are; None: all that come after the last one that is stored."""
+    kept: bool = False
+    """Rows of closed buckets were kept in memory: it is a part of an earlier answer."""
     below: ViewExplain | None = None
     """Of a view on a view: where its records come from; None: from the stream."""
 
@@ -91,6 +93,8 @@ class Explain(msgspec.Struct, frozen=True, kw_only=True):
     """Records that had to be looked at, before the query's own filters."""
     heavy: bool = False
     """Whether it is batch work when nobody waits for it."""
+    cached: str = ""
+    """What the cache has done, or would do, in a few words; empty: it was not asked."""
 
     def with_part(self, part: Part) -> Explain:
         """With one more step in front."""
@@ -113,6 +117,8 @@ def lines(explain: Explain) -> Iterator[str]:
             yield f"  lost  {s.lost_files:,} files are missing or damaged"
     if explain.stood_in:
         yield f"answered from the view {explain.stood_in} in place of the stream's records"
+    if explain.cached:
+        yield f"cache: {explain.cached}"
     if explain.not_stood_in:
         yield explain.not_stood_in
     for view in explain.views:

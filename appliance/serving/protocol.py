@@ -16,6 +16,7 @@ import msgspec
 
 from appliance.errors import ApplianceError, QueryCancelled, QueryHeavy, QueryRefused, RetryLater
 from appliance.manifest import Segment
+from appliance.serving.constancy import Varies
 from appliance.serving.explain import Explain
 from appliance.serving.question import Question
 from appliance.serving.snapshot import TableInfo, Wanted, WantedView
@@ -132,6 +133,10 @@ class Done(Message, frozen=True, tag=True, array_like=True):
     worn: bool
     schema: bytes = b""
     """Arrow's message of the result's columns, where it went to a file."""
+    names: tuple[str, ...] = ()
+    """Tables that the SQL names, as it writes them."""
+    varies: Varies = "always"
+    """When the SQL gives another answer over the same records."""
     used: Usage | None = None
     """All that the process has used since its start."""
 

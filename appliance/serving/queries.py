@@ -47,7 +47,7 @@ from appliance.serving.protocol import (
 )
 from appliance.serving.question import Question
 from appliance.serving.result import Result
-from appliance.serving.running import QueryStatus, RunningQuery
+from appliance.serving.running import Basis, QueryStatus, RunningQuery
 from appliance.serving.snapshot import Snapshot
 from appliance.serving.source import StateSource, Store
 from appliance.serving.transfer import pack, packed
@@ -101,7 +101,7 @@ class Queries:
         """
         if question.id in self._running:
             raise QueryRefused(f"a query with the id {question.id} is running")
-        query = RunningQuery(question, StateSource(self._store), self._clock.monotonic_ns(), into=into, on_usage=on_usage)
+        query = RunningQuery(question, self._source(question), self._clock.monotonic_ns(), into=into, on_usage=on_usage)
         self._running[question.id] = query
         self._finished.pop(question.id, None)
         try:
@@ -152,7 +152,7 @@ class Queries:
             query.waited_ms = (self._clock.monotonic_ns() - query.start_ns) / 1e6
             query.state, query.stood_s = "running", self._pool.stood_s()
             query.timers.append(asyncio.get_running_loop().call_later(self._options.time_max_s, self._time_is_up, query))
-            query.source = StateSource(self._store)  # the newest state: it may have waited for long
+            query.source = self._source(query.question)  # the newest state: it may have waited for long
             try:
                 message = await self._next(query, self._ask(query))
             except WorkerGone:  # while it was idle: the question has not reached it
@@ -166,6 +166,10 @@ class Queries:
             if piece is not None:
                 query.pieces.append(piece)
 
+    def _source(self, question: Question) -> StateSource:
+        """Parts of answers are for people's questions, which may be answered a little differently in the last bits of floats."""
+        return StateSource(self._store, with_parts=question.cache and not question.workload)
+
     def _ask(self, query: RunningQuery) -> Ask:
         """The question with all that can be said beforehand."""
         query.now_us = self._clock.now_us() if query.question.now_us is None else query.question.now_us
@@ -174,7 +178,7 @@ class Queries:
         query.guessed = snapshot is not None
         given = None
         if wanted is not None and snapshot is not None:
-            self._note_pinned(query, snapshot)
+            self._note_pinned(query, snapshot, Pin(wanted, ()))
             given = Given(wanted, packed(snapshot))
         known = query.source.seen(query.question.sql)
         return Ask(query.question, query.now_us, "" if query.into is None else "result", known, given)
@@ -199,6 +203,7 @@ class Queries:
         assert isinstance(message, Done), "a result ends with Done"
         query.explain = message.explain.with_part(Part("worker", query.waited_ms))
         query.notes, query.rows = message.explain.notes, message.explain.rows
+        query.basis = replace(query.basis or Basis(query.source.state), names=message.names, varies=message.varies)
         if query.guessed:
             self._guesses.confirm(query.question)
         if query.into is not None and query.worker is not None:
@@ -278,12 +283,15 @@ class Queries:
             query.read.clear()  # of a guess that was not what it wants
         query.guessed, query.pinned = False, True
         try:
-            self._note_pinned(query, snapshot)
+            self._note_pinned(query, snapshot, request)
             await worker.send(Pinned(size), descriptor=descriptor)
         finally:
             os.close(descriptor)
 
-    def _note_pinned(self, query: RunningQuery, snapshot: Snapshot) -> None:
+    def _note_pinned(self, query: RunningQuery, snapshot: Snapshot, request: Pin) -> None:
+        query.basis = Basis(
+            query.source.state, request.wanted, tuple((v, snapshot.views[v.view, v.version]) for v in request.views), request.tables
+        )
         query.files = snapshot.paths
         behind_views = {pin.stream for pin in snapshot.views.values()}  # also where their files alone answer
         query.read |= {name: query.source.last_seq(name) for name in {*snapshot.streams, *behind_views}}

@@ -31,6 +31,8 @@ class Question:
     """Whether views may stand in for the records of a stream, where the answer is the same."""
     waiting: bool = True
     """Whether somebody waits for the answer. If nobody does, a heavy question (``routing.is_heavy``) is not run: ``QueryHeavy``."""
+    cache: bool = True
+    """Whether what is kept of earlier answers may be used, where the answer is the same."""
     format: str = "json"
     """One of ``FORMATS``."""
     now_us: int | None = None

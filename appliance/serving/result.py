@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from appliance.serving.explain import Explain
 from appliance.serving.handed import Handed
-from appliance.serving.running import RunningQuery
+from appliance.serving.running import Basis, RunningQuery
 
 if TYPE_CHECKING:
     from appliance.serving.queries import Queries
@@ -19,6 +19,8 @@ class Result(AsyncIterator[bytes]):
     def __init__(self, queries: Queries, query: RunningQuery) -> None:
         self._queries = queries
         self._query = query
+
+    cached = ""
 
     @property
     def id(self) -> str:
@@ -38,6 +40,17 @@ class Result(AsyncIterator[bytes]):
     def read(self) -> Mapping[str, int]:
         """Folded name of each stream that was read -> its highest sequence at the instant of the snapshot."""
         return self._query.read
+
+    @property
+    def basis(self) -> Basis | None:
+        """What it was found from; whole only at its end. None: nothing was pinned."""
+        return self._query.basis
+
+    @property
+    def spent_ms(self) -> float:
+        """From the question to the answer's end, without the wait for a process; known at its end."""
+        explain = self._query.explain
+        return 0.0 if explain is None else sum(part.ms for part in explain.parts if part.name != "worker")
 
     @property
     def now_us(self) -> int:

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import msgspec
 
+from appliance.hot.state import State
+from appliance.serving.constancy import Varies
 from appliance.serving.explain import Explain
 from appliance.serving.handed import Handed
 from appliance.serving.pool import WorkerProcess
 from appliance.serving.question import Question
+from appliance.serving.snapshot import Wanted, WantedView
 from appliance.serving.source import StateSource
 from appliance.serving.usage import Usage
+from appliance.serving.view_pins import ViewPin
 
 
 class QueryStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +41,23 @@ class QueryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Why it failed or was cancelled."""
     explain: Explain | None
     """There when it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What an answer was found from."""
+
+    state: State
+    """The picture that was pinned."""
+    wanted: tuple[Wanted, ...] = ()
+    views: tuple[tuple[WantedView, ViewPin], ...] = ()
+    """What of views was wanted, parts of earlier answers among them, and what that was made of."""
+    tables: tuple[str, ...] = ()
+    """Of the appliance's own, and those that jobs have made."""
+    names: tuple[str, ...] = ()
+    """Tables that the SQL names; known at the end."""
+    varies: Varies = "always"
+    """When the SQL gives another answer over the same records; known at the end."""
 
 
 @dataclass(slots=True)
@@ -76,6 +97,8 @@ class RunningQuery:
     read: dict[str, int] = field(default_factory=dict)
     """Folded name of each stream that was pinned -> its highest sequence then."""
     version: int = 0
+    basis: Basis | None = None
+    """None: it has pinned nothing."""
     first_ms: float = 0.0
     """Until the first rows were there; 0: they are not."""
     used: Usage | None = None

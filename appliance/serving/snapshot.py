@@ -209,6 +209,8 @@ class Snapshot:
     """Tables that jobs have made: folded name -> Parquet file, relative to the data folder."""
     views: Mapping[tuple[str, int], ViewPin] = field(default_factory=dict)
     """By folded name and version."""
+    kept: Mapping[tuple[str, int], pa.Table] = field(default_factory=dict)
+    """Rows of those ``views`` that are parts of earlier answers."""
 
     @property
     def paths(self) -> frozenset[str]:

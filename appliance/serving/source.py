@@ -25,8 +25,10 @@ from appliance.hot.state import Chunk, State, StreamState
 from appliance.manifest import Segment
 from appliance.records import TimeRange, fold
 from appliance.serving.routing import held_from, route
+from appliance.serving.shelf import Shelf
 from appliance.serving.snapshot import (
     HotRows,
+    Offer,
     Side,
     Skipped,
     Snapshot,
@@ -82,15 +84,24 @@ class Store:
     """Told of a live segment that can't be read, and why."""
     damaged_view: Callable[[str], None] = lambda _path: None
     """Told of a view's file that can't be read."""
+    shelf: Shelf | None = None
+    """Parts of earlier answers."""
 
 
 class StateSource:
     """The ``SnapshotProvider`` of one query: names and rows come from one picture."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, with_parts: bool = False) -> None:
+        """``with_parts``: what is kept of earlier answers may stand in for records."""
         self._store = store
+        self._shelf = store.shelf if with_parts else None
         self._state = store.state()
         self._bad: set[str] = set()
+
+    @property
+    def state(self) -> State:
+        """The picture itself."""
+        return self._state
 
     @property
     def version(self) -> int:
@@ -151,7 +162,7 @@ class StateSource:
             return info
         state = self._state.get(name)
         if state is not None:
-            return TableInfo(state.name, Side.MERGED, key, columns_of(state.schema), behind=behind(self._state, state))
+            return TableInfo(state.name, Side.MERGED, key, columns_of(state.schema), behind=behind(self._state, state, self._parts_of(key)))
         for suffix, side in SUFFIXES.items():
             state = self._state.get(name[: -len(suffix)]) if key.endswith(suffix) else None
             if state is not None:
@@ -164,6 +175,9 @@ class StateSource:
             return TableInfo(made[key].name, Side.FILE, key, made[key].columns)
         raise QueryRefused(f'there is no stream or table "{name[:80]}"{self._nearest(key, made)}')
 
+    def _parts_of(self, key: str) -> Sequence[Offer]:
+        return () if self._shelf is None else self._shelf.offers(self._state, key)
+
     def _nearest(self, key: str, made: Mapping[str, TableEntry]) -> str:
         streams = {k: s.name for k, s in self._state.streams.items()}
         views = {k: v.name for k, v in self._state.views.items()}
@@ -174,8 +188,16 @@ class StateSource:
         return "; SHOW TABLES lists what there is" if names else "; there is none yet"
 
     def _pin(self, wanted: Sequence[Wanted], tables: Sequence[str], views: Sequence[WantedView]) -> Snapshot | None:
-        """None when a roll came between the state and the look at the hot store."""
-        pins = pin_views(self._state, views, bad=self._bad)
+        """None when a roll came between the state and the look at the hot store, or a part is of a later picture."""
+        parts = [view for view in views if self._shelf is not None and self._shelf.has(view.view)]
+        pins = pin_views(self._state, [view for view in views if view not in parts], bad=self._bad)
+        kept: dict[tuple[str, int], pa.Table] = {}
+        for part in parts:
+            assert self._shelf is not None, "only a shelf has parts"
+            found = self._shelf.pin(self._state, part)
+            if found is None:
+                return None
+            pins[part.view, part.version], kept[part.view, part.version] = found
         wanted = with_views(wanted, pins.values())
         room = self._store.hot_bytes_max
         streams: dict[str, StreamPin] = {}
@@ -192,7 +214,7 @@ class StateSource:
                 streams[want.stream] = pin if not want.latest else replace(pin, latest=self._store.latest(state))
             loaded = self._loaded(tables, reader) if reader is not None else {}
             files = self._files([n for n in tables if n not in loaded], reader) if reader is not None else {}
-        return Snapshot(streams, loaded, files, pins)
+        return Snapshot(streams, loaded, files, pins, kept)
 
     def _loaded(self, names: Sequence[str], reader: HotReader) -> dict[str, pa.Table]:
         """The appliance's own tables, and the newest answers of panels."""

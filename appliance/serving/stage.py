@@ -16,7 +16,7 @@ from appliance.serving.hot_table import hot_table, reach_of
 from appliance.serving.merged import HotSource
 from appliance.serving.snapshot import Side, StreamPin
 from appliance.serving.tray import Tray
-from appliance.serving.views import levels, view_sql
+from appliance.serving.views import kept_name, levels, view_sql
 from appliance.serving.work import Work, columns_of
 
 VIEWS_MAX: Final = 32
@@ -52,6 +52,8 @@ class Stage:
                 low, high = reach_of(table) if pin.spans else (0, 0)
                 name = self._show_hot(work, f"__hot_{number}", table, cold_rows=sum(f.rows for f in pin.files))
                 hot[key] = HotSource(name, frozenset(table.column_names), low, high)
+        for number, table in enumerate(snapshot.kept.values()):
+            self._register(work, kept_name(number), table)
         for table_info in work.tables:
             match table_info.side:
                 case Side.STATE:

@@ -59,6 +59,7 @@ class _Contents(msgspec.Struct, frozen=True, array_like=True):
     tables: tuple[tuple[str, _Blob], ...]
     files: tuple[tuple[str, str], ...]
     views: tuple[tuple[str, int, ViewPin], ...]
+    kept: tuple[tuple[str, int, _Blob], ...]
 
 
 def pack(snapshot: Snapshot) -> tuple[int, int]:
@@ -101,7 +102,9 @@ def _unpack(whole: pa.Buffer) -> Snapshot:
     contents = msgspec.msgpack.decode(whole.slice(size - _TAIL - length, length).to_pybytes(), type=_Contents)
     streams = {s.key: _unpack_stream(whole, s) for s in contents.streams}
     tables = {name: _unpack_table(whole, blob) for name, blob in contents.tables}
-    return Snapshot(streams, tables, dict(contents.files), {(name, version): pin for name, version, pin in contents.views})
+    views = {(name, version): pin for name, version, pin in contents.views}
+    kept = {(name, version): _unpack_table(whole, blob) for name, version, blob in contents.kept}
+    return Snapshot(streams, tables, dict(contents.files), views, kept)
 
 
 def _pack(out: Any, snapshot: Snapshot) -> int:
@@ -109,7 +112,8 @@ def _pack(out: Any, snapshot: Snapshot) -> int:
     streams = tuple(_pack_stream(out, key, pin) for key, pin in snapshot.streams.items())
     tables = tuple((name, _pack_table(out, table)) for name, table in snapshot.tables.items())
     views = tuple((*key, pin) for key, pin in snapshot.views.items())
-    contents = msgspec.msgpack.encode(_Contents(streams, tables, tuple(snapshot.files.items()), views))
+    kept = tuple((*key, _pack_table(out, table)) for key, table in snapshot.kept.items())
+    contents = msgspec.msgpack.encode(_Contents(streams, tables, tuple(snapshot.files.items()), views, kept))
     out.write(contents)
     out.write(len(contents).to_bytes(_TAIL, "little"))
     return int(out.tell())

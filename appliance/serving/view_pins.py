@@ -47,6 +47,8 @@ class ViewPin(msgspec.Struct, frozen=True, kw_only=True):
     """Event times of the records that are read."""
     columns: tuple[str, ...]
     """Those of the stream that may be used."""
+    kept: tuple[Span, ...] = ()
+    """Buckets whose rows are kept in memory."""
     lost: tuple[str, ...] = ()
     """What the answer lacks: files of sealed buckets that are missing."""
 

@@ -31,10 +31,10 @@ def view_info(state: State, name: str) -> TableInfo | None:
     return _info(state, view, view.version(int(number)), f"{view.name}@{number}")
 
 
-def behind(state: State, stream: StreamState) -> Behind | None:
-    """What may stand in for the records of a stream; None: no view has anything of it ready."""
+def behind(state: State, stream: StreamState, parts: Iterable[Offer] = ()) -> Behind | None:
+    """What may stand in for the records of a stream, ``parts`` among it; None: no view has anything of it ready."""
     key = fold(stream.name)
-    offers = []
+    offers = list(parts)
     for view in state.views.values():
         version = view.active
         if version is None or version.chain or version.definition.having or version.stream != key or version.used.closed_us == FIRST:
@@ -77,14 +77,19 @@ def pin_views(state: State, wanted: Iterable[WantedView], *, bad: Collection[str
 
 
 def with_views(wanted: Sequence[Wanted], pins: Iterable[ViewPin]) -> Sequence[Wanted]:
-    """What is wanted of streams, directly and by views."""
+    """What is wanted of streams, directly and by views. Beside rows that are kept in memory few are wanted, best out of memory too."""
+    pins = list(pins)
     found = {want.stream: want for want in wanted}
+    from_memory = {p.stream for p in pins if p.kept} - {p.stream for p in pins if not p.kept}
     for stream, (spans, columns) in stream_wants(pins).items():
         low, high = hull_of(spans)
         span = TimeRange(None if low == FIRST else low, None if high == LAST else high)
         have = found.get(stream)
         if have is None:
-            found[stream] = Wanted(stream=stream, since_us=span.since, until_us=span.until, columns=tuple(sorted(columns)), spans=spans)
+            named = tuple(sorted(columns))
+            found[stream] = Wanted(
+                stream=stream, since_us=span.since, until_us=span.until, columns=named, together=stream in from_memory, spans=spans
+            )
             continue
         whole = hull(have.span, span)
         reads = have.hot or have.cold

@@ -57,6 +57,10 @@ def view_sql(
     ``bounds`` restricts the starts of buckets. Of the first ``columns`` some may be left out that nobody asks for.
     """
 
+    def kept(part: ViewPin) -> str:
+        number = next((at for at, key in enumerate(snapshot.kept) if snapshot.views[key] is part), None)
+        return "" if number is None else kept_name(number)
+
     def records(lowest: ViewPin) -> str:
         stream = snapshot.streams[lowest.stream]
         if lowest.stream not in hot and not any(touches(lowest.live, f.ts_min, f.ts_max) for f in stream.files):
@@ -69,14 +73,19 @@ def view_sql(
         *(() if bounds.since is None else (f"{quoted(pin.bucket)} >= {merged.moment(bounds.since)}",)),
         *(() if bounds.until is None else (f"{quoted(pin.bucket)} < {merged.moment(bounds.until)}",)),
     ]
-    text = _answer(pin, columns, root, records) or _nothing(columns[0])
+    text = _answer(pin, columns, root, records, kept(pin)) or _nothing(columns[0])
     return f"SELECT * FROM (\n{text}\n) WHERE {' AND '.join(conditions)}" if conditions else text
 
 
-def _answer(pin: ViewPin, columns: Sequence[Columns], root: Path, records: Callable[[ViewPin], str]) -> str:
-    """Rows of files and computed ones; empty text where there is neither."""
+def kept_name(number: int) -> str:
+    """The name under which kept rows are shown; ``number`` is their place in the snapshot."""
+    return f"__kept_{number}"
+
+
+def _answer(pin: ViewPin, columns: Sequence[Columns], root: Path, records: Callable[[ViewPin], str], kept: str = "") -> str:
+    """Rows of files, kept and computed ones; empty text where there is neither. ``kept`` names the table of those in memory."""
     names = ", ".join(f"CAST({quoted(name)} AS {kind}) AS {quoted(name)}" for name, kind in columns[0])
-    parts = []
+    parts = [f"SELECT {names} FROM {quoted(kept)}"] if kept else []
     whole = [s for s in pin.files if not s.spans]
     if whole:
         parts.append(f"SELECT {names} FROM {_read(whole, root)}")
@@ -152,6 +161,7 @@ def explained_view(pin: ViewPin) -> ViewExplain:
         bytes=sum(s.file.bytes for s in pin.files),
         live=tuple((None if a == FIRST else a, None if b == LAST else b) for a, b in pin.live),
         live_buckets=_count(pin),
+        kept=len(pin.kept) > 0,
         below=None if pin.below is None else explained_view(pin.below),
     )
 

@@ -25,7 +25,6 @@ from appliance.clock import SystemClock
 from appliance.errors import ApplianceError, QueryCancelled
 from appliance.manifest import Segment
 from appliance.serving import limits
-from appliance.serving.explain import Explain
 from appliance.serving.protocol import (
     Ask,
     Cancel,
@@ -144,7 +143,7 @@ class Worker:
         try:
             if ask.file:
                 return self._run_to_file(ask)
-            return Done(self._run(ask), self._is_worn)
+            return self._run(ask)
         except ApplianceError as e:
             return Failed(kind_of(e), str(e), self._is_worn)
         except MemoryError:
@@ -156,11 +155,11 @@ class Worker:
             self._query_id = None
             self._cancelled = False
 
-    def _run(self, ask: Ask) -> Explain:
+    def _run(self, ask: Ask) -> Done:
         from appliance.serving.writing import write_answer
 
         with self._engine.answer(ask.question, _Service(self, ask), now_us=ask.now_us) as answer:
-            return write_answer(
+            explain = write_answer(
                 answer,
                 ask.question,
                 lambda piece: self._send(Data(piece), soon=True),
@@ -168,6 +167,8 @@ class Worker:
                 on_start=lambda: self._send(Started(answer.notes), soon=True),
                 on_rows=self._note_rows,
             )
+            names, varies = answer.names, answer.varies
+        return Done(explain, self._is_worn, names=names, varies=varies)
 
     def _run_to_file(self, ask: Ask) -> Done:
         """The result goes to a file of this process's own folder, which is synced before anybody hears of it."""

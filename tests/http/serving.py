@@ -108,6 +108,8 @@ class FakeQueries:
 class FakeResult:
     """The pieces that were prepared."""
 
+    cached = ""
+
     def __init__(self, queries: FakeQueries) -> None:
         self._queries = queries
         self.notes = queries.notes

@@ -27,6 +27,7 @@ from appliance.options import HttpOptions
 from appliance.serving.http import (
     alerts,
     analysis,
+    cache,
     consistency,
     databases,
     deletions,
@@ -222,6 +223,7 @@ def _work_routes(route: Callable[..., Route]) -> list[Route]:
         route("/api/consistency", consistency.picture, "GET"),
         route("/api/reconcile", consistency.reconcile, "POST"),
         route("/api/panels", panels.panels, "GET"),
+        route("/api/cache", cache.picture, "GET"),
         route("/api/panels/{name}", panels.panel, "GET"),
         route("/api/search", search.find, "GET"),
         route("/api/search/status", search.status, "GET"),

@@ -19,6 +19,7 @@ from appliance.hot.state import State
 from appliance.manifest import Deletion
 from appliance.observe.alerts import AlertDesk, TransitionRow
 from appliance.observe.analysis import AnalysisPicture, IncidentPicture, IncidentRow
+from appliance.observe.cache import CachePicture
 from appliance.observe.consistency import ConsistencyPicture, ReconcileAnswer
 from appliance.observe.jobs import JobDesk
 from appliance.observe.ladder import Ladder
@@ -49,6 +50,10 @@ class Result(Protocol):
     @property
     def notes(self) -> tuple[str, ...]:
         """What the answer lacks, a line each; known from the start."""
+
+    @property
+    def cached(self) -> str:
+        """``hit`` for one that was kept, ``miss`` for one that was not; empty: the cache was not asked."""
 
     @property
     def whole(self) -> bytes | None:
@@ -213,6 +218,8 @@ class HttpContext:
     """(name of a view) -> refreshes it, and says what was done; on the event loop."""
     panels: PanelDesk = field(default_factory=lambda: _NoPanels())
     """Who answers for panels; on the event loop."""
+    cache: Callable[[], CachePicture] | None = None
+    """The cache of answers; from any thread. None: there is none."""
     ladder: Ladder = field(default_factory=Ladder)
     """How far the box is degraded: what must not be answered then is refused (``shedding``)."""
     search: SearchDesk | None = None

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from appliance.clock import US_PER_S
 from appliance.observe.health import LEVELS, health_of
 from appliance.observe.status import Status
+from appliance.serving.http.cache_metrics import cache_families
 from appliance.serving.http.desk import Counts, Desk
 from appliance.serving.http.meter_metrics import Family, Sample, cost_families, latency_families
 from appliance.serving.push import Hub
@@ -24,7 +25,9 @@ Labels = dict[str, str]
 async def metrics(desk: Desk, _request: Request) -> Response:
     """Every figure of the status, and what HTTP itself has counted."""
     context = desk.ready()
+    cached = None if context.cache is None else await asyncio.to_thread(context.cache)
     meters = [*latency_families(await asyncio.to_thread(context.meters.latency)), *cost_families(context.meters.totals())]
+    meters += cache_families(cached)
     held = {"held_bytes": desk.budget.used, "held_bytes_max": desk.budget.bytes_max}
     text = exposition(await desk.status(), desk.counts, context.hub, meters, **held)
     return Response(text, media_type=MEDIA_TYPE)

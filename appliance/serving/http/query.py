@@ -46,6 +46,7 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: str = "json"
     explain: bool = False
     views: bool = True
+    cache: bool = True
     waiting: bool = True
     id: str | None = None
 
@@ -59,7 +60,8 @@ class AskedV3(msgspec.Struct, frozen=True):
 
 
 async def run(desk: Desk, request: Request) -> Response:
-    """``POST /api/query``: the answer in the format asked for; ``X-Query-Id`` names it, ``X-Query-Notes`` says what it lacks.
+    """``POST /api/query``: the answer in the format asked for; ``X-Query-Id`` names it, ``X-Query-Notes`` says what it lacks,
+    ``X-Query-Cache`` whether it was kept (``hit``) or not (``miss``).
 
     With ``waiting`` false a heavy question is queued as batch work instead: 202 with the ``RunRow``, as for ``POST /api/jobs/query``.
     """
@@ -74,6 +76,7 @@ async def run(desk: Desk, request: Request) -> Response:
         format=asked.format,
         explain=asked.explain,
         views=asked.views,
+        cache=asked.cache,
         waiting=asked.waiting,
     )
     if not question.waiting and (question.path != "merged" or not question.views or question.explain):
@@ -128,6 +131,8 @@ async def _answer(desk: Desk, question: Question) -> Response:
     pieces = await context.queries.run(without_views(context.ladder, question))
     media_type = "application/json" if question.explain else MEDIA_TYPES[question.format]
     headers = {"X-Query-Id": question.id}
+    if pieces.cached:
+        headers["X-Query-Cache"] = pieces.cached
     if pieces.notes:
         headers["X-Query-Notes"] = header_text("; ".join(pieces.notes))
     whole = pieces.whole

@@ -31,6 +31,7 @@ BUCKET: Final = "bucket"
 CHANGING: Final = frozenset(
     [
         "now",
+        "ago",
         "today",
         "current_date",
         "get_current_time",

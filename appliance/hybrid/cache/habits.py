@@ -1,0 +1,91 @@
+"""What is asked again and again: questions that differ in their constants alone are one habit. Bounded; no lock, no clock."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from appliance.clock import US_PER_S
+from appliance.hybrid.cache.kept import Kept
+from appliance.serving.question import Question
+from appliance.serving.templates import cut
+
+HABITS_MAX: Final = 512
+WARM_ASKS_MIN: Final = 3
+WARM_LIVED_US: Final = 30 * US_PER_S
+"""An answer that was true for less time would be so again: computing it unasked would be for nobody."""
+WARM_IDLE_US: Final = 24 * 3_600 * US_PER_S
+"""What was not asked for so long is no habit any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pays:
+    """When a part of an answer is worth making."""
+
+    asks_min: int = 2
+    """Who asks once would pay twice."""
+    records_min: int = 200_000
+    """Fewer records are read faster than a part is looked for (``stand_in.Worth``)."""
+    ms_min: float = 20.0
+    """What the records take."""
+
+
+@dataclass(slots=True)
+class Habit:
+    """One text that is asked."""
+
+    question: Question
+    """The newest such."""
+    asks: int = 0
+    used_us: int = 0
+    records: int = 0
+    """That it reads, when it reads records."""
+    cost_ms: float = 0.0
+    """What that takes."""
+    no_part: str = ""
+    """Why no part can be made of it; empty: nothing speaks against it."""
+
+    def wants_part(self, pays: Pays) -> bool:
+        """Whether keeping a part of it pays."""
+        return (
+            not self.no_part
+            and self.asks >= pays.asks_min
+            and self.records >= pays.records_min
+            and self.cost_ms >= pays.ms_min
+            and self.question.path == "merged"
+            and self.question.views
+        )
+
+
+class Habits:
+    """The habits that were used last."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, Habit] = OrderedDict()
+
+    def note(self, question: Question, *, at_us: int) -> Habit:
+        """A question was asked, whoever has answered it."""
+        key = _text(question)
+        habit = self._known.setdefault(key, Habit(question))
+        self._known.move_to_end(key)
+        habit.question, habit.asks, habit.used_us = question, habit.asks + 1, at_us
+        if len(self._known) > HABITS_MAX:
+            self._known.popitem(last=False)
+        return habit
+
+    def is_worth_warming(self, kept: Kept, *, now_us: int) -> bool:
+        """Whether an answer that is no longer true should be computed again before anybody asks."""
+        habit = self._known.get(_text(kept.question))
+        return (
+            habit is not None
+            and habit.asks >= WARM_ASKS_MIN
+            and now_us - habit.used_us <= WARM_IDLE_US
+            and kept.hits + kept.warmed > 0
+            and now_us - kept.made_us >= WARM_LIVED_US
+        )
+
+
+def _text(question: Question) -> str:
+    parts = cut(question.sql)
+    return question.sql if parts is None else parts.text
