@@ -18,7 +18,7 @@ import msgspec
 from appliance.batch_options import AuditOptions, BatchOptions, JobOptions, ReportOptions, RetentionOptions, TrainingOptions, ViewOptions
 from appliance.config_reading import Reading, dotted, nearest_of, variables_of
 from appliance.errors import ConfigRefused
-from appliance.hybrid_options import AnalysisOptions, CacheOptions, LanguageModelOptions, SearchOptions, WatchOptions
+from appliance.hybrid_options import AnalysisOptions, CacheOptions, LanguageModelOptions, SearchOptions, WatchOptions, analyses
 from appliance.need_options import NeedsOptions, PathsOptions
 from appliance.option_docs import config_schema, example_config
 from appliance.option_values import shown
@@ -143,6 +143,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The tables ``[notify.NAME]`` by name."""
     origins: Mapping[str, str] = {}
     """Dotted name (``hot.ring_max``, ``source[0].every``) -> "default", "FILE:LINE" or "environment"; every option is in it."""
+
+    @property
+    def all_workloads(self) -> dict[str, NeedsOptions]:
+        """``workloads``, and the analysis that comes without one."""
+        return {**self.workloads, **analyses(self.workloads, self.analysis)}
 
     def stream(self, name: str) -> StreamOptions:
         """The options of a stream; those of a stream that the config doesn't name are the defaults."""

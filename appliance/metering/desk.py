@@ -64,7 +64,7 @@ class Desk:
     def _paths_of(self) -> dict[str, str]:
         """Where each workload runs that has a place; one that was just added may have none yet."""
         found: dict[str, str] = {}
-        for name in self._config.workloads:
+        for name in self._config.all_workloads:
             with suppress(KeyError):
                 found[name] = self._paths.path_of(name)
         return found

@@ -47,7 +47,7 @@ class Meters:
         self._rules = RuleShares()
         self._process = OwnProcess()
         self._rolled = Spent()
-        self._budgets = budgets_of(config.workloads)
+        self._budgets = budgets_of(config.all_workloads)
         self._latencies: list[Entry[Histogram]] = []
         self._costs: list[Entry[Spent]] = []
         self._saved_ns = self._looked_ns = self._clock.monotonic_ns()
@@ -66,7 +66,7 @@ class Meters:
 
     def configure(self, config: Config) -> None:
         """From now on the budgets of these workloads; from any thread."""
-        self._budgets = budgets_of(config.workloads)
+        self._budgets = budgets_of(config.all_workloads)
 
     def start(self) -> None:
         """Begins; on the event loop."""

@@ -121,7 +121,7 @@ class PathDesk:
         figures = self._meters.look(now_us)
         before = self._placed
         now: dict[str, Placed] = {}
-        for name, options in config.workloads.items():
+        for name, options in config.all_workloads.items():
             known = before.get(name)
             measured = Measured() if known is None else figures.of(known).measured
             now[name] = _placed(name, options, config, measured, before=known, now_us=now_us)

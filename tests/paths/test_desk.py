@@ -11,7 +11,7 @@ import pytest
 
 from appliance.batch_options import JobOptions
 from appliance.box import Box
-from appliance.config import Config
+from appliance.config import Config, WatchOptions
 from appliance.need_options import NeedsOptions, PathsOptions
 from appliance.observe.costs import Costs, Spent
 from appliance.observe.latencies import Latencies
@@ -50,7 +50,8 @@ class House:
         self.moved: list[tuple[str, Path]] = []
 
     def config(self, moves: str = "propose", **workloads: NeedsOptions) -> Config:
-        return Config(data_dir=self.folder, workloads=workloads, paths=PathsOptions(moves=moves))  # type: ignore[arg-type]  # as a file has it
+        alone = WatchOptions(default=False)
+        return Config(data_dir=self.folder, workloads=workloads, paths=PathsOptions(moves=moves), analysis=alone)  # type: ignore[arg-type]  # as a file has it
 
     @contextmanager
     def desk(self) -> Iterator[PathDesk]:

@@ -62,8 +62,9 @@ def test_every_workload_is_shown_with_its_path_and_the_rule_alike_on_all_surface
     picture = json.loads(body)
     rows = by_name(picture)
     found = {name: (row["path"], row["rule"]) for name, row in rows.items()}
-    assert found == {"warm": ("hot", "trigger"), "hourly": ("hybrid", "nature"), "copied": ("cold", "cheapest"), "hasty": ("cold", "kind")}
-    assert picture["counts"] == {"hot": 1, "hybrid": 1, "cold": 2}
+    named = {"warm": ("hot", "trigger"), "hourly": ("hybrid", "nature"), "copied": ("cold", "cheapest"), "hasty": ("cold", "kind")}
+    assert found == {**named, "watch": ("hybrid", "nature")}
+    assert picture["counts"] == {"hot": 1, "hybrid": 2, "cold": 2}
     assert by_name(json.loads(paths(service, "--format", "json"))).keys() == rows.keys()
     in_sql = service.query("SELECT name, path, rule, reason, budget_ms, needs FROM _paths")
     assert [(r["name"], r["path"], r["rule"], r["reason"]) for r in in_sql] == [
@@ -86,7 +87,7 @@ def test_the_table_and_the_story_of_one_name_needs_rule_and_budget(service: Runn
 
 def test_a_name_that_is_no_workload_is_refused_with_those_that_are(service: Running) -> None:
     said = run_command("paths", "explain", "never", "--data-dir", str(service.folder))
-    assert (said.returncode, said.stderr) == (2, "appliance: there is no workload 'never'; there are: warm, hourly, copied, hasty\n")
+    assert (said.returncode, said.stderr) == (2, "appliance: there is no workload 'never'; there are: warm, hourly, copied, hasty, watch\n")
 
 
 def test_a_folder_that_nobody_serves_tells_the_same_and_a_reload_forgets_what_is_gone(service: Running) -> None:
@@ -94,11 +95,11 @@ def test_a_folder_that_nobody_serves_tells_the_same_and_a_reload_forgets_what_is
     said = run_command("reload", "--data-dir", str(service.folder))
     assert said.returncode == 0, said.stderr
     with_it = by_name(json.loads(paths(service, "--format", "json")))
-    assert set(with_it) == {"warm", "hourly", "copied"}
+    assert set(with_it) == {"warm", "hourly", "copied", "watch"}
     assert service.stop() == 0
     without = by_name(json.loads(paths(service, "--format", "json")))
     assert {n: (r["path"], r["reason"], r["needs"]) for n, r in without.items()} == {
         n: (r["path"], r["reason"], r["needs"]) for n, r in with_it.items()
     }
     said = run_command("query", "SELECT name, path FROM _paths ORDER BY name", "--format", "csv", "--data-dir", str(service.folder))
-    assert said.stdout.replace(chr(34), "").split() == ["name,path", "copied,cold", "hourly,hybrid", "warm,hot"]
+    assert said.stdout.replace(chr(34), "").split() == ["name,path", "copied,cold", "hourly,hybrid", "warm,hot", "watch,hybrid"]

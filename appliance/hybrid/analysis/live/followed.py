@@ -147,9 +147,9 @@ class Followed:
         )
 
 
-def restored(stored: Stored, stream: StreamState, wanted: Wanted) -> Followed:
+def restored(stored: Stored, stream: StreamState, wanted: Wanted, *, replay_seq: int) -> Followed:
     """As it was, in the columns that the stream has now."""
-    found = Followed(stored.id, stream.schema, wanted, min(stored.seq, stream.last_seq), stored.quiet_seq, replay_seq=stream.last_seq)
+    found = Followed(stored.id, stream.schema, wanted, min(stored.seq, stream.last_seq), stored.quiet_seq, replay_seq)
     found.keys = KeyTable(np.frombuffer(stored.hashes, np.uint64), stored.keys)
     found.slots |= {name: ColumnSlots(np.frombuffer(slots, np.int32).copy()) for name, slots in stored.columns.items()}
     found.telling.load(stored.told)

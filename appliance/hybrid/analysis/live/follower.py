@@ -170,9 +170,11 @@ class Follower:
                 command.future.set_result(command.run())
             except ApplianceError as e:
                 command.future.set_exception(e)
-        if self._a.ladder.step >= Step.ANALYSIS_SHED:
-            return False
         state = self._a.state()
+        if self._a.ladder.step >= Step.ANALYSIS_SHED:
+            for watch in self.watches.values():
+                self._take_up(watch, state)
+            return False
         waits = {key: since for key in tuple(self._since_ns) if (since := self._since_ns.pop(key, None)) is not None}
         for watch in tuple(self.watches.values()):
             self._follow(watch, state, waits)
@@ -183,8 +185,7 @@ class Follower:
 
     def _follow(self, watch: Watch, state: State, waits: Mapping[str, int]) -> None:
         scored = watch.scored
-        if watch.take_up(state):
-            self._save(watch)
+        self._take_up(watch, state)
         passed = watch.pass_over(state, self.queue_max)
         if passed:
             self.passed_us = self._a.clock.now_us()
@@ -206,6 +207,11 @@ class Follower:
             self._take(watch, (), seen, None)
         self._a.spending.note_round(watch.name, watch.scored - scored)
         self._save_if_due(watch, now_ns)
+
+    def _take_up(self, watch: Watch, state: State) -> None:
+        """The streams that there are; where it begins in the middle of one is stored before anything of it is scored."""
+        if watch.take_up(state):
+            self._save(watch)
 
     def _take(self, watch: Watch, sightings: Sequence[Sighting], seen: Mapping[str, int], since_ns: int | None) -> None:
         self._taken_ns = self._a.clock.monotonic_ns()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
+import msgspec
 import pyarrow as pa
 
 from appliance.clock import Clock
@@ -47,7 +48,7 @@ class Shelf:
             return watch
         try:
             watch.load({part: _unpacked(body) for part, body in stored.parts.items()})
-        except (ApplianceError, pa.ArrowInvalid, OSError) as e:
+        except (ApplianceError, msgspec.MsgspecError, pa.ArrowInvalid, OSError) as e:
             log.warning("the analysis %s learns anew: %s", name, e)
             return Watch(name, options)
         return watch

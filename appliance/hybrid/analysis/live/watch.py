@@ -20,6 +20,7 @@ from appliance.hybrid.analysis.live.passing import left_waiting
 from appliance.hybrid.analysis.live.reading import next_pieces
 from appliance.hybrid.analysis.live.series import SlotPool
 from appliance.hybrid.analysis.live.telling import unusual_from
+from appliance.hybrid.analysis.live.texts import TextField, Whose
 from appliance.hybrid.analysis.live.times import SlotTimes
 from appliance.hybrid.analysis.live.wanted import Wanted
 from appliance.hybrid.analysis.numeric.scored import Scored
@@ -37,6 +38,13 @@ ROUND_ROWS_MAX: Final = 65_536
 """Records of one stream after which a round ends; the next one comes at once."""
 BACK_ROWS_MAX: Final = 20_000
 """Records of a stream that was there before the analysis which are learned from, without telling of them."""
+
+
+TEXTS_MAX: Final = 64
+"""Text fields of all streams that are looked at."""
+KEY_BYTES: Final = 400
+"""About what a set of tags takes."""
+TEXT: Final = "text"
 
 
 class StateUnusable(ApplianceError):
@@ -57,7 +65,7 @@ class Round:
     """What came of a round."""
 
     sightings: list[Sighting]
-    """Those of one stream in the order of their sequences."""
+    """By event time."""
     seen: Mapping[str, int]
     """Stream -> the newest event time of its records."""
     rows: Mapping[str, int]
@@ -69,6 +77,8 @@ class _Batch:
     """What is scored at once."""
 
     parts: list[tuple[Followed, Values]] = field(default_factory=list)
+    sightings: list[Sighting] = field(default_factory=list)
+    """Of texts, which are scored at once."""
     values: int = 0
     rows: dict[str, int] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
@@ -87,10 +97,14 @@ class Watch:
         """Whether it has ever looked at which streams there are: those that come later are new."""
         self.scored = 0
         """Records since it was made."""
+        self._has_looked = False
+        """Whether it has since it was made."""
         self._newest_id = 0
         self._stored: dict[int, Stored] = {}
         self._scorer = Scorer()
         self._times = SlotTimes()
+        self._texts: dict[tuple[int, str], TextField] = {}
+        """By id of the stream and folded name of the field."""
         self._pool = SlotPool(options.series_max)
         self.configure(options)
 
@@ -105,12 +119,14 @@ class Watch:
             if self._wanted.stream(followed.name):
                 followed.take_schema(followed.schema, self._wanted)
             else:
+                self._stored[followed.id] = followed.store()
                 del self.streams[key]
 
     @property
     def nbytes(self) -> int:
         """Memory of what is known of all series, about."""
-        return self._scorer.nbytes + sum(len(f.keys) * 200 for f in self.streams.values())
+        texts = sum(text.nbytes for text in tuple(self._texts.values()))
+        return self._scorer.nbytes + texts + sum(len(f.keys) * KEY_BYTES for f in self.streams.values())
 
     # --- which streams there are ------------------------------------------------------------------------------------------
 
@@ -126,18 +142,18 @@ class Watch:
                 self.streams[key] = found = self._begun(stream)
                 has_past |= found.seq > 0 and stream.id not in self._stored
         self._newest_id = max((self._newest_id, *(s.id for s in state.streams.values())))
-        self.has_begun = True
+        self.has_begun = self._has_looked = True
         return has_past
 
     def _begun(self, stream: StreamState) -> Followed:
         """As it was stored; one that came since then from its first record; one that was there before anybody looked from its newest."""
         stored = self._stored.get(stream.id)
         if stored is not None:
-            return restored(stored, stream, self._wanted)
+            return restored(stored, stream, self._wanted, replay_seq=0 if self._has_looked else stream.last_seq)
         if self.has_begun and stream.id > self._newest_id:
-            return Followed(stream.id, stream.schema, self._wanted, 0, replay_seq=stream.last_seq)
+            return Followed(stream.id, stream.schema, self._wanted, 0, replay_seq=0 if self._has_looked else stream.last_seq)
         seq = max(0, stream.last_seq - BACK_ROWS_MAX)
-        return Followed(stream.id, stream.schema, self._wanted, seq, stream.last_seq, stream.last_seq)
+        return Followed(stream.id, stream.schema, self._wanted, seq, stream.last_seq)
 
     # --- records ----------------------------------------------------------------------------------------------------------
 
@@ -164,6 +180,7 @@ class Watch:
         """Whether the stream goes on: one that can't be scored is set aside until the next config, and the others go on."""
         try:
             values = followed.take(rows, self._pool)
+            batch.sightings += self._take_texts(followed, rows)
         except Exception as e:
             log.exception("the stream %s can't be scored by the analysis %s; it waits until the next reload", followed.name, self.name)
             self.aside[key] = f"its records can't be scored ({type(e).__name__}: {e}); see the log, mend it and reload"
@@ -194,16 +211,32 @@ class Watch:
             self.streams[key].passed_over += rows - left[key]
         return sum(waiting.values()) - sum(left.values())
 
+    def _take_texts(self, followed: Followed, rows: Rows) -> list[Sighting]:
+        found: list[Sighting] = []
+        for name in followed.texts:
+            place = (followed.id, fold(name))
+            texts = self._texts.get(place)
+            if texts is None:
+                if len(self._texts) >= TEXTS_MAX:
+                    continue
+                texts = self._texts[place] = TextField()
+            whose = Whose(self.name, followed.name, name)
+            found += texts.take(rows, whose, unusual_from=self._unusual_from, after_seq=followed.quiet_seq)
+        return found
+
+    def _texts_of(self, followed: Followed) -> list[TextField]:
+        return [t for name in followed.texts if (t := self._texts.get((followed.id, fold(name)))) is not None]
+
     def _score(self, batch: _Batch) -> Round:
         self.scored += sum(batch.rows.values())
         if not batch.parts:
-            return Round([], batch.seen, batch.rows)
+            return _round(batch)
         self._scorer.grow(self._pool.used)
         self._times.grow(self._pool.used)
         parts = [values for _, values in batch.parts]
         slots, ts_us, values = (np.concatenate([getattr(v, name) for v in parts]) for name in ("slots", "ts_us", "values"))
-        scored = self._scorer.score(slots, ts_us, values)
-        found: list[Sighting] = []
+        with np.errstate(all="ignore"):  # a value at the end of what a float can be is one that is unusual, and no more
+            scored = self._scorer.score(slots, ts_us, values)
         first = 0
         for followed, part in batch.parts:
             scores = scored.score[first : first + len(part)]
@@ -213,10 +246,10 @@ class Watch:
             for at in unusual[np.lexsort((part.columns[unusual], part.seqs[unusual]))].tolist():
                 sighting = self._told(followed, part, scored, at, first + at)
                 if sighting is not None:
-                    found.append(sighting)
+                    batch.sightings.append(sighting)
             first += len(part)
             self._times.take(part.slots, part.ts_us)
-        return Round(found, batch.seen, batch.rows)
+        return _round(batch)
 
     def _told(self, followed: Followed, part: Values, scored: Scored, at: int, place: int) -> Sighting | None:
         slot, ts_us, score = int(part.slots[at]), int(part.ts_us[at]), float(scored.score[place])
@@ -250,16 +283,17 @@ class Watch:
 
     def _learning(self, key: str, followed: Followed) -> LearningRow:
         slots = {int(s) for c in followed.slots.values() for s in c.slots[: len(followed.keys)] if s >= 0}
-        learned = min((self._scorer.learned(slot) for slot in slots), default=0.0)
+        texts = self._texts_of(followed)
+        learned = min((*(self._scorer.learned(slot) for slot in slots), *(text.learned for text in texts)), default=0.0)
         return LearningRow(
             workload=self.name,
             stream=followed.name,
             series=len(slots),
             left_out=followed.left_out(),
-            templates=0,
+            templates=sum(text.templates for text in texts),
             learned=learned,
             state=self.aside.get(key) or ("learned" if learned >= 1 else f"learning, {learned:.0%} of a week".replace("%", " %")),
-            score=followed.highest,
+            score=max((followed.highest, *(text.highest for text in texts))),
             behind_s=0.0,
             passed_over=followed.passed_over,
         )
@@ -270,6 +304,8 @@ class Watch:
         followed = {f.id for f in self.streams.values()}
         streams += [s for s in self._stored.values() if s.id not in followed]
         yield "head", msgspec.msgpack.encode(_Head(FORMAT, self._pool.used, self._pool.free, self._newest_id, streams))
+        for (stream, name), texts in self._texts.items():
+            yield f"{TEXT} {stream} {name}", texts.dump()
         yield "times", self._times.dump()
         yield "numbers", self._scorer.dump()
 
@@ -283,6 +319,11 @@ class Watch:
             raise StateUnusable(f"what was stored of the analysis {self.name} has another format ({head.format}): it is learned anew")
         self._scorer.load(parts.get("numbers", b""))
         self._times.load(parts.get("times", b""))
+        for part in parts:
+            kind, _, place = part.partition(" ")
+            if kind == TEXT:
+                stream, _, name = place.partition(" ")
+                self._texts[int(stream), name] = TextField.load(parts[part])
         self._pool.used, self._pool.free, self._newest_id = head.used, list(head.free), head.newest_id
         self._stored = {s.id: s for s in head.streams}
         self.has_begun = True
@@ -290,3 +331,7 @@ class Watch:
     def follows(self, stream: str) -> bool:
         """By its name."""
         return fold(stream) in self.streams
+
+
+def _round(batch: _Batch) -> Round:
+    return Round(sorted(batch.sightings, key=lambda s: s.ts_us), batch.seen, batch.rows)

@@ -22,6 +22,7 @@ import numpy as np
 from appliance.box import Box, no_step
 from appliance.hybrid.analysis.live import follower
 from appliance.hybrid.analysis.live.live import Live
+from appliance.hybrid.analysis.live.watch import Watch
 from appliance.hybrid.analysis.sighting import Sighting
 from appliance.reconcile.past import make_history
 from appliance.records import Submission
@@ -77,9 +78,13 @@ class LiveHouse:
 
     def _waiting(self) -> dict[str, int]:
         found: dict[str, int] = {}
+
+        def look(watch: Watch) -> dict[str, int]:
+            watch.take_up(self.box.state)
+            return watch.waiting(self.box.state)
+
         for name in tuple(self.live.follower.watches):
-            waiting = self.live.call(name, lambda watch: watch.waiting(self.box.state)).result(30)
-            found |= waiting or {}
+            found |= self.live.call(name, look).result(30) or {}
         return found
 
     def close(self) -> None:
@@ -111,13 +116,17 @@ def submissions() -> list[Submission]:
         counts = [int(v) if i % 11 else None for i, v in enumerate(rng.integers(0, 9, rows))]
         cold = batch("cold", at, tags={"device": names, "site": ["here"] * rows}, heat=heat.tolist(), n=counts)
         hot = batch("hot", at, tags={"device": names}, load=load.tolist())
-        found.append(submission(hot, cold))
+        texts = [f"connection {rng.integers(1_000_000)} from 10.0.0.{rng.integers(9)} closed, {rng.integers(900)} ms" for _ in range(rows)]
+        if part % 5 == 4:
+            texts[33:90] = ["FATAL: disk sda1 is failing, sector 1234 unreadable"] * 57
+            texts[99] = "a word of nothing"
+        found.append(submission(hot, cold, batch("logs", at, message=texts)))
     return found
 
 
 def told(sightings: Sequence[Sighting]) -> dict[tuple[Any, ...], Sighting]:
     """Each once, by what it is about."""
-    return {(s.stream, s.column, s.key, s.seq): s for s in sightings}
+    return {(s.stream, s.column, s.key, s.seq, s.kind): s for s in sightings}
 
 
 def _killing(step: str, times: int) -> Callable[[str], None]:

@@ -22,6 +22,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[object, Sighting]:
         house.settle()
     found = told(house.heard.sightings)
     assert len(found) > 20
+    assert {s.kind for s in found.values()} >= {"value", "new template"}
     return dict(found)
 
 
