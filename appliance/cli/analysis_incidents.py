@@ -106,7 +106,8 @@ def explain(*, config: Config, incident: int, why: str) -> None:
     """
     query = f"?{urlencode({'why': why})}" if why else ""
     try:
-        text = str(get_json(config.data_dir, f"/api/analysis/{incident}/explain{query}", refused=UsageRefused)["text"])
+        path = f"/api/analysis/{incident}/explain{query}"
+        text = str(get_json(config.data_dir, path, refused=UsageRefused, timeout_s=None)["text"])
     except NotRunning:
         from appliance.hybrid.analysis.incidents.wording import explained
 

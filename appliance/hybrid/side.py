@@ -13,6 +13,8 @@ from appliance.config import Config
 from appliance.hybrid.analysis.keeping.incidents import Incidents
 from appliance.hybrid.analysis.keeping.part import IncidentsPart
 from appliance.hybrid.analysis.live.live import Live
+from appliance.hybrid.analysis.wording.rewording import Rewording
+from appliance.hybrid.analysis.wording.words import Words
 from appliance.hybrid.cache.cache import Cache
 from appliance.hybrid.cache.side import CachePart
 from appliance.hybrid.search.part import Search
@@ -66,7 +68,11 @@ class HybridSide:
         self.search = Search(box, config)
         self.cache = CachePart(box, config, cache, queries=queries, store=store)
         batch.readers.append(self.cache.leased)
-        self._parts: tuple[Part, ...] = (IncidentsPart(box, self.incidents), self.live, self.search, self.cache)
+        words = Words(config.language_model, clock=box.clock)
+        self.incidents.words, rewording = words.answered, Rewording(words, self.incidents, ladder=box.ladder)
+        for told in (self.incidents.on_open, self.incidents.on_grow, self.incidents.on_answer):
+            told.append(rewording.put)
+        self._parts: tuple[Part, ...] = (IncidentsPart(box, self.incidents), rewording, self.live, self.search, self.cache)
         batch.others.append(lambda found: [work for part in self._parts for work in part.works(found)])
 
     async def start(self) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from appliance.clock import SystemClock
 from appliance.hybrid.analysis.wording.endpoint import ANSWER_BYTES_MAX
-from appliance.hybrid.analysis.wording.words import Worded, Words
+from appliance.hybrid.analysis.wording.words import WAITING_MAX, Worded, Words
 from appliance.hybrid_options import LanguageModelOptions
 from appliance.options import OptionRefused
 from tests.notify.hook import Answer, Hook, breaks_off, drips, drips_its_body, hangs, hangs_up, says, talks_nonsense
@@ -160,11 +160,37 @@ def test_one_question_at_a_time() -> None:
         under_way.discard(s.fileno())
         return completion(FINE)(hook, s)
 
-    with Hook(*[slowly] * 5) as hook:
+    with Hook(*[slowly] * 3) as hook:
         words = words_of(hook.port)
-        with ThreadPoolExecutor(5) as pool:
-            assert list(pool.map(lambda _: words.summary(picture()), range(5))) == [FINE] * 5
-    assert peaks == [1] * 5
+        with ThreadPoolExecutor(3) as pool:
+            assert list(pool.map(lambda _: words.summary(picture()), range(3))) == [FINE] * 3
+    assert peaks == [1] * 3
+
+
+def test_who_comes_while_others_wait_is_refused_at_once() -> None:
+    with Hook(hangs) as hook, ThreadPoolExecutor(1 + WAITING_MAX) as pool:
+        words = words_of(hook.port)
+        said = [pool.submit(words.worded_summary, picture()) for _ in range(1 + WAITING_MAX)]
+        wait_for(lambda: words._places._value == 0, what="all places to be taken")
+        assert words.worded_summary(picture()).refusal == "2 questions wait already"
+        words.reload(LanguageModelOptions())
+        hook.ending.set()
+        assert [one.result().text for one in said] == [None] * (1 + WAITING_MAX)
+
+
+def test_the_line_about_an_answer_says_who_wrote_it_or_why_nobody_did() -> None:
+    with Hook(completion(FINE), says(500)) as hook:
+        words = words_of(hook.port)
+        assert words.answered(picture(), "why?") == (
+            FINE,
+            "(written by m, a language model; its figures and names were checked, nothing else)",
+        )
+        assert words.answered(picture(), "why?") == (
+            None,
+            "(not an answer to the question: m, the language model, gave none: HTTP 500)",
+        )
+    off = Words(LanguageModelOptions(), clock=SystemClock())
+    assert off.answered(picture(), "why?")[1].endswith("no language model is configured, see [language_model])")
 
 
 def test_who_waits_in_vain_for_another_question_is_told() -> None:

@@ -42,8 +42,8 @@ from appliance.observe.analysis import (
 from appliance.observe.status import Problem
 
 log = logging.getLogger(__name__)
-Words = Callable[[IncidentPicture, str], str | None]
-"""(incident, question) -> an answer by whoever words better, or None: the built-in one stands."""
+Words = Callable[[IncidentPicture, str], tuple[str | None, str]]
+"""(incident, question) -> an answer by whoever words better, or None: the built-in one stands; and a line about it, or ""."""
 SAVE_EVERY_US: Final = 5_000_000
 """What only grows is stored so often; what opens, closes or is answered at once."""
 TAKE_S: Final = 5.0
@@ -77,7 +77,9 @@ class Incidents:
         """Bytes of all state of the analysis; likewise."""
         self.models: Callable[[str], Mapping[str, str]] = lambda _workload: {}
         """Workload -> model -> version in use; likewise."""
-        self.words: Words = lambda _incident, _question: None
+        self.on_answer: list[Callable[[int], None]] = []
+        """Likewise of one that has another answer by ``answer``."""
+        self.words: Words = lambda _incident, _question: (None, "")
         """Who answers "why" better than what is built in; may take its time."""
         self._box, self._publish = box, publish
         self._storing = Storing(box, alerting, step=step)
@@ -160,6 +162,8 @@ class Incidents:
             found = answered(row, before, members, answer, now_us=now_us)
             change = Change(row=found.row, members=found.members, answer=found.answer, evidence=answer.evidence, lines=answer.lines or None)
             self._store_answer(found, change, now_us)
+        for listener in self.on_answer:
+            listener(incident_id)
         return found.row
 
     def set_deep(self, incident_id: int, state: str) -> None:
@@ -226,7 +230,8 @@ class Incidents:
         found = self.show(incident_id)
         if found is None:
             raise missing(incident_id)
-        return (self.words(found, question) if question else None) or wording.explained(found, zone=self._zone)
+        said, about = self.words(found, question) if question else (None, "")
+        return "\n".join(filter(None, (said or wording.explained(found, zone=self._zone), about)))
 
     def feedback(self, workload: str, *, since_us: int = 0) -> Sequence[tuple[IncidentPicture, FeedbackRow]]:
         """What people said of incidents, the oldest first, for training."""

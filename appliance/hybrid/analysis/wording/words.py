@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from appliance.clock import Clock
 from appliance.hybrid.analysis.wording.checks import Unfit, checked, checked_summary
@@ -47,6 +47,8 @@ class Failures:
 
 
 _NOT_ASKED = Worded(None, "", "")
+WAITING_MAX: Final = 2
+"""Questions that wait for one that is under way; who comes then is refused at once, since each holds a thread."""
 _Asked = Callable[[str, int], Sequence[Message]]
 """(material, words_max)."""
 
@@ -62,6 +64,7 @@ class Words:
         """Opens nothing."""
         self._clock = clock
         self._lock = threading.Lock()
+        self._places = threading.BoundedSemaphore(1 + WAITING_MAX)
         self._options = options
         self._endpoint = _endpoint(options, clock)
         self._failures = Failures()
@@ -106,6 +109,15 @@ class Words:
         """An answer to a person's question out of the incident's own figures ("": why it was unusual); None as with ``summary``."""
         return self.worded_why(picture, question).text
 
+    def answered(self, picture: IncidentPicture, question: str) -> tuple[str | None, str]:
+        """As ``why``, with a line about it: who wrote it, or why the built-in text stands."""
+        worded = self.worded_why(picture, question)
+        if worded.text is not None:
+            return worded.text, f"(written by {worded.by}, a language model; its figures and names were checked, nothing else)"
+        if worded.by:
+            return None, f"(not an answer to the question: {worded.by}, the language model, gave none: {worded.refusal})"
+        return None, "(not an answer to the question: no language model is configured, see [language_model])"
+
     def worded_summary(self, picture: IncidentPicture) -> Worded:
         """As ``summary``, with who wrote it or why nobody did."""
         return self._worded(picture, lambda document, most: summary_messages(document, words_max=most), checked_summary)
@@ -118,6 +130,16 @@ class Words:
         endpoint, options = self._endpoint, self._options
         if endpoint is None:
             return _NOT_ASKED
+        if not self._places.acquire(blocking=False):
+            return Worded(None, endpoint.model, f"{WAITING_MAX} questions wait already")
+        try:
+            return self._in_turn(endpoint, options, picture, messages, check)
+        finally:
+            self._places.release()
+
+    def _in_turn(
+        self, endpoint: Endpoint, options: LanguageModelOptions, picture: IncidentPicture, messages: _Asked, check: _Checked
+    ) -> Worded:
         deadline = Deadline(self._clock, options.timeout_s)
         if not self._lock.acquire(timeout=deadline.left_s()):
             return Worded(None, endpoint.model, f"another question took all of the {options.timeout_s:g} s")
