@@ -168,13 +168,12 @@ def test_one_question_at_a_time() -> None:
 
 
 def test_who_comes_while_others_wait_is_refused_at_once() -> None:
-    with Hook(hangs) as hook, ThreadPoolExecutor(1 + WAITING_MAX) as pool:
-        words = words_of(hook.port)
-        said = [pool.submit(words.worded_summary, picture()) for _ in range(1 + WAITING_MAX)]
-        wait_for(lambda: words._places._value == 0, what="all places to be taken")
-        assert words.worded_summary(picture()).refusal == "2 questions wait already"
-        words.reload(LanguageModelOptions())
-        hook.ending.set()
+    with ThreadPoolExecutor(1 + WAITING_MAX) as pool:
+        with Hook(hangs) as hook:
+            words = words_of(hook.port)
+            said = [pool.submit(words.worded_summary, picture()) for _ in range(1 + WAITING_MAX)]
+            wait_for(lambda: words._places._value == 0, what="all places to be taken")
+            assert words.worded_summary(picture()).refusal == "2 questions wait already"
         assert [one.result().text for one in said] == [None] * (1 + WAITING_MAX)
 
 
