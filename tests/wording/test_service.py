@@ -94,7 +94,7 @@ def test_without_an_answer_that_fits_the_built_in_words_stand_and_the_box_says_s
         first = wait_for(lambda: incidents(running), what="the incident")[0]["id"]
         for _ in range(3):
             said = running.command("analysis", "explain", str(first), "--why", "Why so high?").stdout
-        assert "gave none: HTTP 500" in said
-        assert "power" in said
+            assert "gave none: HTTP 500" in said
+            assert "power" in said
         assert {a["written_by"] for a in shown(running, first)["answers"]} == {"built in"}
         wait_for(lambda: "language model m has given no answer" in json.dumps(running.status()["problems"]), what="the problem")
