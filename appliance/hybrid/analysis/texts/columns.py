@@ -14,6 +14,7 @@ COLUMNS_MAX: Final = 200
 _PERIOD_MAX: Final = 6
 _COLUMN: Final = re.compile(r"\s+|<\*>|\.{2,}|[=:,;(){}\[\]\"'|]|(?:[^\s=:,;(){}\[\]\"'|<.]|<(?!\*>)|\.(?!\.))+(?:<\*>)?")
 _NAME: Final = re.compile(r"\w[._/@\\$-]+\w")
+_PATH: Final = re.compile(r"\w[./@\\$]+\w")
 _SIGNS: Final = frozenset(" =:,;(){}[]\"'|")
 _SEPARATORS: Final = frozenset((" ", ",", ";", "|"))
 SWITCHES: Final = frozenset(("true", "false", "yes", "no", "on", "off", "enabled", "disabled"))
@@ -62,6 +63,11 @@ def is_word(column: str) -> bool:
 def is_name(column: str) -> bool:
     """Whether it is put together as names are (``a.b``, ``x_y``, ``me@host``), which words are not."""
     return bool(_NAME.search(column))
+
+
+def is_path(column: str) -> bool:
+    """Whether it is a name that says where something is to be found (``a.b.c``, ``a/b``, ``me@host``)."""
+    return bool(_PATH.search(column))
 
 
 def is_sign(column: str) -> bool:

@@ -6,19 +6,17 @@ What comes out depends on the shapes and the order in which each came first, not
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
-from appliance.hybrid.analysis.texts.columns import SWITCHES, Columns, is_name, is_word
+from appliance.hybrid.analysis.texts.columns import SWITCHES, Columns, is_name, is_path, is_word
 from appliance.hybrid.analysis.texts.crowds import alike_in, crowd_of, is_due
 from appliance.hybrid.analysis.texts.masks import VARIES
-from appliance.hybrid.analysis.texts.rules import FEW, SHARED_NAMES, is_detail, may_be_names, may_vary, one_template
+from appliance.hybrid.analysis.texts.rules import FEW, SHARED_NAMES, WORDS_BESIDE_PATHS, is_detail, may_be_names, may_vary, one_template
 
 Key = TypeVar("Key")
 NAMES_MAX: Final = 4_096
 """Words that are kept because they were found to vary; further ones are not."""
-_SWITCH: Final = "<switch>"
-_ANY_NAME: Final = "<name>"
 
 
 class Grouping:
@@ -32,10 +30,10 @@ class Grouping:
         self._ids: dict[Columns, int] = {}
         self._open: dict[int, tuple[int, ...]] = {}
         self._masks: dict[int, dict[tuple[int, ...], int]] = {}
-        self._near: dict[tuple[int, int], dict[int, None]] = {}
-        self._alike: dict[Columns, dict[int, None]] = {}
-        self._of_word: dict[str, dict[tuple[int, int], None]] = {}
-        self._crowds: dict[tuple[int, str], dict[int, None]] = {}
+        self._near: dict[int, tuple[int, ...]] = {}
+        self._alike: dict[Columns, tuple[int, ...]] = {}
+        self._of_word: dict[str, dict[int, int]] = {}
+        self._crowds: dict[tuple[int, str], tuple[int, ...]] = {}
 
     def match(self, columns: Columns) -> int | None:
         """The template that the shape is an instance of; the one with fewer places that vary before the other. None: there is none."""
@@ -95,7 +93,7 @@ class Grouping:
             _take(self._crowds, crowd, template)
         for _, key in self._keys(columns):
             _take(self._near, key, template)
-        for alike in _looser(columns):
+        for alike, _ in _looser(columns):
             _take(self._alike, alike, template)
 
     def _put(self, template: int, columns: Columns, places: tuple[int, ...]) -> None:
@@ -107,16 +105,15 @@ class Grouping:
             if masks[places] == 1:
                 self._masks[len(columns)] = dict(sorted(masks.items(), key=lambda m: (len(m[0]), m[0])))
         for place, key in self._keys(columns):
-            members = self._near.setdefault(key, {})
-            members[template] = None
+            members = self._near[key] = (*self._near.get(key, ()), template)
             if len(members) >= SHARED_NAMES and may_be_names(columns, place):
                 for value in self._words_at(place, members):
-                    self._of_word.setdefault(value, {})[key] = None
-        for alike in _looser(columns):
-            self._alike.setdefault(alike, {})[template] = None
+                    self._of_word.setdefault(value, {})[key] = place
+        for alike, _ in _looser(columns):
+            self._alike[alike] = (*self._alike.get(alike, ()), template)
         crowd = crowd_of(columns)
         if crowd is not None:
-            self._crowds.setdefault(crowd, {})[template] = None
+            self._crowds[crowd] = (*self._crowds.get(crowd, ()), template)
 
     def _settle(self, changed: list[int]) -> list[tuple[int, int]]:
         """Joins until the rules find nothing more around what has changed."""
@@ -152,24 +149,24 @@ class Grouping:
             if len(members) >= SHARED_NAMES and may_be_names(columns, place) and self._is_shared(place, key):
                 self._learn_names(self._words_at(place, members))
                 return members
-        for number, alike in enumerate(_looser(columns)):
+        for alike, most in _looser(columns):
             members = list(self._alike[alike])
-            if len(members) > (FEW if number else 1):
+            if len(members) > most:
                 return members
         return self._covered(template)
 
     def _words_at(self, place: int, members: Iterable[int]) -> list[str]:
         return [value for i in members if is_word(value := self.columns[i][place])]
 
-    def _is_shared(self, place: int, key: tuple[int, int]) -> bool:
+    def _is_shared(self, place: int, key: int) -> bool:
         """Whether some other place has enough of the same words: then they are names of the same things."""
-        shared: dict[tuple[int, int], int] = {}
+        shared: dict[int, int] = {}
         for value in self._words_at(place, self._near[key]):
             keys = self._of_word.get(value, {})
             for other in [k for k in keys if k not in self._near]:
                 del keys[other]
-            for other in keys:
-                if other != key and value in self._words_at(other[0], self._near[other]):
+            for other, there in keys.items():
+                if other != key and value in self._words_at(there, self._near[other]):
                     shared[other] = shared.get(other, 0) + 1
         return any(count >= SHARED_NAMES for count in shared.values())
 
@@ -182,9 +179,9 @@ class Grouping:
         covered = [i for i, c in self.columns.items() if i != template and len(c) == len(columns) and _opened(c, places) == columns]
         return [template, *covered] if covered else None
 
-    def _crowd(self, columns: Columns) -> dict[int, None]:
+    def _crowd(self, columns: Columns) -> tuple[int, ...]:
         crowd = crowd_of(columns)
-        return self._crowds.get(crowd, {}) if crowd else {}
+        return self._crowds.get(crowd, ()) if crowd else ()
 
     def _join(self, members: list[int]) -> list[tuple[int, int]]:
         """Makes them one, the oldest; returns (id, heir) for the others."""
@@ -205,18 +202,44 @@ class Grouping:
                 self.names[value] = None
 
     @staticmethod
-    def _keys(columns: Columns) -> list[tuple[int, tuple[int, int]]]:
-        """For each place that may vary what all texts share that differ only there."""
+    def _keys(columns: Columns) -> list[tuple[int, int]]:
+        """For each place at which texts can differ and be one template what all such texts share."""
         hashes = [hash((place, column)) for place, column in enumerate(columns)]
-        total = sum(hashes) + len(columns)
-        return [(place, (place, total - hashes[place])) for place, column in enumerate(columns) if may_vary(column)]
+        total = sum(hashes)
+        words = [is_word(column) for column in columns]
+        besides = sum(words) - 1
+        return [
+            (place, hash((place, total - hashes[place])))
+            for place, column in enumerate(columns)
+            if (besides > 0 or (besides == 0 and not words[place])) and may_vary(column)
+        ]
 
 
-def _looser(columns: Columns) -> list[Columns]:
-    """The columns with every switch as one, then with every name as one; only where there are such."""
-    switched = tuple(_SWITCH if column.lower() in SWITCHES else column for column in columns)
-    named = tuple(_ANY_NAME if is_word(column) and is_name(column) else column for column in columns)
-    return [switched, named] if named != columns and any(is_word(column) and column != _ANY_NAME for column in named) else [switched]
+def _looser(columns: Columns) -> list[tuple[Columns, int]]:
+    """The columns with every switch as one, with every path, with every name; and how many such there may be that are not one template.
+
+    Only where there are some of these, and enough words besides.
+    """
+    looser: list[tuple[Columns, int]] = []
+    for stands_for, is_one, words_min, most in _LOOSER:
+        places = [place for place, column in enumerate(columns) if is_one(column)]
+        if places and sum(map(is_word, columns)) - sum(is_word(columns[place]) for place in places) >= words_min:
+            loose = list(columns)
+            for place in places:
+                loose[place] = stands_for
+            looser.append((tuple(loose), most))
+    return looser
+
+
+def _is_switch(column: str) -> bool:
+    return column.lower() in SWITCHES
+
+
+_LOOSER: Final[tuple[tuple[str, Callable[[str], bool], int, int], ...]] = (
+    ("<switch>", _is_switch, 1, 1),
+    ("<path>", lambda column: is_word(column) and is_path(column), WORDS_BESIDE_PATHS, 1),
+    ("<name>", lambda column: is_word(column) and is_name(column), 1, FEW),
+)
 
 
 def _opened(columns: Columns, places: tuple[int, ...]) -> Columns:
@@ -230,8 +253,9 @@ def _differ_only_at(one: Columns, other: Columns, place: int) -> bool:
     return len(one) == len(other) and one[:place] == other[:place] and one[place + 1 :] == other[place + 1 :]
 
 
-def _take(index: dict[Key, dict[int, None]], key: Key, template: int) -> None:
-    members = index[key]
-    del members[template]
-    if not members:
+def _take(index: dict[Key, tuple[int, ...]], key: Key, template: int) -> None:
+    left = tuple(member for member in index[key] if member != template)
+    if left:
+        index[key] = left
+    else:
         del index[key]

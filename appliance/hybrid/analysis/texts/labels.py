@@ -33,7 +33,8 @@ _STEMS: Final[dict[str, str]] = {
         routing gateway interface packet timeout =timed unreachable hostname =http =https =tls =ssl =mqtt bluetooth ethernet
         netzwerk verbindung verbunden schnittstelle reseau connexion conexion сеть соединен 网络 连接""",
     ERROR: """error =err fail fatal critical exception panic crash abort corrupt severe emerg =alert cannot =can't unable invalid illegal
-        traceback =oops segfault killed broken lost refused
+        traceback =oops segfault killed broken lost refused fault =nok alarm
+        storung stoerung defekt averia =panne
         fehler gescheitert fehlgeschlagen abgebrochen absturz ungultig ungueltig erreur echec echoue defaillan fallo fallid errore falha
         ошибк сбой 错误 失败 失敗 異常 エラー 오류 실패 خطأ שגיאה""",
     WARNING: """warn =retry retrying retries deprecat =slow delay exceed threshold degrad =low =high overload expired expir =full missing

@@ -112,7 +112,7 @@ class Miner:
         """About how much memory it holds."""
         known = sum(map(len, self._known)) + 120 * len(self._known)
         columns = sum(map(len, self._grouping.columns.values()))
-        return known + 400 * columns + 100 * len(self._lineage) + 100 * len(self._grouping.names)
+        return known + 150 * columns + 100 * len(self._lineage) + 100 * len(self._grouping.names)
 
     def dump(self) -> bytes:
         """Everything, packed."""

@@ -14,6 +14,8 @@ FEW_BESIDE_TWO: Final = 6
 """As ``FEW``, with only two words besides: what stands there is more of what is said."""
 FEW_BESIDE_ONE: Final = 12
 """As ``FEW``, with one word besides, or at the beginning, which says what the text is about."""
+WORDS_BESIDE_PATHS: Final = 3
+"""Words beside which paths and the like (``a.b.c``) are values at once: the words say what is told, the path of what."""
 SHARED_NAMES: Final = 3
 """Words in one place that are known to vary elsewhere, from which on it varies here too: the names of the same things."""
 

@@ -60,6 +60,16 @@ def test_switches_are_values(switches: Sequence[str]) -> None:
     assert len(groups([f"status of supplies ( {switch} )" for switch in switches])) == 1
 
 
+def test_paths_beside_enough_words_are_values() -> None:
+    said = "told me to run this job; the start is not yet"
+    assert template(f"com.acme.mail: {said}", f"org.acme.search.Update: {said}") == f"<*>: {said}"
+    assert len(groups(["deprecated io.sort.mb", "deprecated mapred.task"])) == 2
+
+
+def test_a_word_alone_is_a_state_whatever_it_is() -> None:
+    assert len(groups(["on", "off", "true", "false", "a.b.c", "d.e.f"])) == 6
+
+
 def test_many_places_that_vary_at_once_are_found() -> None:
     lines = [f"message for {a}{b} number {b}{a}x in {a}{b}{a}" for a in ANIMALS for b in ANIMALS]
     assert template(*lines) == "message for <*> number <*> in <*>"
