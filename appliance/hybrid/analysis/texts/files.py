@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -14,47 +16,49 @@ from appliance.hybrid.analysis.texts.miner import Miner
 
 CONTENT: Final = "Content"
 LINE_ID: Final = "LineId"
+_BLOCK: Final = 16_384
+Line = tuple[str, str]
+"""Its number and its text."""
 
 
 def write_templates(file: Path, output: Path) -> None:
     """Writes ``LineId, template`` for each line of ``file``: CSV with a column ``Content``, else plain lines counted from 1.
 
-    The template of a line is what it is known to be when the whole file has been read. Raises UsageRefused where that can't be.
+    The template of a line is what it is known to be when the whole file has been read, which is read twice and never held;
+    lines that were added to it in between are left out. Raises UsageRefused where that can't be.
     """
-    numbers, lines = _read(file)
+    csv.field_size_limit(sys.maxsize)
     miner = Miner()
-    ids = miner.heirs_of(miner.learn(pa.array(lines, pa.string())))
-    texts = {id_: template.text for id_, template in miner.templates.items()}
     try:
+        ids = [miner.learn(pa.array([text for _, text in block], pa.string())) for block in _blocks(file)]
+        texts = {id_: template.text for id_, template in miner.templates.items()}
         with output.open("w", encoding="utf-8", newline="") as out:
             writer = csv.writer(out)
             writer.writerow((LINE_ID, "template"))
-            writer.writerows((number, texts[id_]) for number, id_ in zip(numbers, ids.tolist(), strict=True))
+            for block, found in zip(_blocks(file), ids, strict=False):
+                heirs = miner.heirs_of(found).tolist()
+                writer.writerows((number, texts[id_]) for (number, _), id_ in zip(block, heirs, strict=False))
     except OSError as e:
-        raise UsageRefused(f"{output} can't be written: {e.strerror}") from e
-
-
-def _read(file: Path) -> tuple[list[str], list[str]]:
-    """The numbers and texts of a file's lines."""
-    try:
-        with file.open(encoding="utf-8-sig", errors="replace", newline="") as f:
-            return _of_csv(csv.DictReader(f)) if file.suffix.lower() == ".csv" else _of_lines(f.read())
-    except OSError as e:
-        raise UsageRefused(f"{file} can't be read: {e.strerror}") from e
+        raise UsageRefused(f"{e.filename} can't be read or written: {e.strerror}") from e
     except csv.Error as e:
         raise UsageRefused(f"{file} is no CSV that can be read: {e}") from e
 
 
-def _of_lines(text: str) -> tuple[list[str], list[str]]:
-    lines = text.split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    return [str(number) for number in range(1, len(lines) + 1)], [line.removesuffix("\r") for line in lines]
+def _blocks(file: Path) -> Iterator[list[Line]]:
+    """The lines; of plain ones only ``\\n`` is an end, so that each is what other tools take for a line."""
+    is_csv = file.suffix.lower() == ".csv"
+    with file.open(encoding="utf-8-sig", errors="replace", newline="" if is_csv else "\n") as f:
+        lines = _of_csv(csv.DictReader(f)) if is_csv else _of_text(f)
+        while block := list(itertools.islice(lines, _BLOCK)):
+            yield block
 
 
-def _of_csv(rows: csv.DictReader[str]) -> tuple[list[str], list[str]]:
-    csv.field_size_limit(sys.maxsize)
+def _of_text(lines: Iterable[str]) -> Iterator[Line]:
+    return ((str(number), line.removesuffix("\n").removesuffix("\r")) for number, line in enumerate(lines, 1))
+
+
+def _of_csv(rows: csv.DictReader[str]) -> Iterator[Line]:
     if CONTENT not in (rows.fieldnames or ()):
         raise UsageRefused(f"the CSV has no column {CONTENT}; it has: {', '.join(rows.fieldnames or ()) or 'none'}")
-    numbered = [(row.get(LINE_ID) or str(number), row.get(CONTENT) or "") for number, row in enumerate(rows, 1)]
-    return [number for number, _ in numbered], [content for _, content in numbered]
+    for number, row in enumerate(rows, 1):
+        yield row.get(LINE_ID) or str(number), row.get(CONTENT) or ""

@@ -16,6 +16,10 @@ MEMORY_MINUTES: Final = 1_440
 """A minute counts as one of so many once there have been more: the rate of the last day, roughly."""
 FORGOTTEN: Final = 0.9999
 """What stays of the highest minute after another one: half of it is forgotten in five days."""
+GROWTH_MAX: Final = 4.0
+"""A minute counts as at most so many times the usual most, so that what goes on being unusual is not usual after its first minute."""
+YOUNG_MINUTES: Final = 10.0
+"""Until then each minute counts as it was."""
 COUNT_MIN: Final = 5.0
 """Fewer in a minute are never too many."""
 SPREADS: Final = 3.0
@@ -82,9 +86,7 @@ class Rates:
         usual[_COUNT] += length
         if not usual[_MINUTES]:
             return before, math.nan, 0.0
-        mean = usual[_MEAN]
-        spread = math.sqrt(max(usual[_SQUARE] - mean * mean, 0.0) + mean)
-        return before, max(usual[_PEAK], mean + SPREADS * spread, COUNT_MIN), min(1.0, math.sqrt(usual[_MINUTES] / LEARNED_MINUTES))
+        return before, _most(usual), min(1.0, math.sqrt(usual[_MINUTES] / LEARNED_MINUTES))
 
 
 def excess(count: F64, usual: F64) -> npt.NDArray[np.float64]:
@@ -94,13 +96,20 @@ def excess(count: F64, usual: F64) -> npt.NDArray[np.float64]:
     return np.log2(np.where(np.isnan(ratio), 1.0, ratio))
 
 
+def _most(usual: Usual) -> float:
+    """The most that a minute usually has."""
+    mean = usual[_MEAN]
+    spread = math.sqrt(max(usual[_SQUARE] - mean * mean, 0.0) + mean)
+    return max(usual[_PEAK], mean + SPREADS * spread, COUNT_MIN)
+
+
 def _go_to(usual: Usual, minute: float) -> None:
     """Closes the minutes before ``minute``, the empty ones among them."""
     passed = minute - usual[_MINUTE]
     if passed <= 0:
         return
     share = 1.0 / min(usual[_MINUTES] + 1, MEMORY_MINUTES)
-    count = usual[_COUNT]
+    count = usual[_COUNT] if usual[_MINUTES] < YOUNG_MINUTES else min(usual[_COUNT], GROWTH_MAX * _most(usual))
     usual[_MEAN] += share * (count - usual[_MEAN])
     usual[_SQUARE] += share * (count * count - usual[_SQUARE])
     usual[_PEAK] = max(usual[_PEAK] * FORGOTTEN, count)

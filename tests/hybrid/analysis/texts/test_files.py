@@ -39,7 +39,7 @@ def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
     [
         ("x.csv", b"a,b\n1,2\n", "no column Content; it has: a, b"),
         ("e.csv", b"", "it has: none"),
-        ("gone.log", None, "can't be read: No such"),
+        ("gone.log", None, "can't be read or written: No such"),
     ],
 )
 def test_what_cant_be_read_is_one_line(

@@ -116,6 +116,13 @@ def test_more_of_one_text_than_a_minute_ever_has_is_unusual() -> None:
     assert scorer.reason(scored, 399) == "400 of these in one minute; usually at most 5"
 
 
+def test_what_goes_on_being_too_much_stays_unusual_for_some_minutes_and_is_usual_then() -> None:
+    _, scored = scored_after(6, ["job 7 took 49 ms"] * 12_000)
+    unusual = [bool((scored.score[begin : begin + 600] > 0.9).any()) for begin in range(0, 12_000, 600)]
+    assert unusual[:3] == [True, True, True]
+    assert not any(unusual[6:])
+
+
 def test_a_rate_that_has_always_been_high_is_usual() -> None:
     scorer = TextScorer()
     scored = scorer.score(pa.array(["tick"] * 50_000), times(50_000, every_s=0.1))
