@@ -77,8 +77,9 @@ class SearchOptions(Options, frozen=True, kw_only=True):
 
     enabled: bool = True
     """Whether text fields are indexed. The fields of a stream: `[stream.NAME] search`."""
-    memory_bytes_max: Size = 64 * MIB
-    """Memory of one build of an index in batch."""
+    memory_bytes_max: Annotated[int, Meta(ge=16 * MIB, lt=2**40, extra={"unit": "size"})] = 256 * MIB
+    """Memory that packing an index in batch may take, besides that of its process; at least 16MiB. With less, runs of rows are shorter and
+    the index is a little larger."""
 
 
 class CacheOptions(Options, frozen=True, kw_only=True):

@@ -28,9 +28,9 @@ from appliance.manifest import Segment
 from appliance.observe.consistency import ConsistencyPicture, FindingRow, ReconcileAnswer
 from appliance.observe.status import Problem
 from appliance.reconcile.book import Book
-from appliance.reconcile.engine import CHECKS, Result, mend
+from appliance.reconcile.engine import CHECKS, REPAIRS, Result, mend
 from appliance.reconcile.finding import Finding
-from appliance.reconcile.look import Hands, Scope
+from appliance.reconcile.look import Check, Hands, RepairFunction, Scope
 from appliance.reconcile.order import Order, Report
 from appliance.reconcile.passing import pass_live
 from appliance.units import show_size
@@ -65,6 +65,10 @@ class Reconciliation:
         """Asks for a run of a piece of batch work; from any thread."""
         self.hand_over: Callable[[Sequence[int]], None] = lambda _ids: None
         """Messages of the outbox that are committed go now."""
+        self.checks: list[Check] = []
+        """Further ones, of what lies above; they run within the service."""
+        self.repairs: dict[str, RepairFunction] = {}
+        """Of what these find."""
         self._memo: dict[str, Any] = {}
         self._turns: dict[str, int] = {}
         self._turn = asyncio.Lock()
@@ -117,7 +121,7 @@ class Reconciliation:
         return [known[f.name] for f in found if f.name in known]
 
     def _mend(self, found: Sequence[Finding]) -> list[FindingRow]:
-        return self.book.repaired(mend(found, Hands(box=self._box, ask=self.ask, hand_over=self.hand_over)))
+        return self.book.repaired(mend(found, Hands(box=self._box, ask=self.ask, hand_over=self.hand_over), {**REPAIRS, **self.repairs}))
 
     async def _whole(self, scope: Scope, since_us: int | None) -> list[Finding]:
         """What is quick in this process, what takes long in another; both into the book."""
@@ -178,7 +182,7 @@ class Reconciliation:
     def _look_now(self, scope: Scope, of: Scope, turn: int, since_us: int | None, note: bool) -> Result:
         """``of`` is the pass that this look belongs to: of the continuous ones every so many are whole."""
         begun = self.looks.begin(of) if note else None
-        checks = [c for c in CHECKS if of in c.scopes and (of in ("hot", "newest") or not c.in_process)]
+        checks = [c for c in (*CHECKS, *self.checks) if of in c.scopes and (of in ("hot", "newest") or not c.in_process)]
         done = pass_live(
             self._box, scope, checks=checks, writings=self.writings, memo=self._memo, turn=turn, since_us=since_us, last_values=self._last
         )

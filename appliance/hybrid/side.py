@@ -65,7 +65,7 @@ class HybridSide:
         self.incidents = Incidents(box, config, alerting=alerting, publish=lambda e, data: hub.publish(ANALYSIS, e, data, None), step=step)
         self.live = Live(box, config, history=make_history(box), incidents=self.incidents, step=step)
         self.incidents.learning, self.incidents.memory = self.live.learning, self.live.memory
-        self.search = Search(box, config)
+        self.search = Search(box, config, ask=lambda name: batch.queue.queue.ask(name, {}), reconciliation=batch.reconciliation)
         self.cache = CachePart(box, config, cache, queries=queries, store=store)
         batch.readers.append(self.cache.leased)
         words = Words(config.language_model, clock=box.clock)

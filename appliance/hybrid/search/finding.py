@@ -22,8 +22,10 @@ from appliance.config import StreamOptions
 from appliance.errors import RetryLater, StoreDamaged, UsageRefused
 from appliance.hot.reader import HotReader
 from appliance.hot.state import Chunk, State, StreamState
+from appliance.hybrid.search.fresh import Candidates
 from appliance.hybrid.search.language import Leaf, Query, parse
 from appliance.hybrid.search.matching import masks_of
+from appliance.hybrid.search.sealed.frames import Broken
 from appliance.hybrid.search.snippets import snippet
 from appliance.hybrid.search.sought import LIMIT_MAX, Matched, Sought
 from appliance.hybrid.search.sources import Apart, Indexed, InMemory, InSegment, Source
@@ -34,6 +36,8 @@ from appliance.roll.hot_rows import Moved, hot_chunks
 
 log = logging.getLogger(__name__)
 ATTEMPTS_MAX: Final = 20
+NAMES_MAX: Final = 10
+"""Names before the records."""
 COUNTED_NS: Final = 150_000_000
 """Time that is spent on counting once the hits that are shown are known."""
 
@@ -52,6 +56,12 @@ class Place:
     clock: Clock
     index: Callable[[StreamState, Segment, Sequence[str]], Indexed | None] = lambda _stream, _segment, _fields: None
     """What there is of an index of a segment's fields; None: its texts are read."""
+    fresh: Callable[[StreamState, tuple[str, ...], Query], Candidates | None] = lambda _stream, _fields, _query: None
+    """Which hot records can fit; None: any."""
+    names: Callable[[Query, State], Sequence[Hit]] = lambda _query, _state: ()
+    """Names that fit, the best first."""
+    broken: Callable[[Any, str], None] = lambda _index, _reason: None
+    """Told of an index that can't be read; it is not offered again."""
     damaged: Callable[[Segment, str], None] = lambda _segment, _reason: None
     """Told of a live segment that can't be read; its records are left out."""
 
@@ -121,7 +131,9 @@ class _Search:
                 break
             self._take(number, sought, source)
         hits = self._shown(pairs)
-        return hits, self._total, self._is_whole, self._notes
+        names = () if _is_narrow(self._asked) else self._place.names(self._query, self._state)
+        shown = list(names[: min(NAMES_MAX, self._asked.limit)])
+        return [*shown, *hits][: self._asked.limit], self._total + len(names), self._is_whole, self._notes
 
     def _is_settled(self, source: Source) -> bool:
         """Whether nothing in the source can be among the hits."""
@@ -149,9 +161,14 @@ class _Search:
         for segment in stream.lost:
             if span.overlaps(segment.ts_min, segment.ts_max):
                 self._notes.append(f"{segment.describe()} is missing or damaged")
+        fresh = place.fresh(stream, fields, self._query) if chunks else None
         for chunk in chunks:
-            if span.overlaps(chunk.ts_min, chunk.ts_max):
+            if not span.overlaps(chunk.ts_min, chunk.ts_max):
+                continue
+            if fresh is None or not fresh.first <= chunk.first <= chunk.last <= fresh.last:
                 yield sought, InMemory(chunk)
+            elif len(only := fresh.seqs[slice(*np.searchsorted(fresh.seqs, (chunk.first, chunk.last + 1)).tolist())]):
+                yield sought, InMemory(chunk, only)
         for low, high in apart:
             assert identity is not None
             files = tuple(s for s in stream.segments if s.ts_min <= high and s.ts_max >= low)
@@ -173,6 +190,10 @@ class _Search:
                 self._keep(number, sought.schema.stream, matched)
         except StoreDamaged as e:
             self._lost(source, e)
+        except Broken as e:
+            assert isinstance(source, InSegment)
+            self._place.broken(source.index, str(e))
+            raise Moved from e
 
     def _lost(self, source: Source, error: StoreDamaged) -> None:
         """A file that can't be read. Raises ``Moved`` where it has only been replaced."""
@@ -215,6 +236,11 @@ class _Search:
             for best, row in zip(bests, rows, strict=True):
                 hits[best] = _hit(sought, best, row, self._query)
         return [hits[best] for best in sorted(self._best, reverse=True) if best in hits]
+
+
+def _is_narrow(asked: SearchQuery) -> bool:
+    """Whether only records of some kind are asked for."""
+    return bool(asked.streams or asked.where) or asked.since_us is not None or asked.until_us is not None
 
 
 def _streams(state: State, wanted: Sequence[str]) -> list[StreamState]:

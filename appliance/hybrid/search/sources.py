@@ -18,7 +18,7 @@ from appliance.hiding import hidden_rows
 from appliance.hot.state import Chunk
 from appliance.hybrid.search.matching import masks_of
 from appliance.hybrid.search.sought import Matched, Sought, counting, scores_of, texts_of, ts_of
-from appliance.hybrid.search.words import I64
+from appliance.hybrid.search.words import I64, Mask
 from appliance.manifest import Segment
 from appliance.records import Kind, TimeRange
 
@@ -48,8 +48,9 @@ class Source(Protocol):
 class Indexed(Protocol):
     """What an index says of a segment."""
 
-    def scores(self, sought: Sought) -> Iterator[tuple[int, I64]]:
-        """For each run of rows the number of the first, and of each row how many wanted words it has (0: it doesn't fit)."""
+    def scores(self, sought: Sought) -> Iterator[tuple[int, I64, Mask | None]]:
+        """For runs of rows the number of the first, of each row how many wanted words it has (0: it doesn't fit), and in which rows phrases
+        have to be looked up. Raises ``Broken``."""
         ...
 
 
@@ -72,8 +73,8 @@ class InSegment:
             if self.index is None:
                 yield from _scanned(picker, sought)
             else:
-                for first, scores in self.index.scores(sought):
-                    yield from _picked(picker, sought, first, scores)
+                for first, scores, doubtful in self.index.scores(sought):
+                    yield from _picked(picker, sought, first, scores, doubtful)
 
     def rows(self, places: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
         """See ``Source``."""
@@ -112,7 +113,7 @@ def looked(data: Any, sought: Sought, *, first: int, seqs: I64 | None = None) ->
     return Matched(at + first, ts[at], seqs[at], scores[fits]) if len(at) else None
 
 
-def _picked(picker: Picker, sought: Sought, first: int, scores: I64) -> Iterator[Matched]:
+def _picked(picker: Picker, sought: Sought, first: int, scores: I64, doubtful: Mask | None) -> Iterator[Matched]:
     """Of the rows that fit by the index those that count."""
     places = np.flatnonzero(scores)
     groups = np.searchsorted(picker.starts, places + first, side="right") - 1
@@ -121,7 +122,14 @@ def _picked(picker: Picker, sought: Sought, first: int, scores: I64) -> Iterator
         if of is not None and not sought.span.overlaps(*of):
             continue
         mine = places[groups == group]
-        table = picker.group(group, sought.columns).take(pa.array(mine + first - int(picker.starts[group])))
+        is_doubtful = doubtful is not None and bool(doubtful[mine].any())
+        wanted = sought.columns | set(sought.fields) if is_doubtful else sought.columns
+        table = picker.group(group, wanted).take(pa.array(mine + first - int(picker.starts[group])))
+        if is_doubtful:
+            found = looked(table, sought, first=0)
+            if found is not None:
+                yield Matched(mine[found.places] + first, found.ts, found.seqs, found.scores)
+            continue
         ts, seqs = ts_of(table), np.asarray(table.column("_seq").to_numpy(), np.int64)
         kept = counting(table, sought, ts=ts, seqs=seqs)
         if kept.any():
@@ -133,6 +141,8 @@ class InMemory:
     """Hot records with contiguous sequences; a record's number is its sequence."""
 
     chunk: Chunk
+    only: I64 | None = None
+    """The sequences of those that can fit; None: any."""
 
     @property
     def span(self) -> tuple[int, int]:
@@ -141,6 +151,11 @@ class InMemory:
     def matches(self, sought: Sought) -> Iterator[Matched]:
         """See ``Source``."""
         data, first = self.chunk.data, self.chunk.first
+        if self.only is not None:
+            taken = looked(data.take(pa.array(self.only - first)), sought, first=0, seqs=self.only)
+            if taken is not None:
+                yield Matched(taken.seqs, taken.ts, taken.seqs, taken.scores)
+            return
         step = _piece_rows(data)
         for at in range(0, data.num_rows, step):
             piece = data.slice(at, step)

@@ -60,21 +60,13 @@ def split(texts: Any) -> Split:
     """The words of a column of strings (array or chunked array; null is an empty text)."""
     column = _one_array(texts)
     plain, data, offsets = _normalised(column)
-    is_word = np.zeros(len(data) + 2, dtype=np.bool_)
-    np.not_equal(data, _SPACE, out=is_word[1:-1])
-    change = is_word[1:] != is_word[:-1]
-    bounds = offsets[1:-1]
-    if len(bounds):
-        inner = np.unique(bounds[(bounds > 0) & (bounds < len(data))])
-        joined = inner[is_word[inner] & is_word[inner + 1]]  # a word that ends where the next text begins with one
-    else:
-        joined = bounds
-    edges = np.flatnonzero(change)
-    if len(joined):
-        edges = np.sort(np.concatenate((edges, joined, joined)))
-    begin, end = edges[::2], edges[1::2]
-    row = np.searchsorted(offsets, begin, side="right") - 1
-    return Split(data, begin.astype(np.int64), np.minimum(end - begin, WORD_BYTES_MAX), row.astype(np.int64), len(column), plain)
+    is_word = data != _SPACE
+    cut = np.zeros(len(data) + 1, np.bool_)
+    cut[offsets] = True  # a word ends where its text does, also where the next text begins with one
+    before, here = np.append(False, is_word), np.append(is_word, False)
+    begin, end = np.flatnonzero(here & (~before | cut)), np.flatnonzero(before & (~here | cut))
+    row = np.repeat(np.arange(len(column), dtype=np.int64), np.diff(np.searchsorted(begin, offsets)))
+    return Split(data, begin, np.minimum(end - begin, WORD_BYTES_MAX), row, len(column), plain)
 
 
 def words_of(text: str) -> tuple[bytes, ...]:

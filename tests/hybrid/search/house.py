@@ -13,9 +13,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from appliance.hybrid.search.finding import Place, find
+from appliance.hybrid.search.finding import Place, fields_of, find
+from appliance.hybrid.search.fresh import Fresh
 from appliance.hybrid.search.language import All, Leaf, Node, Not, parse
 from appliance.hybrid.search.language import Any as Either
+from appliance.hybrid.search.sealed.building import Task, build
+from appliance.hybrid.search.sealed.shelf import Shelf
 from appliance.observe.search import Hit, SearchQuery
 from appliance.records import TS_TYPE, Batch, Format, Submission
 from appliance.serving.source import pinned_reader
@@ -44,16 +47,42 @@ class TextHouse(House):
         }
         self.box.door.submit_blocking(Submission("http", format, (Batch(STREAM, ("device",), pa.record_batch(data)),)))
 
-    def seal(self) -> None:
-        """As batch does."""
+    @property
+    def shelf(self) -> Shelf:
+        return Shelf(self.folder)
+
+    def seal(self) -> int:
+        """As batch does; how many indexes were made."""
+        stream = self.box.state.streams[STREAM]
+        self.shelf.sweep(self.box.state)
+        missing = self.shelf.missing(stream, fields_of(stream, {}))
+        made = build(Task(str(self.folder), tuple(missing), 24 << 20))
+        assert made.failed == {}
+        return made.built
 
     def index(self) -> None:
-        """As the follower does."""
+        """As the follower does, also of few records."""
+        while self.fresh.follow(self.box.state.streams[STREAM]):
+            continue
+
+    def start(self) -> None:
+        """Opens the box; the index of hot records begins anew."""
+        super().start()
+        self.fresh = Fresh(self.folder, fields=lambda stream: fields_of(stream, {}), rows_min=1)
 
     def place(self) -> Place:
         """Where a search of the running box looks."""
-        box = self.box
-        return Place(root=self.folder, state=lambda: box.state, reader=lambda: pinned_reader(self.folder), options={}, clock=self.clock)
+        box, shelf = self.box, self.shelf
+        return Place(
+            root=self.folder,
+            state=lambda: box.state,
+            reader=lambda: pinned_reader(self.folder),
+            options={},
+            clock=self.clock,
+            index=shelf.index,
+            fresh=self.fresh.candidates,
+            broken=shelf.broken,
+        )
 
     def search(self, text: str, **more: Any) -> tuple[list[Hit], int]:
         """Records that are found, and how many there are."""
@@ -64,12 +93,14 @@ class TextHouse(House):
     def everything(self) -> list[dict[str, Any]]:
         """Every record that SQL shows, newest first."""
         found = self.ask(f"SELECT *, epoch_us(ts) AS us FROM {STREAM}")
+        for row in found:
+            row["words"] = [words(row.get(f) or "") for f in FIELDS]
         return sorted(found, key=lambda row: (row["us"], row["_seq"]), reverse=True)
 
     def read(self, text: str, rows: Sequence[dict[str, Any]] | None = None) -> list[int]:
         """The sequences of the records that fit, newest first, by looking at each one."""
         root = parse(text).root
-        return [r["_seq"] for r in (self.everything() if rows is None else rows) if fits(root, [words(r.get(f) or "") for f in FIELDS])]
+        return [r["_seq"] for r in (self.everything() if rows is None else rows) if fits(root, r["words"])]
 
     def check(self, *texts: str) -> None:  # type: ignore[override]  # of texts, not of views
         """Search and reading say the same."""

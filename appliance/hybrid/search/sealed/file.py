@@ -1,0 +1,126 @@
+"""The file of a sealed index: SQLite, written once under a temporary name, read-only ever after.
+
+Tables: ``meta`` (format, stream, fields, SHA-256 of the segment, rows), ``part`` (runs of rows), ``words`` (blocks of words of a run).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from appliance.hybrid.search.language import Query
+from appliance.hybrid.search.sealed.frames import Broken
+from appliance.hybrid.search.sealed.looking import Run
+from appliance.hybrid.search.sealed.packing import PackedPart
+from appliance.hybrid.search.words import I64, Mask
+
+FORMAT: Final = 1
+_TABLES: Final = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE part (id INTEGER PRIMARY KEY, first INTEGER NOT NULL, rows INTEGER NOT NULL, head BLOB NOT NULL)",
+    "CREATE TABLE words (part INTEGER NOT NULL, number INTEGER NOT NULL, first BLOB NOT NULL, body BLOB NOT NULL,"
+    " PRIMARY KEY (part, number))",
+    "CREATE UNIQUE INDEX words_first ON words (part, first)",
+)
+_PAGE_BYTES: Final = 1_024
+"""Blobs end anywhere in a page: small pages waste less of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a file says of itself."""
+
+    stream: str
+    fields: tuple[str, ...]
+    sha256: str
+    """Of the segment."""
+    rows: int
+    text_bytes: int
+    """Of the indexed columns as the segment's Parquet holds them."""
+
+
+def write_index(path: Path, facts: Facts, parts: Iterable[PackedPart]) -> None:
+    """Fills a new file; ``parts`` follow each other from the segment's first row on."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"PRAGMA page_size={_PAGE_BYTES}")
+        db.execute("PRAGMA journal_mode=OFF")
+        db.execute("PRAGMA synchronous=OFF")
+        db.execute("BEGIN")
+        for sql in _TABLES:
+            db.execute(sql)
+        first = 0
+        for number, part in enumerate(parts):
+            db.execute("INSERT INTO part VALUES (?, ?, ?, ?)", (number, first, part.rows, part.head))
+            rows = [(number, i, word, body) for i, (word, body) in enumerate(part.blocks)]
+            db.executemany("INSERT INTO words VALUES (?, ?, ?, ?)", rows)
+            first += part.rows
+        assert first == facts.rows, f"{first} rows indexed of {facts.rows}"
+        said = {
+            "format": str(FORMAT),
+            "stream": facts.stream,
+            "fields": json.dumps(facts.fields),
+            "sha256": facts.sha256,
+            "rows": str(facts.rows),
+            "text_bytes": str(facts.text_bytes),
+        }
+        db.executemany("INSERT INTO meta VALUES (?, ?)", said.items())
+        db.execute("COMMIT")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)) as db:
+            db.text_factory = bytes
+            yield db
+    except sqlite3.Error as e:
+        raise Broken(f"{path.name}: {e}") from e
+
+
+def read_facts(path: Path) -> Facts:
+    """What the file says of itself. Raises ``Broken`` for another format and for what is no index."""
+    with _reading(path) as db:
+        said = {bytes(k).decode(): bytes(v).decode() for k, v in db.execute("SELECT key, value FROM meta")}
+    try:
+        if said["format"] != str(FORMAT):
+            raise Broken(f"{path.name} has the format {said['format']}")
+        fields = tuple(json.loads(said["fields"]))
+        return Facts(said["stream"], fields, said["sha256"], int(said["rows"]), int(said["text_bytes"]))
+    except (KeyError, ValueError) as e:
+        raise Broken(f"{path.name} says nothing of itself") from e
+
+
+def scores(path: Path, query: Query) -> Iterator[tuple[int, I64, Mask | None]]:
+    """For each run of rows in which some fit: its first row, and ``Run.scores``. Raises ``Broken``."""
+    with _reading(path) as db:
+        for number, first, rows, head in db.execute("SELECT id, first, rows, head FROM part ORDER BY id").fetchall():
+
+            def blocks(word: bytes, is_prefix: bool, number: int = number) -> Sequence[bytes]:
+                return _blocks(db, number, word, is_prefix=is_prefix)
+
+            found = Run(rows, head, blocks).scores(query)
+            if found is not None:
+                yield first, *found
+
+
+def _blocks(db: sqlite3.Connection, part: int, word: bytes, *, is_prefix: bool) -> list[bytes]:
+    before = "SELECT body FROM words WHERE part = ? AND first <= ? ORDER BY first DESC LIMIT 1"
+    found = [row[0] for row in db.execute(before, (part, word))]
+    if is_prefix:
+        after = "SELECT body FROM words WHERE part = ? AND first > ? AND first < ? ORDER BY first"
+        found += [row[0] for row in db.execute(after, (part, word, word + b"\xff\xff\xff\xff"))]
+    return found
+
+
+def check(path: Path) -> None:
+    """Reads every blob. Raises ``Broken`` where one is not what was written."""
+    from appliance.hybrid.search.sealed.frames import Frames
+
+    with _reading(path) as db:
+        for (blob,) in db.execute("SELECT head FROM part UNION ALL SELECT body FROM words"):
+            Frames(blob)

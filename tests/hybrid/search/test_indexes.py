@@ -1,0 +1,150 @@
+"""What indexes answer is what the texts say, and nothing depends on whether there is one."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from appliance.hybrid.search.checking import difference
+from appliance.hybrid.search.language import parse
+from appliance.hybrid.search.matching import fitting
+from appliance.hybrid.search.sealed.looking import Run
+from appliance.hybrid.search.sealed.packing import PackedPart, pack
+from appliance.records import Format
+from tests.hybrid.search.house import TextHouse, seqs
+
+WORDS = ["disk", "error", "on", "late", "sda", "been", "be", "bee", "é", "100", "10", "1000"]
+QUERIES = (
+    "disk",
+    "be",
+    "be*",
+    "bee NOT been",
+    "10*",
+    "1 OR 100",
+    "disk error",
+    '"disk error"',
+    "nothing",
+    "nothing OR late",
+    "z*",
+    "NOT disk on",
+)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[TextHouse]:
+    made = TextHouse(tmp_path)
+    yield made
+    made.close()
+
+
+def lines(count: int, seed: int) -> list[str | None]:
+    """Sentences with numbers in them, some of them empty."""
+    rng = random.Random(seed)
+    return [
+        None if rng.random() < 0.05 else " ".join([*rng.choices(WORDS, k=rng.randrange(6)), str(rng.randrange(10**6))])
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize(("count", "seed"), [(1, 1), (40, 2), (3_000, 3), (20_000, 4)])
+def test_a_packed_run_says_which_rows_fit(count: int, seed: int) -> None:
+    texts = pa.array(lines(count, seed), pa.string())
+    part = pack([texts])
+    for text in QUERIES:
+        query = parse(text)
+        found = Run(part.rows, part.head, lambda word, is_prefix: blocks_of(part, word, is_prefix=is_prefix)).scores(query)
+        wanted = fitting(query, [texts])
+        if found is None:
+            assert not wanted.any(), text
+            continue
+        scores, doubtful = found
+        sure = scores > 0 if doubtful is None else (scores > 0) & ~doubtful
+        assert (wanted[sure]).all(), text
+        assert not wanted[scores == 0].any(), text
+        assert doubtful is not None or (wanted == sure).all(), text
+
+
+def blocks_of(part: PackedPart, word: bytes, *, is_prefix: bool) -> list[bytes]:
+    """All blocks: more than are needed never hurts."""
+    return [body for first, body in part.blocks if first <= word or is_prefix]
+
+
+@pytest.mark.parametrize("format", [Format.LP, Format.CSV])
+def test_hits_are_the_same_hot_rolled_sealed_and_compacted(house: TextHouse, format: Format) -> None:
+    rows = [(-i / 100, "ab"[i % 2], text, "on sda" if i % 7 == 0 else None) for i, text in enumerate(lines(150, 5))]
+    house.write(rows, format=format)
+    for step in ("check", "index", "roll", "seal", "compact", "seal", "restart"):
+        if step != "check":
+            getattr(house, step)()
+        house.check(*QUERIES[:9], "sda AND on", '"on sda"', '"error on"')
+    assert house.shelf.index(house.box.state.streams["readings"], house.box.state.streams["readings"].segments[0], ("note", "more"))
+
+
+def test_only_texts_of_new_segments_are_packed_and_indexes_of_gone_ones_go(house: TextHouse) -> None:
+    house.write([(0, "a", "disk", None)])
+    house.roll()
+    house.write([(-1, "b", "disk error", None)])
+    house.roll()
+    assert [house.seal(), house.seal()] == [2, 0]
+    house.compact()
+    assert house.seal() == 1
+    assert len(house.shelf.files()) == 1
+
+
+def test_a_damaged_index_is_removed_and_the_texts_are_read(house: TextHouse) -> None:
+    house.write([(-i / 100, "a", text, None) for i, text in enumerate(lines(200, 6))])
+    house.roll()
+    house.seal()
+    [path] = house.shelf.files()
+    whole = path.read_bytes()
+    wanted = house.read("disk")
+    for at in range(1_500, len(whole), len(whole) // 12):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        assert seqs(house.search("disk")[0]) == wanted
+    path.write_bytes(whole[: len(whole) // 2])
+    assert seqs(house.search("disk")[0]) == wanted
+
+
+def test_an_index_of_other_fields_is_not_used(house: TextHouse) -> None:
+    house.write([(0, "a", "disk", "error")])
+    house.roll()
+    house.seal()
+    stream = house.box.state.streams["readings"]
+    assert house.shelf.index(stream, stream.segments[0], ("note", "more")) is not None
+    assert house.shelf.index(stream, stream.segments[0], ("note",)) is None
+    assert len(house.shelf.missing(stream, ("note",))) == 1
+
+
+def test_filters_of_tag_and_time_hold_on_every_side(house: TextHouse) -> None:
+    house.write([(0, "a", "disk", None), (1, "b", "disk", None), (2, "a", "disk", None)])
+    noon = house.clock.now_us()
+    for step in ("check", "index", "roll", "seal"):
+        if step != "check":
+            getattr(house, step)()
+        assert seqs(house.search("disk", where=("device=a",))[0]) == [3, 1]
+        assert seqs(house.search("disk", since_us=noon + 1, until_us=noon + 2 * 3_600_000_000)[0]) == [2]
+        assert seqs(house.search("disk", limit=1)[0]) == [3]
+
+
+def test_an_index_that_says_something_else_than_its_records_is_found(house: TextHouse) -> None:
+    house.write([(-i / 100, "a", text, None) for i, text in enumerate(lines(300, 7))])
+    house.roll()
+    house.seal()
+    stream = house.box.state.streams["readings"]
+    [segment] = stream.segments
+    index = house.shelf.index(stream, segment, ("note", "more"))
+    assert index is not None
+    assert difference(house.folder, segment, index, turn=3) is None
+    forged = pack([pa.array(["disk", *[""] * 299])])
+    with closing(sqlite3.connect(index.path)) as db:
+        db.execute("UPDATE part SET head = ?", (forged.head,))
+        db.execute("DELETE FROM words")
+        db.executemany("INSERT INTO words VALUES (0, ?, ?, ?)", [(n, *block) for n, block in enumerate(forged.blocks)])
+        db.commit()
+    assert "by the index in" in (difference(house.folder, segment, index, turn=0) or "")
