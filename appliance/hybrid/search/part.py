@@ -47,7 +47,10 @@ class Search:
     """A ``Part``. ``find``, ``picture`` and ``rebuild`` may be called from any thread."""
 
     def __init__(self, box: Box, config: Config, *, ask: Callable[[str], Awaitable[object]], reconciliation: Reconciliation) -> None:
-        """``ask`` has the queue run the work of a name; ``reconciliation`` looks at the indexes too from now on. Removes the index of hot records of the last process."""
+        """``ask`` has the queue run the work of a name; ``reconciliation`` looks at the indexes too from now on.
+
+        Removes the index of hot records of the last process.
+        """
         self._box, self._ask = box, ask
         self._enabled, streams = config.search.enabled, config.streams
         self.shelf = Shelf(box.folder)
