@@ -36,7 +36,7 @@ PATTERNS: Final[tuple[tuple[str, str], ...]] = (
     ("address of mail, object with its hash", r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)*"),
     ("UUID", rf"\b{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}\b"),
     ("MAC", rf"\b(?:{_HEX}{{2}}[:-]){{5}}{_HEX}{{2}}\b"),
-    ("IPv6", rf"(?:\b|::)(?:{_HEX}{{1,4}}:){{2,7}}{_HEX}{{1,4}}\b"),
+    ("IPv6, time of day", rf"(?:\b|::)(?:{_HEX}{{1,4}}::?){{2,7}}{_HEX}{{1,4}}\b(?:[.,%/]\w+)*"),
     ("host and port", r"\b[\w-]+(?:\.[\w-]+)+:\d+\b"),
     ("path", rf"\B/[{_LETTER}.\-+~@$%#*]+(?:[/:][{_LETTER}.\-+~@$%#*]*)*"),
     ("relative path", r"\b[\w.-]+(?:/[\w.-]+){2,}"),
