@@ -16,6 +16,7 @@ VARIES: Final = "<*>"
 CHARACTERS_MAX: Final = 4_096
 """What is looked at of a text; the rest of a longer one has no part in its template."""
 _MARK: Final = "\x1f"
+_MARKED: Final = r"\x1f[^\x1f]*\x1f"
 _LETTER: Final = r"\w\x{80}-\x{10ffff}"
 _WORD: Final = rf"[{_LETTER}.\-@%+~#$/]"
 _DIGIT: Final = r"[0-9\x{660}-\x{669}\x{6f0}-\x{6f9}\x{966}-\x{96f}\x{ff10}-\x{ff19}]"
@@ -51,16 +52,20 @@ _ANY: Final = "|".join(pattern for _, pattern in PATTERNS)
 _LIST: Final = r"<\*>(?:(?:, ?| ?)<\*>)+"
 
 
-def shapes(texts: pa.StringArray) -> pa.StringArray:
-    """Each text with ``<*>`` for what varies; lists of such are one ``<*>``, and empty parentheses hold one. Null stays null."""
-    masked = pc.replace_substring_regex(texts, _ANY, VARIES)
+def marked(texts: pa.StringArray) -> pa.StringArray:
+    """Each text with a mark on both sides of what varies. Null stays null."""
+    return pc.replace_substring_regex(pc.replace_substring(texts, _MARK, " "), _ANY, rf"{_MARK}\0{_MARK}")
+
+
+def shapes(of_marked: pa.StringArray) -> pa.StringArray:
+    """Marked texts with ``<*>`` for what varies; lists of such are one ``<*>``, and empty parentheses hold one. Null stays null."""
+    masked = pc.replace_substring_regex(of_marked, _MARKED, VARIES)
     return pc.replace_substring_regex(pc.replace_substring(masked, " () ", f" ({VARIES}) "), _LIST, VARIES)
 
 
-def parts(texts: pa.StringArray) -> pa.ListArray:
-    """Each text cut into what stands and what varies, by turns: the second, fourth, … element are the values, in their order."""
-    clean = pc.replace_substring(texts, _MARK, " ")
-    return pc.split_pattern(pc.replace_substring_regex(clean, _ANY, rf"{_MARK}\0{_MARK}"), _MARK)
+def parts(of_marked: pa.StringArray) -> pa.ListArray:
+    """Marked texts cut into what stands and what varies, by turns: the second, fourth, … element are the values, in their order."""
+    return pc.split_pattern(of_marked, _MARK)
 
 
 def clipped(texts: pa.Array) -> pa.StringArray:

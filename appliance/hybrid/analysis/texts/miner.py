@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from appliance.hybrid.analysis.texts.coding import I32, I64, coded, firsts
+from appliance.hybrid.analysis.texts.coding import I32, I64, Coded, Coder, firsts
 from appliance.hybrid.analysis.texts.columns import Columns, columns_of, text_of
 from appliance.hybrid.analysis.texts.grouping import Grouping
 from appliance.hybrid.analysis.texts.labels import classify
@@ -58,6 +58,7 @@ class Miner:
     def __init__(self, *, templates_max: int = TEMPLATES_MAX) -> None:
         self._max = templates_max
         self._grouping = Grouping()
+        self._coder = Coder()
         self._known: dict[str, int] = {}
         self._lineage = Lineage(4 * templates_max + SHAPES_MAX)
         self._tallies: dict[int, list[int | None]] = {OTHER: [0, None, None]}
@@ -70,6 +71,7 @@ class Miner:
         """What became one in the last ``learn``: (row from which on, id, what it became), in the order of the rows."""
         self.born: list[Birth] = []
         """The templates that came in the last ``learn``, in the order of the rows; without those that were one with another at once."""
+        self._marks: list[tuple[int, Coded]] = []
 
     def learn(self, texts: pa.Array, ts_us: I64 | None = None) -> I32:
         """The template id of each text, in their order; ``NO_TEXT`` for null. ``ts_us``: their event times.
@@ -77,12 +79,22 @@ class Miner:
         An id stands for what was known when its text came: ``heirs_of`` says what it has become since.
         """
         ids = np.full(len(texts), NO_TEXT, np.int32)
-        self.joined, self.born = [], []
+        self.joined, self.born, self._marks = [], [], []
         for begin in range(0, len(texts), BLOCK_ROWS):
             end = min(begin + BLOCK_ROWS, len(texts))
-            codes, shapes = coded(texts.slice(begin, end - begin))
-            self._block(codes, shapes, ids[begin:end], None if ts_us is None else ts_us[begin:end], begin)
+            coded = self._coder.code(texts.slice(begin, end - begin))
+            self._marks.append((begin, coded))
+            self._block(coded.codes, coded.shapes, ids[begin:end], None if ts_us is None else ts_us[begin:end], begin)
         return ids
+
+    def marks(self, rows: I64) -> pa.StringArray:
+        """Those texts of the last ``learn``, none of them null, as ``masks.parts`` takes them; ``rows`` rise."""
+        found = [
+            coded.marks.take(pa.array(coded.of_text[rows[at:until] - begin]))
+            for begin, coded in self._marks
+            if (at := np.searchsorted(rows, begin)) < (until := np.searchsorted(rows, begin + len(coded.codes)))
+        ]
+        return found[0] if len(found) == 1 else pa.concat_arrays([pa.array([], pa.string()), *found])
 
     def heirs_of(self, ids: I32) -> I32:
         """The live ids of what these became: themselves, or what they are one with now. ``NO_TEXT`` stays."""
@@ -190,7 +202,7 @@ class Miner:
         if id_ in self._grouping.columns:
             near = self._grouping.neighbour(id_)
             told = None if near is None else (columns[near[1]], text_of(self._grouping.columns[near[0]]))
-            self.born.append(Birth(row, id_, told))
+            self.born.append(Birth(row, id_, text_of(columns), told))
         return id_
 
     def _tally(self, ids: I32, ts_us: I64 | None) -> None:

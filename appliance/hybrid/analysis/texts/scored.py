@@ -33,6 +33,8 @@ class Scored:
     """Texts of this template in its minute so far, this one among them."""
     usual: F64
     """The most texts of this template that a minute usually has; NaN: not known yet."""
+    born: dict[int, str] = field(default_factory=dict)
+    """Row -> the template that came with it, as it was with that text alone."""
     reasons: dict[int, str] = field(default_factory=dict)
     """Row -> why, for new templates and values; see ``TextScorer.reason``."""
 

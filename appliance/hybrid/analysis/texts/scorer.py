@@ -113,6 +113,10 @@ class TextScorer:
             return f"{scored.count[row]:,.0f} of these in one minute; usually at most {scored.usual[row]:,.0f}"
         return scored.reasons.get(row, "")
 
+    def template(self, scored: Scored, row: int) -> str:
+        """The template of a text of ``scored``, with ``<*>`` for what varies; one that came with it as it was with that text alone."""
+        return scored.born.get(row) or self.miner.template(int(scored.ids[row])).text
+
     @property
     def learned(self) -> float:
         """How much of a week has been seen, by event time: 0 to 1."""
@@ -146,9 +150,10 @@ class TextScorer:
             return
         new = [birth for row, birth in born.items() if begin <= row < end]
         for birth in new:
+            scored.born[birth.row] = birth.text
             self._gravity[birth.id] = gravity(_text(texts, birth.row))
         self._score_rates(rows, times, scored)
-        for value in self._slots.take(scored.ids[rows], rows, texts.take(pa.array(rows))):
+        for value in self._slots.take(scored.ids[rows], rows, self.miner.marks):
             self._score_value(value, texts, scored)
         for birth in new:
             self._score_new(birth, int(times[birth.row]), scored)

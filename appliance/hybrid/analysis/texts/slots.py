@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from appliance.hybrid.analysis.texts.coding import I32, I64
-from appliance.hybrid.analysis.texts.masks import clipped, parts
+from appliance.hybrid.analysis.texts.masks import parts
 
 PLACES_MAX: Final = 8
 """Places of a template that are looked at: its first."""
@@ -58,13 +58,13 @@ class Slots:
         self.slots: dict[int, list[Slot | None]] = {}
         """Template -> its places, as many as its first text has; None: free. Without any that is not free it is not looked at."""
 
-    def take(self, ids: I32, rows: I64, texts: pa.Array) -> Iterator[NewValue]:
-        """Takes in texts of templates and gives values that were never there; ``rows``: what to call each text."""
+    def take(self, ids: I32, rows: I64, marks: Callable[[I64], pa.StringArray]) -> Iterator[NewValue]:
+        """Takes in texts of templates and gives values that were never there; ``marks`` gives some of the rows' texts, marked."""
         followed = [id_ for id_ in np.unique(ids).tolist() if self._is_followed(id_)]
         chosen = np.flatnonzero(np.isin(ids, followed))
         if not len(chosen):
             return
-        cut = parts(clipped(texts.take(pa.array(chosen))))
+        cut = parts(marks(rows[chosen]))
         offsets = np.asarray(cut.offsets)
         lengths = np.diff(offsets)
         of_text = np.repeat(np.arange(len(chosen)), lengths)

@@ -37,5 +37,7 @@ class Birth:
 
     row: int
     id: int
+    text: str
+    """As it was with that text alone."""
     near: tuple[str, str] | None
     """Where another template says the same but for one word: that word of the new one, and the other's text. None: there is none."""

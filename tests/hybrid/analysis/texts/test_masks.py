@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from appliance.hybrid.analysis.texts.columns import columns_of, text_of
-from appliance.hybrid.analysis.texts.masks import CHARACTERS_MAX, clipped, parts, shapes
+from appliance.hybrid.analysis.texts.masks import CHARACTERS_MAX, clipped, marked, parts, shapes
 
 VARYING = {
     "took 12.5 ms": "took <*>",
@@ -39,23 +39,23 @@ VARYING = {
 
 
 def test_what_varies_is_masked_whoever_wrote_it() -> None:
-    found = shapes(pa.array(VARYING)).to_pylist()
+    found = shapes(marked(pa.array(VARYING))).to_pylist()
     assert dict(zip(VARYING, found, strict=True)) == VARYING
 
 
 def test_values_are_what_the_masks_stand_for() -> None:
-    (cut,) = parts(pa.array(["port 51 of 10.0.0.1 open"])).to_pylist()
+    (cut,) = parts(marked(pa.array(["port 51 of 10.0.0.1 open"]))).to_pylist()
     assert cut[1::2] == ["51", "10.0.0.1"]
     assert "<*>".join(cut[::2]) == "port <*> of <*> open"
 
 
 def test_the_mark_between_values_can_stand_in_a_text() -> None:
-    (cut,) = parts(pa.array(["a\x1fb 1"])).to_pylist()
+    (cut,) = parts(marked(pa.array(["a\x1fb 1"]))).to_pylist()
     assert cut[1::2] == ["1"]
 
 
 def test_null_stays_null() -> None:
-    assert shapes(pa.array([None, "1"], pa.string())).to_pylist() == [None, "<*>"]
+    assert shapes(marked(pa.array([None, "1"], pa.string()))).to_pylist() == [None, "<*>"]
 
 
 def test_only_the_beginning_of_a_long_text_is_looked_at() -> None:
