@@ -15,9 +15,7 @@ from appliance.hot.stream.values import I64, Rows
 from appliance.hybrid.analysis.live.telling import Telling
 from appliance.hybrid.analysis.live.times import WEEK_US
 from appliance.hybrid.analysis.sighting import Sighting, SightingKind
-from appliance.hybrid.analysis.texts.coding import coded
-from appliance.hybrid.analysis.texts.columns import columns_of, text_of
-from appliance.hybrid.analysis.texts.scored import NEW, PARAMETER, RATE, Scored
+from appliance.hybrid.analysis.texts.scored import NEW, PARAMETER, RATE
 from appliance.hybrid.analysis.texts.scorer import TextScorer
 
 KINDS: Final[dict[int, SightingKind]] = {NEW: "new template", RATE: "rate", PARAMETER: "parameter"}
@@ -85,7 +83,7 @@ class TextField:
                     stream=whose.stream,
                     column=whose.column,
                     key=(),
-                    template=self._template(texts, row, scored),
+                    template=self._scorer.template(scored, row),
                     kind=KINDS[int(scored.kind[row])],
                     ts_us=at_us,
                     seq=int(rows.seqs[row]),
@@ -96,12 +94,6 @@ class TextField:
                     learned=min(1.0, max(0, at_us - self._first_us) / WEEK_US),
                     records=records,
                 )
-
-    def _template(self, texts: pa.Array, row: int, scored: Scored) -> str:
-        """A new one as it was with this text alone, whatever has come after it."""
-        if scored.kind[row] == NEW:
-            return text_of(columns_of(coded(texts.slice(row, 1))[1][0]))
-        return self._scorer.miner.template(int(scored.ids[row])).text
 
     def dump(self) -> bytes:
         """All that is known."""

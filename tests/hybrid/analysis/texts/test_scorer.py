@@ -55,12 +55,13 @@ def kinds(scored: Scored) -> list[str]:
 
 
 def test_a_text_that_no_template_fits_is_new_once() -> None:
-    scorer, scored = scored_after(6, ["kernel panic: disk sda1 failed", "kernel panic: disk sdb2 failed", "GET /item/9 status 200 in 3"])
+    scorer, scored = scored_after(6, ["kernel panic: disk sda1 failed", "kernel panic: disk sda2 failed", "GET /item/9 status 200 in 3"])
     assert kinds(scored) == ["new template", "usual", "usual"]
     assert scored.score[0] > 0.95
     assert scored.score[1] == scored.score[2] == 0
     assert scorer.reason(scored, 0) == "no text like this among the 21,600 before it"
     assert scorer.reason(scored, 1) == ""
+    assert scorer.template(scored, 0) == scorer.template(scored, 1) == "kernel panic: disk sda<*> failed"
 
 
 def test_a_new_text_is_worth_more_when_it_sounds_bad() -> None:
