@@ -154,6 +154,42 @@ CONSISTENCY_VIEWS = Group(
         Action("view_right", ("l", "right"), "→ l", "view", "the next view", foot=2, palette=False),
     ),
 )
+ANALYSIS_VIEWS = Group(
+    "The views",
+    (
+        Action("view_left", ("h", "left"), "← h", "view", "the view before: incidents, learning, quality", foot=2, palette=False),
+        Action("view_right", ("l", "right"), "→ l", "view", "the next view", foot=2, palette=False),
+    ),
+)
+INCIDENTS = Group(
+    "The chosen incident",
+    (
+        Action("confirm", ("c",), "c", "confirm", "say that it is one; the next training takes it up", foot=3),
+        Action("dismiss_incident", ("d",), "d", "dismiss", "say that it is none: it is closed, its alert ends", foot=3),
+    ),
+)
+SEARCH = Group(
+    "In the search field",
+    (
+        Action(
+            "to_hits",
+            ("enter", "down"),
+            "Enter ↓",
+            "hits",
+            'words, "phrases", begin*, AND OR NOT; found as you type',
+            foot=2,
+            palette=False,
+        ),
+    ),
+)
+HITS = Group(
+    "The hits",
+    (
+        Action("field", ("slash", "i"), "/", "words", "change the words", foot=3),
+        Action("order", ("o",), "o", "order", "newest first, or what fits best first", foot=4),
+        Action("back", ("escape",), "Esc", "back", "from the records to the hits, then to the words", palette=False),
+    ),
+)
 JOBS = Group(
     "The chosen job",
     (

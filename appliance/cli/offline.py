@@ -14,12 +14,18 @@ from typing import Any, NoReturn
 import msgspec
 
 from appliance.clock import Clock, SystemClock
+from appliance.config import find_config, load_config
 from appliance.errors import ApplianceError, NotRunning, QueryCancelled, QueryRefused
+from appliance.hybrid.analysis.keeping.folder import folder_incident
+from appliance.hybrid.analysis.keeping.folder import folder_picture as folder_picture_of_incidents
+from appliance.hybrid.search.offline import find_in_folder
 from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, TransitionRow, WindowChart
+from appliance.observe.analysis import AnalysisPicture, IncidentPicture, IncidentRow
 from appliance.observe.consistency import ConsistencyPicture
 from appliance.observe.jobs import JobsPicture, RunRow
 from appliance.observe.paths import PathsPicture
 from appliance.observe.reports import ReportsPicture
+from appliance.observe.search import Found, SearchQuery
 from appliance.observe.status import Status
 from appliance.observe.views import ViewRow
 from appliance.serving import panels
@@ -109,6 +115,22 @@ class OfflineClient:
 
     def consistency(self) -> ConsistencyPicture:
         return self._refuse()
+
+    def analysis(self, *, limit: int) -> AnalysisPicture:
+        return folder_picture_of_incidents(self._folder, limit=limit, state=None)
+
+    def incident(self, incident_id: int) -> IncidentPicture:
+        found = folder_incident(self._folder, incident_id)
+        if found is None:
+            raise ApplianceError(f"there is no incident {incident_id}")
+        return found
+
+    def say_of_incident(self, incident_id: int, verdict: str, *, comment: str) -> IncidentRow:  # noqa: ARG002 - as above
+        return self._refuse()
+
+    def search(self, text: str, *, order: str, limit: int) -> Found:
+        asked = SearchQuery(text=text, order="rank" if order == "rank" else "time", limit=limit)
+        return find_in_folder(load_config(data_dir=self._folder, file=find_config(self._folder)), asked, clock=self._clock)
 
     def run_job(self, name: str) -> RunRow:  # noqa: ARG002 - as above
         return self._refuse()

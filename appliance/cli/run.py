@@ -30,7 +30,7 @@ def run(*, config: Config, with_tui: bool) -> int:
         return run_service(config)
     from appliance.cli.beside_tui import run_with_tui
     from tui.app import run_app
-    from tui.client import SocketClient
+    from tui.socket_client import SocketClient
 
     return run_with_tui(config, show=lambda: run_app(SocketClient(config.data_dir / SOCKET_NAME), detach=True))
 
@@ -46,6 +46,6 @@ def tui(*, data_dir: Path) -> None:
     """
     from appliance.cli.offline import OfflineClient
     from tui.app import run_app
-    from tui.client import SocketClient
+    from tui.socket_client import SocketClient
 
     run_app(SocketClient(data_dir / SOCKET_NAME) if is_running(data_dir) else OfflineClient(data_dir), detach=True)

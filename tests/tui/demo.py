@@ -17,7 +17,7 @@ from appliance.observe.status import Problem
 from tests.tui.fake import FakeClient, S
 from tests.tui.served import wait_until_there
 from tui.app import run_app
-from tui.client import SocketClient
+from tui.socket_client import SocketClient
 
 
 def main() -> None:

@@ -19,15 +19,18 @@ import pyarrow as pa
 from appliance.clock import Clock, iso
 from appliance.errors import NotRunning, QueryCancelled, QueryRefused
 from appliance.observe.alerts import AlertRow, AlertsPicture, SilenceRow, TransitionRow, WindowChart
+from appliance.observe.analysis import AnalysisPicture, IncidentPicture, IncidentRow
 from appliance.observe.consistency import ConsistencyPicture
 from appliance.observe.jobs import JobsPicture, RunRow
 from appliance.observe.ladder import LadderStatus
 from appliance.observe.paths import PathsPicture
 from appliance.observe.reports import ReportsPicture
+from appliance.observe.search import Found
 from appliance.observe.status import LakeStatus, LatencyStatus, Problem, SourceStatus, Status, StoreStatus, StreamStatus
 from appliance.observe.views import ViewRow
 from tests.tui.agreement_box import AgreementBox
 from tests.tui.alert_box import AlertBox
+from tests.tui.insight_box import InsightBox
 from tests.tui.job_box import JobBox
 from tests.tui.path_box import PathBox
 from tests.tui.report_box import ReportBox
@@ -92,6 +95,7 @@ class FakeClient:
     job_box: JobBox = field(init=False)
     path_box: PathBox = field(init=False)
     agreement_box: AgreementBox = field(init=False)
+    insight_box: InsightBox = field(init=False)
 
     def __post_init__(self) -> None:
         self.hold.set()
@@ -100,6 +104,7 @@ class FakeClient:
         self.job_box = JobBox(self.clock)
         self.path_box = PathBox(self.clock)
         self.agreement_box = AgreementBox(self.clock)
+        self.insight_box = InsightBox(self.clock)
 
     def status(self) -> Status:
         self._answering("status")
@@ -243,6 +248,22 @@ class FakeClient:
     def consistency(self) -> ConsistencyPicture:
         self._answering("consistency")
         return self.agreement_box.picture()
+
+    def analysis(self, *, limit: int) -> AnalysisPicture:
+        self._answering(f"analysis {limit}")
+        return self.insight_box.picture()
+
+    def incident(self, incident_id: int) -> IncidentPicture:
+        self._answering(f"incident {incident_id}")
+        return self.insight_box.incident(incident_id)
+
+    def say_of_incident(self, incident_id: int, verdict: str, *, comment: str) -> IncidentRow:
+        self._answering(f"{verdict} {incident_id} {comment}")
+        return self.insight_box.say(incident_id, verdict)
+
+    def search(self, text: str, *, order: str, limit: int) -> Found:
+        self._answering(f"search {text} {order} {limit}")
+        return self.insight_box.search(text, order)
 
     def run_job(self, name: str) -> RunRow:
         return self.job_box.run(name)

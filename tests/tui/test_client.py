@@ -18,8 +18,9 @@ from appliance.observe.author import author
 from tests.running import wait_for
 from tests.tui.fake import NOON_US, FakeClient, FakeClock, S
 from tests.tui.served import BoxServer
-from tui.client import ColumnInfo, SocketClient, Stop
+from tui.client import ColumnInfo, Stop
 from tui.history import Wanted, ask_history
+from tui.socket_client import SocketClient
 from tui.widgets.plot import Window
 
 

@@ -61,7 +61,7 @@ def box(tmp_path: Path) -> Iterator[Path]:
 
 def shown(path: Path, *, environ: Mapping[str, str] | None = None, code: str | None = None) -> PseudoTerminal:
     """The UI on a pseudo-terminal; ``code`` runs something else around ``run_app``."""
-    plain = "from pathlib import Path; from tui.app import run_app; from tui.client import SocketClient\n"
+    plain = "from pathlib import Path; from tui.app import run_app; from tui.socket_client import SocketClient\n"
     ran = code or f"{plain}run_app(SocketClient(Path({str(path)!r})), detach=False)"
     known = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)}
     return PseudoTerminal([sys.executable, "-c", ran], size=(120, 40), environ=os.environ | known | dict(environ or {}))
@@ -90,7 +90,7 @@ def test_in_the_service_s_process_a_lost_terminal_is_not_the_end(box: Path, tmp_
 import os, signal
 from pathlib import Path
 from tui.app import run_app
-from tui.client import SocketClient
+from tui.socket_client import SocketClient
 run_app(SocketClient(Path({str(box)!r})), detach=True)
 print("said to nobody")
 os.kill(os.getpid(), signal.SIGHUP)
@@ -109,7 +109,7 @@ def test_sigterm_closes_the_ui_and_then_reaches_who_handled_it(box: Path, tmp_pa
 import signal
 from pathlib import Path
 from tui.app import run_app
-from tui.client import SocketClient
+from tui.socket_client import SocketClient
 signal.signal(signal.SIGTERM, lambda *_: Path({str(done)!r}).write_text("told"))
 run_app(SocketClient(Path({str(box)!r})), detach=True)
 """

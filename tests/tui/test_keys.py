@@ -62,7 +62,7 @@ def test_the_line_of_keys_joins_what_belongs_together() -> None:
 
 
 async def test_the_help_lists_every_action_and_word_and_closes() -> None:
-    async with driven(size=(120, 70)) as ui:
+    async with driven(size=(120, 80)) as ui:
         await ui.press("question_mark")
         await ui.sees(
             "Overview: keys", "Everywhere", "In a table", "Rows", "The chart", "With the chart focused", "Screens", "Words", "dirty", "wal"

@@ -48,5 +48,13 @@ SCREENS: tuple[ScreenEntry, ...] = (
         "whether the hot and the cold side agree: what was found, what was repaired",
         "tui.screens.consistency:ConsistencyScreen",
     ),
+    ScreenEntry(
+        "7",
+        "analysis",
+        "Analysis",
+        "what is unusual: the first answer, the refined one, what stands behind",
+        "tui.screens.analysis:AnalysisScreen",
+    ),
+    ScreenEntry("8", "search", "Search", "find records and names by their words, as you type", "tui.screens.search:SearchScreen"),
     ScreenEntry("s", "sql", "SQL", "ask in SQL over hot and cold as one table", "tui.screens.sql:SqlScreen"),
 )
