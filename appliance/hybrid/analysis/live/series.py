@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from appliance.hot.series import U64
 from appliance.hybrid.analysis.numeric.scored import I32, I64
+from appliance.records import fold
 
 Key = tuple[tuple[str, str | None], ...]
 """The tags of a series that are not null, in the order of the schema."""
@@ -89,23 +91,56 @@ class KeyTable:
         self._sorted: U64 = self.hashes[self._numbers]
 
 
-@dataclass(slots=True)
-class ColumnSlots:
-    """The slots of one field by the number of the key."""
+class SlotTable:
+    """The slots of the fields of one stream, by the number of the key: ``NONE``, ``LEFT_OUT``, or a slot."""
 
-    slots: I32 = field(default_factory=lambda: np.empty(0, np.int32))
+    def __init__(self) -> None:
+        self._fields: dict[str, int] = {}
+        """Folded name -> row of the table."""
+        self._slots: I32 = np.empty((0, 0), np.int32)
 
-    def of(self, numbers: I64, keys: int) -> I32:
-        """The slot of each row; ``NONE`` and ``LEFT_OUT`` as they are. There are so many keys."""
-        if keys > len(self.slots):
-            self.slots = np.append(self.slots, np.full(max(keys - len(self.slots), len(self.slots)), NONE, np.int32))
-        return np.asarray(self.slots[numbers], dtype=np.int32)
+    def rows(self, names: Sequence[str]) -> npt.NDArray[np.intp]:
+        """The row of each field; a new one has no slots."""
+        for name in names:
+            if fold(name) not in self._fields:
+                self._fields[fold(name)] = len(self._fields)
+                self._slots = np.vstack((self._slots, np.full((1, self._slots.shape[1]), NONE, np.int32)))
+        return np.array([self._fields[fold(name)] for name in names], np.intp)
 
+    def grow(self, keys: int) -> None:
+        """There are so many keys."""
+        new = keys - self._slots.shape[1]
+        if new > 0:
+            more = np.full((len(self._slots), max(new, self._slots.shape[1])), NONE, np.int32)
+            self._slots = np.concatenate((self._slots, more), axis=1)
 
-def new_places(found: I32, numbers: I64) -> npt.NDArray[np.intp]:
-    """Of rows without a slot the first of each key, in order."""
-    rows = np.flatnonzero(found == NONE)
-    if not len(rows):
-        return rows
-    _, first = np.unique(numbers[rows], return_index=True)
-    return np.asarray(rows[np.sort(first)], dtype=np.intp)
+    def of(self, rows: npt.NDArray[np.intp], numbers: I64) -> I32:
+        """By field and record, of keys that have a number; what is there of others means nothing."""
+        return np.asarray(self._slots[rows[:, None], numbers], np.int32)
+
+    def allot(self, rows: npt.NDArray[np.intp], numbers: I64, pool: SlotPool) -> None:
+        """Slots for pairs of field and key that have none, in this order; a pair may be there again."""
+        pairs, first = np.unique(rows * self._slots.shape[1] + numbers, return_index=True)
+        for pair in pairs[np.argsort(first)].tolist():
+            row, number = divmod(pair, self._slots.shape[1])
+            self._slots[row, number] = pool.take()
+
+    @property
+    def given(self) -> I32:
+        """The slots of all series."""
+        return np.asarray(self._slots[self._slots >= 0], np.int32)
+
+    @property
+    def left_out(self) -> int:
+        """Series without one."""
+        return int((self._slots == LEFT_OUT).sum())
+
+    def dump(self, keys: int) -> dict[str, bytes]:
+        """By field, of so many keys."""
+        return {name: self._slots[row, :keys].tobytes() for name, row in self._fields.items()}
+
+    def load(self, dumped: Mapping[str, bytes]) -> None:
+        """What ``dump`` gave."""
+        self._fields = {name: row for row, name in enumerate(dumped)}
+        found = [np.frombuffer(slots, np.int32) for slots in dumped.values()]
+        self._slots = np.vstack(found) if found else np.empty((0, 0), np.int32)

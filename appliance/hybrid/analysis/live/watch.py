@@ -237,27 +237,29 @@ class Watch:
         slots, ts_us, values = (np.concatenate([getattr(v, name) for v in parts]) for name in ("slots", "ts_us", "values"))
         with np.errstate(all="ignore"):  # a value at the end of what a float can be is one that is unusual, and no more
             scored = self._scorer.score(slots, ts_us, values)
+        self._times.begin(slots, ts_us)
         first = 0
+        unusual = scored.score >= self._unusual_from
+        is_any = bool(unusual.any())
         for followed, part in batch.parts:
-            scores = scored.score[first : first + len(part)]
-            followed.highest = float(scores.max())
-            self._times.begin(part.slots, part.ts_us)
-            unusual = np.flatnonzero((scores >= self._unusual_from) & (part.seqs > followed.quiet_seq))
-            for at in unusual[np.lexsort((part.columns[unusual], part.seqs[unusual]))].tolist():
-                sighting = self._told(followed, part, scored, at, first + at)
-                if sighting is not None:
-                    batch.sightings.append(sighting)
+            followed.highest = float(scored.score[first : first + len(part)].max())
+            found = np.flatnonzero(unusual[first : first + len(part)] & (part.seqs > followed.quiet_seq)) if is_any else ()
+            if len(found):
+                for at in found[np.lexsort((part.columns[found], part.seqs[found]))].tolist():
+                    batch.sightings += self._told(followed, part, scored, at, first)
             first += len(part)
-            self._times.take(part.slots, part.ts_us)
+        self._times.take(slots, ts_us)
         return _round(batch)
 
-    def _told(self, followed: Followed, part: Values, scored: Scored, at: int, place: int) -> Sighting | None:
+    def _told(self, followed: Followed, part: Values, scored: Scored, at: int, first: int) -> Iterator[Sighting]:
+        """Value ``at`` of a part that begins at ``first`` of what was scored, where it is told."""
+        place = first + at
         slot, ts_us, score = int(part.slots[at]), int(part.ts_us[at]), float(scored.score[place])
         records = followed.telling.take(slot, ts_us, score)
         if not records:
-            return None
+            return
         expected = float(scored.expected[place])
-        return Sighting(
+        yield Sighting(
             workload=self.name,
             stream=followed.name,
             column=followed.names[part.columns[at]],
@@ -271,7 +273,7 @@ class Watch:
             expected=None if np.isnan(expected) else expected,
             reason=self._scorer.reason(scored, place),
             learned=self._times.learned(slot, ts_us),
-            step_us=self._times.step_us(part.slots, part.ts_us, at),
+            step_us=self._times.step_us(scored.slots, scored.ts_us, place),
             records=records,
         )
 
@@ -282,7 +284,7 @@ class Watch:
         return [self._learning(key, f) for key, f in sorted(self.streams.items())]
 
     def _learning(self, key: str, followed: Followed) -> LearningRow:
-        slots = {int(s) for c in followed.slots.values() for s in c.slots[: len(followed.keys)] if s >= 0}
+        slots = followed.slots.given.tolist()
         texts = self._texts_of(followed)
         learned = min((*(self._scorer.learned(slot) for slot in slots), *(text.learned for text in texts)), default=0.0)
         return LearningRow(

@@ -34,7 +34,7 @@ S = 1_000_000
 CONFIG = "[hot]\ncommit_every = '1ms'\nring_max = '60KiB'\n[workload.all]\nkind = 'analysis'\nsensitivity = 1.0\n"
 DEVICES = 5
 SECONDS = 30
-SUBMISSIONS = 24
+SUBMISSIONS = 15
 
 
 class Heard:
