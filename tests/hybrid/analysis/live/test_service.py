@@ -23,9 +23,16 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             found.stop()
 
 
-def write(service: Running, first: int, count: int) -> None:
-    lines = "\n".join(f"readings,device=d{n % 3} value={n % 7} {T0 + n * 1_000_000}" for n in range(first, first + count))
+def write(service: Running, first: int, count: int, *, more: int = 0) -> None:
+    lines = "\n".join(f"readings,device=d{n % 3} value={n % 7 + more} {T0 + n * 1_000_000}" for n in range(first, first + count))
     assert service.write(lines) == 204
+
+
+def incidents(service: Running) -> list[dict[str, Any]]:
+    status, body = service.request("GET", "/api/analysis")
+    assert status == 200
+    found: list[dict[str, Any]] = json.loads(body)["incidents"]
+    return found
 
 
 def scored(service: Running) -> int:
@@ -51,3 +58,19 @@ def test_after_a_kill_every_record_since_the_last_place_is_scored_again(service:
     write(service, 300, 30)
     kept = (0, 300)  # what was noted before the kill may not have been stored
     wait_for(lambda: scored(service) - 330 in kept, what="the records from before the kill to be scored again, and the new ones")
+
+
+def test_what_is_unusual_is_an_incident_with_a_summary_and_after_a_kill_it_is_that_one(service: Running) -> None:
+    write(service, 330, 60, more=5_000)
+    (before,) = wait_for(lambda: incidents(service), what="an incident")
+    assert (before["state"], before["streams"], before["workload"]) == ("open", ["readings"], "watch")
+    assert "value" in before["summary"]
+    known = scored(service)
+    service.kill()
+    service.start()
+    write(service, 390, 30, more=5_000)
+    wait_for(lambda: scored(service) in (known + 420, 420), what="all records to be scored again")
+    (after,) = incidents(service)
+    assert (after["id"], after["since_us"]) == (before["id"], before["since_us"])
+    learning = json.loads(service.request("GET", "/api/analysis")[1])["learning"]
+    assert [(r["stream"], r["series"], r["passed_over"]) for r in learning] == [("readings", 3, 0)]
