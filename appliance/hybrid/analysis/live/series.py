@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -124,6 +124,11 @@ class SlotTable:
         for pair in pairs[np.argsort(first)].tolist():
             row, number = divmod(pair, self._slots.shape[1])
             self._slots[row, number] = pool.take()
+
+    def by_field(self) -> Iterator[tuple[str, I32]]:
+        """Folded name of each field, and its slots by the number of the key."""
+        for name, row in self._fields.items():
+            yield name, np.asarray(self._slots[row], np.int32)
 
     @property
     def given(self) -> I32:

@@ -300,6 +300,15 @@ class Watch:
             passed_over=followed.passed_over,
         )
 
+    def slots_by_series(self) -> dict[tuple[str, str, frozenset[tuple[str, str | None]]], int]:
+        """The slot of each series: by folded name of stream and field, and its tags that are not null. For who has a model by series."""
+        return {
+            (stream, column, frozenset(followed.keys.keys[number])): int(slots[number])
+            for stream, followed in self.streams.items()
+            for column, slots in followed.slots.by_field()
+            for number in np.flatnonzero(slots[: len(followed.keys)] >= 0).tolist()
+        }
+
     def dump(self) -> Iterator[tuple[str, bytes]]:
         """All that is known, as named parts; each is made when it is asked for, and nothing may be scored in between."""
         streams = [f.store() for f in self.streams.values()]

@@ -63,6 +63,8 @@ def test_series_above_the_limit_are_left_out_and_counted(tmp_path: Path) -> None
         assert (found.series, found.left_out, found.passed_over) == (3, 2, 0)
         assert found.state.startswith("learning, ")
         assert house.live.memory() > 0
+        slots = house.live.call("all", lambda w: w.slots_by_series()).result(30) or {}
+        assert slots == {("readings", "value", frozenset({("device", f"d{n}")})): n for n in range(3)}
 
 
 def test_another_config_is_in_force_at_once_and_keeps_what_was_learned(tmp_path: Path) -> None:
