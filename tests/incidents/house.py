@@ -32,7 +32,9 @@ notify = ["ops"]
 labels = {team = "plant"}
 """
 LOAD = [
-    seen(s / 10, column, workload="unusual", seq=s * 10 + i, host="web1") for s in range(5) for i, column in enumerate(("load1", "cpu"))
+    seen(s, column, score=1.0, workload="unusual", seq=s * 10 + i + 1, host="web1")
+    for s in range(8)
+    for i, column in enumerate(("load1", "cpu"))
 ]
 
 

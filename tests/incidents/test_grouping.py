@@ -66,11 +66,14 @@ def test_a_record_that_is_odd_by_chance_keeps_nothing_open() -> None:
     assert run.closed == [1]
 
 
-def test_what_goes_on_stays_one_incident() -> None:
+def test_what_goes_on_stays_one_incident_until_it_is_usual() -> None:
     run = Run()
-    for second in range(3600):
+    for second in range(2100):
         run.take([seen(second)], {"host": second})
     assert (run.opened, run.closed) == ([1], [])
+    for second in range(2100, 6000):
+        run.take([seen(second)], {"host": second})
+    assert (run.opened, run.closed) == ([1], [1])
 
 
 def test_sightings_that_come_again_after_a_restart_change_nothing() -> None:
@@ -88,14 +91,14 @@ def test_what_was_dismissed_is_not_opened_again_for_as_long_as_it_goes_on() -> N
     run.take([seen(s, column) for s in range(30, 90) for column in ("load1", "cpu", "temp")])
     assert run.opened == [1]
     run.take([], {"host": 500})
-    run.take([seen(s, column) for s in range(600, 603) for column in ("load1", "cpu", "temp")])
+    run.take([seen(s, column) for s in range(600, 610) for column in ("load1", "cpu", "temp")])
     assert run.opened == [1, 2]
 
 
 def test_above_the_limit_it_joins_the_nearest() -> None:
     run = Run(open_max=3)
     for number in range(10):
-        run.take([seen(number * 100 + s, f"x{number}", stream=f"s{number}", unit=str(number)) for s in range(5)])
+        run.take([seen(number * 100 + s, f"x{number}", stream=f"s{number}", unit=str(number)) for s in range(15)])
     assert run.opened == [1, 2, 3]
     assert run.open_most == 3
     assert "s9" in run.group.cases[3].streams

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from appliance.clock import US_PER_S
-from appliance.hybrid.analysis.incidents.opening import SURPRISE_MAX, step_of, surprise, together_us
+from appliance.hybrid.analysis.incidents.opening import step_of, surprise, surprise_of
 from appliance.hybrid.analysis.sighting import Sighting
 from appliance.observe.analysis import MemberRow
 
@@ -58,10 +58,6 @@ class Case:
     """The longest event time between two records of one of its series."""
     is_dismissed: bool = False
     told: Size = Size()
-    heat: float = 0.0
-    """Surprise of its newest sightings: each the less the longer ago."""
-    heat_us: int = 0
-    """Event time of the newest of them."""
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -119,22 +115,18 @@ class Case:
         away_us = max(0, self.since_us - sighting.ts_us, sighting.ts_us - self.until_us)
         return not self.is_related(sighting), away_us
 
-    def with_sightings(self, found: Iterable[Sighting], *, enough: float) -> Case:
-        """After these as well. It goes on for as long as the newest ones come to a surprise of ``enough``, so that one that is unusual by
-        chance from time to time keeps nothing open."""
+    def with_sightings(self, found: Iterable[Sighting], *, goes_on: bool) -> Case:
+        """After these as well. ``goes_on``: whether they keep it open; one that is unusual by chance from time to time doesn't."""
         members, others, since, until = dict(self.members), self.others, self.since_us, self.until_us
-        learned, step, heat, heat_us = self.learned, self.step_us, self.heat, self.heat_us
+        learned, step = self.learned, self.step_us
         for s in found:
-            heat = heat * math.exp(-abs(s.ts_us - heat_us) / together_us(s)) + surprise(s)
-            heat_us = max(heat_us, s.ts_us)
             if s.series in members or len(members) < MEMBERS_MAX:
                 members[s.series] = _joined(members.get(s.series), s)
                 since, learned, step = min(since, s.ts_us), min(learned, s.learned), max(step, step_of(s))
             else:
                 others += s.records
-            until = max(until, s.ts_us) if heat >= enough else until
-        grown = replace(self, members=members, others=others, since_us=since, until_us=until, learned=learned, step_us=step)
-        return replace(grown, heat=heat, heat_us=heat_us)
+            until = max(until, s.ts_us) if goes_on else until
+        return replace(self, members=members, others=others, since_us=since, until_us=until, learned=learned, step_us=step)
 
     def is_over(self, seen: Mapping[str, int], *, raises_alert: bool) -> bool:
         """Whether its gravest stream has gone on for long enough without anything unusual; ``seen`` is event time by stream."""
@@ -143,11 +135,6 @@ class Case:
         if seen.get(gravest.stream, 0) >= end_us:
             return True
         return not raises_alert and max(seen.values(), default=0) >= end_us + SILENT_US
-
-
-def surprise_of(score: float) -> float:
-    """Of a score alone."""
-    return SURPRISE_MAX if score >= 1 else min(SURPRISE_MAX, -math.log10(1 - max(0.0, score)))
 
 
 def _joined(row: MemberRow | None, s: Sighting) -> MemberRow:

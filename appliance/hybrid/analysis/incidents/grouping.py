@@ -6,24 +6,20 @@ near or are worth one of their own. What waits too long has led to nothing, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from appliance.clock import US_PER_S
 from appliance.hybrid.analysis.incidents.cases import Case
-from appliance.hybrid.analysis.incidents.opening import (
-    Evidence,
-    Usual,
-    are_together,
-    enough,
-    opens,
-    surprise,
-    together_us,
-)
+from appliance.hybrid.analysis.incidents.opening import are_together, enough, surprise, together_us
+from appliance.hybrid.analysis.incidents.surprises import Surprises
 from appliance.hybrid.analysis.sighting import Sighting
 
 WAITING_MAX: Final = 512
 """Sightings that wait for others; the oldest go first."""
+LEARNS_AFTER_US: Final = 1_800 * US_PER_S
+"""What an incident has is learned as usual only when it has gone on for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +38,7 @@ class Group:
 
     cases: Mapping[int, Case] = field(default_factory=dict)
     waiting: tuple[Sighting, ...] = ()
-    usual: Mapping[str, Usual] = field(default_factory=dict)
-    """By stream."""
+    surprises: Surprises = field(default_factory=Surprises)
     places: Mapping[str, int] = field(default_factory=dict)
     """Stream -> the highest sequence of a sighting that was taken: what comes up to there was taken before."""
     seen: Mapping[str, int] = field(default_factory=dict)
@@ -99,7 +94,7 @@ class _Grouper:
         self._workload, self._rules, self._new_id = workload, rules, new_id
         self._cases = dict(group.cases)
         self._waiting = list(group.waiting)
-        self._usual = dict(group.usual)
+        self._surprises = group.surprises.copy()
         self._places = dict(group.places)
         self._seen = dict(group.seen)
         self._opened: list[int] = []
@@ -112,18 +107,18 @@ class _Grouper:
         self._seen[s.stream] = max(self._seen.get(s.stream, 0), s.ts_us)
         self._let_go_old((s.stream,))
         mine = next((c for c in self._cases.values() if c.holds(s)), None)
+        young = (c for c in self._cases.values() if not c.is_dismissed and c.covers(s.ts_us) and s.ts_us - c.since_us < LEARNS_AFTER_US)
+        self._surprises.take(s, is_free=mine is None, is_usual=next(young, None) is None)
         if mine is not None:
-            self._move(mine, [s], enough=enough(self._rules.sensitivity))
+            self._move(mine, [s], goes_on=self._surprises.goes_on(s, sensitivity=self._rules.sensitivity))
             return
-        self._waiting.append(s)
-        if len(self._waiting) > WAITING_MAX:
-            self._let_go([self._waiting.pop(0)])
+        self._waiting = [*self._waiting, s][-WAITING_MAX:]
         cluster = [w for w in self._waiting if are_together(w, s)]
         own = [w for w in cluster if w.series == s.series]
         near = min((c for c in self._cases.values() if not c.is_dismissed and c.is_near(s)), key=lambda c: c.distance(s), default=None)
-        is_enough = opens(self._evidence(cluster, s), sensitivity=self._rules.sensitivity)
+        is_enough = self._surprises.opens(s, sensitivity=self._rules.sensitivity)
         if near is not None and (is_enough or sum(map(surprise, own)) >= enough(self._rules.sensitivity)):
-            self._move(near, cluster if is_enough else own, enough=0.0)
+            self._move(near, cluster if is_enough else own, goes_on=True)
         elif is_enough:
             self._open(cluster)
 
@@ -138,41 +133,30 @@ class _Grouper:
         grown = [i for i in sorted(self._changed) if i in self._cases and i not in self._opened and self._has_grown(i)]
         for i in {*grown, *self._opened} & set(self._cases):
             self._cases[i] = replace(self._cases[i], told=self._cases[i].size)
-        group = Group(self._cases, tuple(self._waiting), self._usual, self._places, self._seen)
+        group = Group(self._cases, tuple(self._waiting), self._surprises, self._places, self._seen)
         return Outcome(group, tuple(self._opened), tuple(grown), tuple(closed), frozenset(self._changed))
 
     def _has_grown(self, case_id: int) -> bool:
         return self._cases[case_id].has_grown and not self._cases[case_id].is_dismissed
 
-    def _evidence(self, found: Sequence[Sighting], about: Sighting) -> Evidence:
-        span_us = together_us(about)
-        usual = sum(self._usual[name].within(span_us, ts_us=about.ts_us) for name in {s.stream for s in found} if name in self._usual)
-        return Evidence(sum(map(surprise, found)), usual, min(s.learned for s in found))
-
-    def _move(self, case: Case, found: Sequence[Sighting], *, enough: float) -> None:
+    def _move(self, case: Case, found: Sequence[Sighting], *, goes_on: bool) -> None:
         """Into an incident, out of those that wait if they do."""
+        self._surprises.join(found)
         gone = set(map(id, found))
         self._waiting = [w for w in self._waiting if id(w) not in gone]
-        self._cases[case.id] = case.with_sightings(found, enough=enough)
+        self._cases[case.id] = case.with_sightings(found, goes_on=goes_on)
         self._changed.add(case.id)
 
     def _open(self, found: Sequence[Sighting]) -> None:
         open_ = [c for c in self._cases.values() if not c.is_dismissed]
         if len(open_) >= self._rules.open_max:
-            self._move(min(open_, key=lambda c: c.distance(found[-1])), found, enough=0.0)
+            self._move(min(open_, key=lambda c: c.distance(found[-1])), found, goes_on=True)
             return
         case = Case(id=self._new_id(), workload=self._workload, since_us=found[0].ts_us, until_us=found[0].ts_us)
         self._opened.append(case.id)
-        self._move(case, found, enough=0.0)
+        self._move(case, found, goes_on=True)
 
     def _let_go_old(self, streams: Collection[str]) -> None:
-        old = [w for w in self._waiting if w.stream in streams and w.ts_us + together_us(w) < self._seen[w.stream]]
-        if old:
-            gone = set(map(id, old))
-            self._waiting = [w for w in self._waiting if id(w) not in gone]
-            self._let_go(old)
-
-    def _let_go(self, found: Iterable[Sighting]) -> None:
-        """What has led to nothing."""
-        for s in found:
-            self._usual[s.stream] = self._usual.get(s.stream, Usual()).with_one(surprise(s), s.ts_us)
+        """What has waited for too long has led to nothing."""
+        if any(w.ts_us + together_us(w) < self._seen[w.stream] for w in self._waiting if w.stream in streams):
+            self._waiting = [w for w in self._waiting if w.stream not in streams or w.ts_us + together_us(w) >= self._seen[w.stream]]

@@ -10,7 +10,8 @@ import msgspec
 
 from appliance.hybrid.analysis.incidents.cases import Case, Size
 from appliance.hybrid.analysis.incidents.grouping import Group
-from appliance.hybrid.analysis.incidents.opening import Usual
+from appliance.hybrid.analysis.incidents.opening import Heat, Peaks
+from appliance.hybrid.analysis.incidents.surprises import Surprises
 from appliance.hybrid.analysis.sighting import Sighting
 from appliance.observe.analysis import IncidentRow, MemberRow
 
@@ -27,13 +28,13 @@ class _Rest(msgspec.Struct, frozen=True, kw_only=True):
     step_us: int
     is_dismissed: bool
     told: Size
-    heat: float
-    heat_us: int
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True):
     waiting: tuple[Sighting, ...] = ()
-    usual: dict[str, Usual] = {}
+    heats: dict[str, Heat] = {}
+    free: dict[str, Heat] = {}
+    peaks: dict[str, Peaks] = {}
     places: dict[str, int] = {}
     seen: dict[str, int] = {}
     cases: dict[str, _Rest] = {}
@@ -43,7 +44,16 @@ def body_of(group: Group) -> str:
     """As text; ``group_of`` makes it again."""
     names = _Rest.__struct_fields__
     cases = {str(c.id): _Rest(**{name: getattr(c, name) for name in names}) for c in group.cases.values()}
-    body = _Body(waiting=group.waiting, usual=dict(group.usual), places=dict(group.places), seen=dict(group.seen), cases=cases)
+    found = group.surprises
+    body = _Body(
+        waiting=group.waiting,
+        heats=found.all,
+        free=found.free,
+        peaks=found.peaks,
+        places=dict(group.places),
+        seen=dict(group.seen),
+        cases=cases,
+    )
     return msgspec.json.encode(body).decode()
 
 
@@ -55,7 +65,7 @@ def group_of(text: str, rows: Sequence[IncidentRow], members: Mapping[int, Seque
         log.warning("what was kept of the grouping of incidents can't be read; it begins anew", exc_info=True)
         body = _Body()
     cases = {row.id: _case(row, body.cases.get(str(row.id)), members[row.id]) for row in rows if members.get(row.id)}
-    return Group(cases, body.waiting, body.usual, body.places, body.seen)
+    return Group(cases, body.waiting, Surprises(body.heats, body.free, body.peaks), body.places, body.seen)
 
 
 def going_on(text: str) -> list[int]:

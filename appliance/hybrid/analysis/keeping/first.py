@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from appliance.hybrid.analysis.incidents.cases import Case, surprise_of
-from appliance.hybrid.analysis.incidents.opening import SURPRISE_MAX, needed
+from appliance.hybrid.analysis.incidents.cases import Case
+from appliance.hybrid.analysis.incidents.opening import SURPRISE_MAX, needed, surprise_of
 from appliance.hybrid.analysis.incidents.values import Answer
 from appliance.hybrid.analysis.incidents.wording import first_basis, summary_of
 from appliance.observe.analysis import IncidentRow

@@ -155,7 +155,7 @@ class Incidents:
         """
         now_us = self._box.clock.now_us()
         with self._lock, closing(self._box.reader()) as reader:
-            self._save(now_us, timeout_s=ANSWER_S)
+            self._save_decided(now_us)
             row, before, members = self._known(reader, incident_id)
             if row is None:
                 return None
@@ -181,7 +181,7 @@ class Incidents:
         """Another wording of one answer's summary, nothing else; whether it was taken (the answer still counts). Told as ``answer``."""
         now_us = self._box.clock.now_us()
         with self._lock, closing(self._box.reader()) as reader:
-            self._save(now_us, timeout_s=ANSWER_S)
+            self._save_decided(now_us)
             row, before, _ = self._known(reader, incident_id)
             if row is None or before is None or before.number != number:
                 return False
@@ -201,7 +201,7 @@ class Incidents:
             raise UsageRefused(f"there is no verdict {verdict[:40]!r}; there are: {', '.join(VERDICTS)}")
         now_us = self._box.clock.now_us()
         with self._lock, closing(self._box.reader()) as reader:
-            self._save(now_us, timeout_s=ANSWER_S)
+            self._save_decided(now_us)
             row, before, _ = self._known(reader, incident_id)
             if row is None or before is None:
                 raise missing(incident_id)
@@ -361,6 +361,11 @@ class Incidents:
             if not self._failed_us:
                 log.warning("%s: %s", NOT_STORED, e)
             self._failed_us = self._failed_us or now_us
+
+    def _save_decided(self, now_us: int) -> None:
+        """What was decided before goes before."""
+        if self._queue:
+            self._save(now_us, timeout_s=ANSWER_S)
 
     def _save(self, now_us: int, *, timeout_s: float) -> None:
         if not self._queue and not self._dirty and not self._groups:
