@@ -43,7 +43,7 @@ def look(folder: Path) -> dict[str, Any]:
         }
 
 
-NOTHING = {"incidents": [], "answers": [], "alert": [], "steps": [], "told": []}
+NOTHING: dict[str, Any] = {"incidents": [], "answers": [], "alert": [], "steps": [], "told": []}
 OPENED = {
     "incidents": [("open", "unusual")],
     "answers": [(1, "unusual", 1)],
