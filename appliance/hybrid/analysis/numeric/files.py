@@ -43,11 +43,14 @@ def write_scores(folder: Path, output: Path) -> int:
     found = list(series_files(folder))
     if not found:
         raise UsageRefused(f"{folder}: no CSV file with the columns timestamp and value below it")
-    for path, written, times, values in found:
-        scorer = Scorer()
-        scorer.grow(1)
-        scored = scorer.score(np.zeros(len(times), np.int32), times, values)
+    scorer = Scorer()
+    scorer.grow(len(found))
+    slots = np.repeat(np.arange(len(found), dtype=np.int32), [len(times) for _, _, times, _ in found])
+    ts_us, values = np.concatenate([f[2] for f in found]), np.concatenate([f[3] for f in found])
+    onsets = scorer.score(slots, ts_us, values).onset
+    for slot, (path, written, _, _) in enumerate(found):
         to = output / path.relative_to(folder)
         to.parent.mkdir(parents=True, exist_ok=True)
-        pc_csv.write_csv(pa.table({"timestamp": written, "anomaly_score": scored.onset}), to, pc_csv.WriteOptions(quoting_style="none"))
+        table = pa.table({"timestamp": written, "anomaly_score": onsets[slots == slot]})
+        pc_csv.write_csv(table, to, pc_csv.WriteOptions(quoting_style="none"))
     return len(found)
