@@ -18,7 +18,7 @@ from appliance.hybrid.analysis.numeric.scorer import Scorer
 def series_files(folder: Path) -> Iterator[tuple[Path, pa.Array, I64, F64]]:
     """Each CSV file below ``folder`` that has both columns: its path, its times as written, as µs UTC, its values (NaN: none).
 
-    Times as ISO 8601, with ``T`` or a blank, without a zone meaning UTC. Raises UsageRefused where a file can't be read.
+    Times as ISO 8601, with ``T`` or a blank, with a zone or without one, meaning UTC. Raises UsageRefused where a file can't be read.
     """
     for path in sorted(folder.rglob("*.csv")):
         try:
@@ -28,7 +28,9 @@ def series_files(folder: Path) -> Iterator[tuple[Path, pa.Array, I64, F64]]:
             if not {"timestamp", "value"} <= set(table.column_names):
                 continue
             written = table.column("timestamp").combine_chunks()
-            times = pc.cast(written, pa.timestamp("us")).cast(pa.int64()).to_numpy(zero_copy_only=False)
+            if written.null_count:
+                raise UsageRefused(f"{path}: {written.null_count} rows without a timestamp")
+            times = _times(written)
         except pa.ArrowInvalid as e:
             raise UsageRefused(f"{path}: {str(e).splitlines()[0]}; expected CSV with the columns timestamp and value") from e
         yield path, written, times, table.column("value").fill_null(float("nan")).to_numpy()
@@ -54,3 +56,10 @@ def write_scores(folder: Path, output: Path) -> int:
         table = pa.table({"timestamp": written, "anomaly_score": onsets[slots == slot]})
         pc_csv.write_csv(table, to, pc_csv.WriteOptions(quoting_style="none"))
     return len(found)
+
+
+def _times(written: pa.Array) -> I64:
+    """µs UTC. Raises ArrowInvalid."""
+    zoned = bool(pc.any(pc.match_substring_regex(written, r"(Z|[+-]\d\d:?\d\d)$")).as_py())
+    times: I64 = pc.cast(written, pa.timestamp("us", "UTC" if zoned else None)).cast(pa.int64()).to_numpy()
+    return times

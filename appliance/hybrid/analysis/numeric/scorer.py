@@ -28,8 +28,12 @@ from appliance.hybrid.analysis.numeric.scored import (
 from appliance.hybrid.analysis.numeric.state import Field, State
 
 WEEK_US: Final = 7 * 86_400 * 1_000_000
-RARE: Final = 1.2
+RARE: Final = 0.95
 """Surprise that scores 0.99: of the real series of the Numenta corpus, one record in about a thousand."""
+STRICTER: Final = 0.5
+"""For each tenfold of records that are known, from ``STRICT_FROM`` to ``STRICT_TO``, so much surprise is taken off: among more records
+rarer ones come by chance, and a person's patience does not grow with them."""
+STRICT_FROM, STRICT_TO = 1_000, 100_000
 REST: Final = 150
 """Records in which what was scored fades: another one is an onset again when it is above what has faded, or after these."""
 REPEAT: Final = 0.5
@@ -177,7 +181,8 @@ class Scorer:
         a["first_us"][s] = np.where(new, ts, np.minimum(a["first_us"][s], ts))
         a["last_us"][s] = np.where(new, ts, np.maximum(a["last_us"][s], ts))
         found = views.look(a, s, ts, x, self._model)
-        surprise = found.surprise * np.clip((seen - BEGIN) / (LEARNED - BEGIN), 0.0, 1.0)
+        surprise = found.surprise - STRICTER * np.log10(np.clip(seen + 1, STRICT_FROM, STRICT_TO) / STRICT_FROM)
+        surprise = np.maximum(surprise, 0.0) * np.clip((seen - BEGIN) / (LEARNED - BEGIN), 0.0, 1.0)
         if self._model is not None:
             surprise /= self._model.factor(s)
         counts = self._counts(s, surprise)

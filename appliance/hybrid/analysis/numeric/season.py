@@ -13,7 +13,7 @@ BINS: Final = 96
 """Of a day: a quarter of an hour each, UTC."""
 AROUND: Final = 4
 """Bins before and after that count as the same time: what comes daily comes within an hour."""
-FADE: Final = 0.95
+FADE: Final = 0.98
 """Of what was seen at that time, a day later: how much of its distance from the level remains."""
 RATE: Final = 0.2
 """Weight of the newest value in the profile: about the newest five count."""

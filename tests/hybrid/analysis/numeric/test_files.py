@@ -33,7 +33,7 @@ def read(path: Path) -> tuple[list[str], list[float]]:
 def test_each_file_is_a_series_of_its_own_scored_as_live(tmp_path: Path) -> None:
     values = SCENES["spike"][AT - COUNT + 5 : AT + 5].tolist()
     write(tmp_path / "in/a/one.csv", values)
-    write(tmp_path / "in/b/two.csv", values, form="%Y-%m-%dT%H:%M:%S")
+    write(tmp_path / "in/b/two.csv", values, form="%Y-%m-%dT%H:%M:%SZ")
     (tmp_path / "in/other.csv").write_text("a,b\n1,2\n")
     assert run(["analysis", "score", str(tmp_path / "in"), "-o", str(tmp_path / "out")]) == 0
     times, scores = read(tmp_path / "out/a/one.csv")
@@ -60,7 +60,8 @@ def test_nothing_to_score_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "no CSV file with the columns timestamp and value" in capsys.readouterr().err
 
 
-def test_a_file_that_is_no_series_is_said_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "bad.csv").write_text("timestamp,value\nyesterday,1\n")
+@pytest.mark.parametrize("rows", ["yesterday,1\n", ",1\n", "2023-11-20 00:00:00,much\n"])
+def test_a_file_that_is_no_series_is_said_by_name(rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.csv").write_text("timestamp,value\n" + rows)
     assert run(["analysis", "score", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
     assert "bad.csv" in capsys.readouterr().err
