@@ -32,7 +32,7 @@ class AnalysisOptions(NeedsOptions, frozen=True, kw_only=True, tag="analysis", t
     except_streams: tuple[str, ...] = ()
     """Streams that are left out all the same."""
     columns: tuple[str, ...] = ("*",)
-    """Fields by name, `*` standing for any text."""
+    """Fields by name, `*` standing for any text. A total is left out where its rate, of the same name with `_per_s`, is among them."""
     except_columns: tuple[str, ...] = ()
     """Fields that are left out all the same."""
     sensitivity: Annotated[float, Meta(gt=0, le=1)] = 0.5

@@ -100,7 +100,8 @@ class Followed:
     def take_schema(self, schema: Schema, wanted: Wanted) -> None:
         """From now on these columns."""
         self.schema, self.wanted = schema, wanted
-        fields = [c for c in schema.fields if wanted.column(c.name)]
+        names = wanted.fields([c.name for c in schema.fields])
+        fields = [c for c in schema.fields if c.name in names]
         self.names = tuple(c.name for c in fields if c.kind in NUMBERS)
         self.texts = tuple(c.name for c in fields if c.kind is Kind.TEXT)
         self._rows = self.slots.rows(self.names)

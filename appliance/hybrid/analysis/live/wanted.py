@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Final
 
 from appliance.hybrid_options import AnalysisOptions
 from appliance.records import fold
+
+RATE: Final = "_per_s"
+"""How the name of a rate ends, of that of its total."""
 
 
 class Wanted:
@@ -25,6 +29,13 @@ class Wanted:
         """Whether the field is."""
         key = fold(name)
         return bool(self._columns.fullmatch(key)) and not self._not_columns.fullmatch(key)
+
+    def fields(self, names: Collection[str]) -> tuple[str, ...]:
+        """Those that are, of the fields of one stream, in their order. A total (``bytes``) is left out beside its rate (``bytes_per_s``):
+        it says the same of each moment, in figures that mean nothing to anybody."""
+        found = [name for name in names if self.column(name)]
+        rates = {fold(name) for name in found if fold(name).endswith(RATE)}
+        return tuple(name for name in found if fold(name) + RATE not in rates)
 
 
 def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:

@@ -21,7 +21,7 @@ def reason_of(scored: Scored, i: int, zone: tzinfo) -> str:
     if scored.kind[i] == INFINITE:
         return "an infinite value"
     if math.isnan(expected):
-        return f"{value:.6g}, with nothing known of this series yet"
+        return f"{_number(value)}, with nothing known of this series yet"
     parts = [_distance(scored, i, value, expected, spread, zone)]
     if scored.kind[i] == SHIFT:
         parts.append("the newest values together are off their usual level")
@@ -34,15 +34,18 @@ def reason_of(scored: Scored, i: int, zone: tzinfo) -> str:
 
 
 def _distance(scored: Scored, i: int, value: float, expected: float, spread: float, zone: tzinfo) -> str:
-    usual = f"usual {expected:.6g}"
-    if scored.seasonal[i]:
-        at = datetime.fromtimestamp(int(scored.ts_us[i]) // US_PER_S, zone)
-        usual = f"usual {expected:.6g} for {at:%A %H}:00"
+    at = datetime.fromtimestamp(int(scored.ts_us[i]) // US_PER_S, zone)
+    when = f" for {at:%A %H}:00" if scored.seasonal[i] else ""
     if spread <= 0:
-        return f"{value:.6g} where it was always {expected:.6g}" if value != expected else f"{value:.6g}, as ever"
+        return f"{_number(value)} where it was always {_number(expected)}" if value != expected else f"{_number(value)}, as ever"
     times = abs(value - expected) / spread
     shown = f"{times:.1f}" if times < _TIMES_MAX else f"more than {_TIMES_MAX}"
-    return f"{shown} times the usual spread from the {usual}"
+    return f"{shown} times the usual spread{when}"
+
+
+def _number(value: float) -> str:
+    """Six digits that count; large ones in full, with their thousands apart."""
+    return f"{value:,.0f}" if 100_000 <= abs(value) < 1e15 else f"{value:.6g}"
 
 
 def _span(us: int) -> str:

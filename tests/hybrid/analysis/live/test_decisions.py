@@ -46,6 +46,18 @@ def test_what_an_analysis_looks_at(options: dict[str, Any], stream: str, column:
 
 
 @pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({}, ("Bytes_per_s", "errors")),
+        ({"columns": ("bytes", "errors")}, ("bytes", "errors")),
+        ({"except_columns": ("*_per_s",)}, ("bytes", "errors")),
+    ],
+)
+def test_a_total_is_left_out_beside_its_rate(options: dict[str, Any], names: tuple[str, ...]) -> None:
+    assert Wanted(AnalysisOptions(**options)).fields(["bytes", "Bytes_per_s", "errors"]) == names
+
+
+@pytest.mark.parametrize(
     ("workloads", "default", "names"),
     [
         ({}, True, ["watch"]),

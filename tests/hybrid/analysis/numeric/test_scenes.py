@@ -111,7 +111,7 @@ def test_a_reason_is_words(name: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("spike", ("times the usual spread from the usual", "steepest rise in 15 days")),
+        ("spike", ("times the usual spread", "steepest rise in 15 days")),
         ("daily, flat", ("for Tuesday 10:00", "the newest values together are off their usual level")),
         ("factor", ("more than 1000 times the usual spread",)),
     ],
