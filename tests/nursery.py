@@ -193,9 +193,9 @@ def _copy(stream: int | IO[Any]) -> int:
 
 def main(descriptor: int, modules: Sequence[str]) -> None:
     """Forks until nobody can ask any more."""
-    from appliance.serving.limits import without_pandas
+    from appliance.serving.limits import without_unused
 
-    without_pandas()  # a box has none; before the service says so, or each fork would load it
+    without_unused()  # a box has none; before the service says so, or each fork would load it
     for name in modules:
         importlib.import_module(name)
     gc.collect()

@@ -19,7 +19,7 @@ from appliance.manifest import Segment
 from appliance.records import EVERYTHING, TimeRange
 from appliance.serving.engine import Engine
 from appliance.serving.folder import HOT_BYTES_MAX, folder_source, open_folder
-from appliance.serving.limits import AddressSpace, without_pandas
+from appliance.serving.limits import AddressSpace, without_unused
 from appliance.serving.question import Question
 from appliance.serving.source import StateSource
 
@@ -68,7 +68,7 @@ class FolderRunner:
 @contextmanager
 def folder_runner(folder: Path, *, memory_max: int, threads: int, clock: Clock) -> Iterator[tuple[FolderRunner, State]]:
     """A runner, and the picture of the folder. Raises as ``open_folder``."""
-    without_pandas()
+    without_unused()
     pa.set_memory_pool(pa.system_memory_pool())
     with ExitStack() as stack:
         temp = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="appliance-report-")))

@@ -21,9 +21,9 @@ def run(*, config: Config, with_tui: bool) -> int:
     Example:
       appliance run --tui
     """
-    from appliance.serving.limits import without_pandas
+    from appliance.serving.limits import without_unused
 
-    without_pandas()
+    without_unused()
     if not with_tui:
         from appliance.service import run_service
 

@@ -18,7 +18,7 @@ from appliance.clock import Clock
 from appliance.hot.store import FILE_NAME
 from appliance.manifest import Segment
 from appliance.serving.explain import Explain, Part
-from appliance.serving.limits import AddressSpace, without_pandas
+from appliance.serving.limits import AddressSpace, without_unused
 from appliance.serving.question import Question
 
 TICK_S: Final = 0.25
@@ -48,7 +48,7 @@ def answer_alone(
     query. Raises ``QueryRefused``, ``StoreDamaged``, ``StoreTooNew``, ``UsageRefused``; ``NotStopped`` instead of a
     KeyboardInterrupt where the query doesn't end.
     """
-    without_pandas()
+    without_unused()
     import pyarrow as pa
 
     from appliance.serving.engine import Engine

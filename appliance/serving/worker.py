@@ -82,7 +82,7 @@ def main(options: WorkerOptions) -> None:
     limits.die_with_parent(options.parent_pid)
     limits.go_first()
     limits.write_only_below([Path(options.temp_dir)])  # before any thread of DuckDB exists: a thread has the rights of its start
-    limits.without_pandas()
+    limits.without_unused()
     if options.is_batch:
         limits.give_way()
     worker = Worker(options)
