@@ -38,6 +38,14 @@ class Picker:
         """After it nothing can be read."""
         self._file.close()
 
+    def stored_bytes(self, columns: Iterable[str]) -> int:
+        """What these columns take in the file."""
+        wanted, meta = set(columns), self._file.metadata
+        groups = [meta.row_group(g) for g in range(meta.num_row_groups)]
+        return sum(
+            int(c.total_compressed_size) for g in groups for i in range(g.num_columns) if (c := g.column(i)).path_in_schema in wanted
+        )
+
     def groups_within(self, span: TimeRange) -> list[int]:
         """The row groups that can hold a record of ``span``."""
         return [g for g, of in enumerate(self.spans) if of is None or span.overlaps(*of)]

@@ -17,6 +17,7 @@ FIRST_REFUSED = {
     "/api/reports/render": 2,
     "/api/query": 4,
     "/api/v3/query_sql": 4,
+    "/api/search": 4,
     "/api/series": 4,
     "/api/latest": 4,
     "/write": 5,

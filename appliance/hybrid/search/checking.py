@@ -97,7 +97,7 @@ def _compared(index: Index, texts: list[object], *, first: int) -> str | None:
         word = found.words[number]
         leaf = Leaf((word,))
         said = np.zeros(found.rows, np.bool_)
-        for begin, scores, _ in file.scores(index.path, Query(leaf, (leaf,), (leaf,))):
+        for begin, scores, _ in index.scores(Query(leaf, (leaf,), (leaf,))):
             low, high = max(begin, first), min(begin + len(scores), first + found.rows)
             if low < high:
                 said[low - first : high - first] = scores[low - begin : high - begin] > 0

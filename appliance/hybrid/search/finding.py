@@ -29,7 +29,7 @@ from appliance.hybrid.search.sealed.frames import Broken
 from appliance.hybrid.search.snippets import snippet
 from appliance.hybrid.search.sought import LIMIT_MAX, Matched, Sought
 from appliance.hybrid.search.sources import Apart, Indexed, InMemory, InSegment, Source
-from appliance.manifest import Segment
+from appliance.manifest import Deletion, Segment
 from appliance.observe.search import Hit, SearchQuery
 from appliance.records import Kind, TimeRange, fold
 from appliance.roll.hot_rows import Moved, hot_chunks
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 ATTEMPTS_MAX: Final = 20
 NAMES_MAX: Final = 10
 """Names before the records."""
-COUNTED_NS: Final = 150_000_000
+COUNTED_NS: Final = 25_000_000
 """Time that is spent on counting once the hits that are shown are known."""
 
 
@@ -129,7 +129,7 @@ class _Search:
             if is_settled and settled_ns is not None and now_ns - settled_ns > COUNTED_NS:
                 self._is_whole = False
                 break
-            self._take(number, sought, source)
+            self._take(number, sought, source, is_counted=is_settled)
         hits = self._shown(pairs)
         names = () if _is_narrow(self._asked) else self._place.names(self._query, self._state)
         shown = list(names[: min(NAMES_MAX, self._asked.limit)])
@@ -157,18 +157,21 @@ class _Search:
         chunks = self._chunks(stream)
         for segment in stream.segments:
             if span.overlaps(segment.ts_min, segment.ts_max) and not any(a <= segment.ts_min and segment.ts_max <= b for a, b in apart):
-                yield sought, InSegment(place.root, segment, place.index(stream, segment, fields))
+                mine = sought.narrowed(segment.ts_min, segment.ts_max, first=segment.first, deletions=_still(deletions, segment))
+                yield mine, InSegment(place.root, segment, place.index(stream, segment, fields))
         for segment in stream.lost:
             if span.overlaps(segment.ts_min, segment.ts_max):
                 self._notes.append(f"{segment.describe()} is missing or damaged")
         fresh = place.fresh(stream, fields, self._query) if chunks else None
+        is_exact = len(self._query.wanted) == len(self._query.leaves) and all(len(leaf.words) == 1 for leaf in self._query.leaves)
         for chunk in chunks:
             if not span.overlaps(chunk.ts_min, chunk.ts_max):
                 continue
+            mine = sought.narrowed(chunk.ts_min, chunk.ts_max, first=chunk.first)
             if fresh is None or not fresh.first <= chunk.first <= chunk.last <= fresh.last:
-                yield sought, InMemory(chunk)
+                yield mine, InMemory(chunk)
             elif len(only := fresh.seqs[slice(*np.searchsorted(fresh.seqs, (chunk.first, chunk.last + 1)).tolist())]):
-                yield sought, InMemory(chunk, only)
+                yield mine, InMemory(chunk, only, is_exact)
         for low, high in apart:
             assert identity is not None
             files = tuple(s for s in stream.segments if s.ts_min <= high and s.ts_max >= low)
@@ -183,8 +186,13 @@ class _Search:
         with self._place.reader() as reader:
             return hot_chunks(stream, reader)
 
-    def _take(self, number: int, sought: Sought, source: Source) -> None:
+    def _take(self, number: int, sought: Sought, source: Source, *, is_counted: bool) -> None:
+        """What counts in a source; ``is_counted`` where only how many."""
         try:
+            many = source.count(sought) if is_counted else None
+            if many is not None:
+                self._total += many
+                return
             for matched in source.matches(sought):
                 self._total += len(matched.places)
                 self._keep(number, sought.schema.stream, matched)
@@ -236,6 +244,11 @@ class _Search:
             for best, row in zip(bests, rows, strict=True):
                 hits[best] = _hit(sought, best, row, self._query)
         return [hits[best] for best in sorted(self._best, reverse=True) if best in hits]
+
+
+def _still(deletions: tuple[Deletion, ...], segment: Segment) -> tuple[Deletion, ...]:
+    """Those whose records a segment may still hold."""
+    return tuple(d for d in deletions if d.concerns(segment))
 
 
 def _is_narrow(asked: SearchQuery) -> bool:

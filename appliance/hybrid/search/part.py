@@ -120,7 +120,8 @@ class Search:
                     if not await asyncio.to_thread(self._index_hot):
                         break
                 looks += 1
-                if looks % SEAL_LOOKS == 0 and await asyncio.to_thread(self.sealing.is_due, self._box.clock.monotonic_ns()):
+                is_time = looks % SEAL_LOOKS == 0 or self.sealing.is_hurried
+                if is_time and await asyncio.to_thread(self.sealing.is_due, self._box.clock.monotonic_ns()):
                     await self._ask(NAME)
             except (ApplianceError, sqlite3.Error, OSError) as e:
                 log.warning("the search index could not be kept up and is tried again: %s", e)

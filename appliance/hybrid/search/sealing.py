@@ -54,6 +54,9 @@ class Sealing:
         self.failed: dict[str, str] = {}
         """Segments that could not be indexed, by path, and why."""
         self._since_ns: int | None = None
+        self._under_way = False
+        self.is_hurried = False
+        """Whether what is missing is due at the next look."""
 
     def missing(self) -> list[One]:
         """What is to be built, newest first of each stream."""
@@ -62,19 +65,29 @@ class Sealing:
 
     def is_due(self, now_ns: int) -> bool:
         """Whether there is enough to be built, or something for long enough."""
-        found = self.missing()
+        found = [] if self._under_way else self.missing()
         if not found:
-            self._since_ns = None
+            self._since_ns, self.is_hurried = None, False
             return False
+        if self.is_hurried:
+            self.is_hurried = False
+            return True
         self._since_ns = now_ns if self._since_ns is None else self._since_ns
         return sum(one.rows for one in found) >= ROWS_DUE or now_ns - self._since_ns >= WAIT_NS
 
     def hurry(self) -> None:
         """What is missing now is due at the next look."""
-        self._since_ns = -WAIT_NS
+        self.is_hurried = True
 
     async def run(self, context: Context) -> Outcome:
         """See ``Work``."""
+        self._under_way = True
+        try:
+            return await self._build(context)
+        finally:
+            self._under_way = False
+
+    async def _build(self, context: Context) -> Outcome:
         await asyncio.to_thread(self._shelf.sweep, self._state())
         built = rows = 0
         while found := (await asyncio.to_thread(self.missing))[:AT_ONCE]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -47,6 +47,18 @@ class Sought:
     def is_open(self) -> bool:
         """Whether every record that fits the words counts, whatever else it says."""
         return not (self.where or self.deletions or self.apart or self.span != EVERYTHING)
+
+    def narrowed(self, ts_min: int, ts_max: int, *, first: int, deletions: tuple[Deletion, ...] | None = None) -> Sought:
+        """What of it matters for records of these (closed) event times with sequences from ``first`` on."""
+        span = self.span
+        span = TimeRange(
+            None if span.since is None or span.since <= ts_min else span.since,
+            None if span.until is None or span.until > ts_max else span.until,
+        )
+        known = self.deletions if deletions is None else deletions
+        hiding = tuple(d for d in known if d.up_to_seq >= first and d.overlaps(ts_min, ts_max))
+        apart = tuple((a, b) for a, b in self.apart if a <= ts_max and b >= ts_min)
+        return replace(self, span=span, deletions=hiding, apart=apart)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from appliance.cold.picking import Picker, picking
 from appliance.hiding import hidden_rows
 from appliance.hot.state import Chunk
+from appliance.hybrid.search.language import Query
 from appliance.hybrid.search.matching import masks_of
 from appliance.hybrid.search.sought import Matched, Sought, counting, scores_of, texts_of, ts_of
 from appliance.hybrid.search.words import I64, Mask
@@ -40,6 +41,10 @@ class Source(Protocol):
         """The records that count, in pieces, in any order."""
         ...
 
+    def count(self, sought: Sought) -> int | None:
+        """How many records count, where that is known without looking at each; None: it isn't."""
+        ...
+
     def rows(self, places: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
         """Whole records by their numbers; columns that are not there are left out."""
         ...
@@ -48,7 +53,7 @@ class Source(Protocol):
 class Indexed(Protocol):
     """What an index says of a segment."""
 
-    def scores(self, sought: Sought) -> Iterator[tuple[int, I64, Mask | None]]:
+    def scores(self, query: Query) -> list[tuple[int, I64, Mask | None]]:
         """For runs of rows the number of the first, of each row how many wanted words it has (0: it doesn't fit), and in which rows phrases
         have to be looked up. Raises ``Broken``."""
         ...
@@ -69,12 +74,21 @@ class InSegment:
 
     def matches(self, sought: Sought) -> Iterator[Matched]:
         """See ``Source``."""
+        runs = None if self.index is None else self.index.scores(sought.query)
+        if runs == []:
+            return
         with picking(self.root / self.segment.path) as picker:
-            if self.index is None:
+            if runs is None:
                 yield from _scanned(picker, sought)
-            else:
-                for first, scores, doubtful in self.index.scores(sought):
-                    yield from _picked(picker, sought, first, scores, doubtful)
+                return
+            for first, scores, doubtful in runs:
+                yield from _picked(picker, sought, first, scores, doubtful)
+
+    def count(self, sought: Sought) -> int | None:
+        """See ``Source``."""
+        if self.index is None or not sought.is_open or any(len(leaf.words) > 1 for leaf in sought.query.leaves):
+            return None
+        return sum(int(np.count_nonzero(scores)) for _, scores, _ in self.index.scores(sought.query))
 
     def rows(self, places: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
         """See ``Source``."""
@@ -143,6 +157,8 @@ class InMemory:
     chunk: Chunk
     only: I64 | None = None
     """The sequences of those that can fit; None: any."""
+    is_exact: bool = False
+    """Whether these do fit by their words."""
 
     @property
     def span(self) -> tuple[int, int]:
@@ -163,6 +179,10 @@ class InMemory:
             found = looked(piece, sought, first=first + at, seqs=seqs)
             if found is not None:
                 yield found
+
+    def count(self, sought: Sought) -> int | None:
+        """See ``Source``."""
+        return len(self.only) if self.only is not None and self.is_exact and sought.is_open else None
 
     def rows(self, places: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
         """See ``Source``."""
@@ -203,6 +223,10 @@ class Apart:
                 places = np.arange(kept, kept + len(found.places), dtype=np.int64)
                 kept += len(places)
                 yield Matched(places, found.ts, found.seqs, found.scores)
+
+    def count(self, sought: Sought) -> int | None:  # noqa: ARG002 - as the protocol has it
+        """See ``Source``."""
+        return None
 
     def rows(self, places: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
         """See ``Source``."""

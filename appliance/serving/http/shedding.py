@@ -19,6 +19,7 @@ REFUSED: Final[tuple[tuple[str, Step, str], ...]] = (
     ("/api/reports/render", Step.ANALYSIS_SHED, "reports are not made by hand"),
     ("/api/query", Step.RECORDS_AND_ALERTS, "queries are not answered"),
     ("/api/v3/query_sql", Step.RECORDS_AND_ALERTS, "queries are not answered"),
+    ("/api/search", Step.RECORDS_AND_ALERTS, "searches are not answered"),
     ("/api/panels", Step.RECORDS_AND_ALERTS, "panels are not answered"),
     ("/api/series", Step.RECORDS_AND_ALERTS, "panels are not answered"),
     ("/api/latest", Step.RECORDS_AND_ALERTS, "panels are not answered"),

@@ -27,11 +27,11 @@ STEPS = st.lists(
         st.tuples(st.just("delete"), st.tuples(st.integers(-30, 3), st.sampled_from(["a", "*"]))),
     ),
     min_size=3,
-    max_size=14,
+    max_size=10,
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate))
 @given(steps=STEPS, ring=st.sampled_from(["64MiB", "64KiB"]), format=st.sampled_from([Format.LP, Format.CSV]))
 def test_search_equals_reading_every_record(steps: list[tuple[str, Any]], ring: str, format: Format) -> None:
     with TemporaryDirectory() as folder:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pytest
 
+from appliance.batch_options import BatchOptions
+from appliance.batching.work import Context
+from appliance.batching.work import Run as Asked
 from appliance.hybrid.search.checking import difference
 from appliance.hybrid.search.language import parse
 from appliance.hybrid.search.matching import fitting
+from appliance.hybrid.search.sealed.building import Task, build
+from appliance.hybrid.search.sealed.frames import Frames
 from appliance.hybrid.search.sealed.looking import Run
 from appliance.hybrid.search.sealed.packing import PackedPart, pack
+from appliance.hybrid.search.sealing import WAIT_NS, Sealing
 from appliance.records import Format
 from tests.hybrid.search.house import TextHouse, seqs
 
@@ -56,9 +65,14 @@ def lines(count: int, seed: int) -> list[str | None]:
 def test_a_packed_run_says_which_rows_fit(count: int, seed: int) -> None:
     texts = pa.array(lines(count, seed), pa.string())
     part = pack([texts])
+
+    def run() -> Run:
+        blocks = partial(blocks_of, part)
+        return Run(part.rows, Frames(part.common).section(0), lambda: part.head, blocks)
+
     for text in QUERIES:
         query = parse(text)
-        found = Run(part.rows, part.head, lambda word, is_prefix: blocks_of(part, word, is_prefix=is_prefix)).scores(query)
+        found = run().scores(query)
         wanted = fitting(query, [texts])
         if found is None:
             assert not wanted.any(), text
@@ -70,7 +84,7 @@ def test_a_packed_run_says_which_rows_fit(count: int, seed: int) -> None:
         assert doubtful is not None or (wanted == sure).all(), text
 
 
-def blocks_of(part: PackedPart, word: bytes, *, is_prefix: bool) -> list[bytes]:
+def blocks_of(part: PackedPart, word: bytes, is_prefix: bool) -> list[bytes]:
     """All blocks: more than are needed never hurts."""
     return [body for first, body in part.blocks if first <= word or is_prefix]
 
@@ -136,15 +150,46 @@ def test_an_index_that_says_something_else_than_its_records_is_found(house: Text
     house.write([(-i / 100, "a", text, None) for i, text in enumerate(lines(300, 7))])
     house.roll()
     house.seal()
-    stream = house.box.state.streams["readings"]
+    stream, shelf = house.box.state.streams["readings"], house.shelf
     [segment] = stream.segments
-    index = house.shelf.index(stream, segment, ("note", "more"))
+    index = shelf.index(stream, segment, ("note", "more"))
     assert index is not None
     assert difference(house.folder, segment, index, turn=3) is None
     forged = pack([pa.array(["disk", *[""] * 299])])
     with closing(sqlite3.connect(index.path)) as db:
-        db.execute("UPDATE part SET head = ?", (forged.head,))
+        db.execute("UPDATE part SET head = ?, common = ?", (forged.head, forged.common))
         db.execute("DELETE FROM words")
         db.executemany("INSERT INTO words VALUES (0, ?, ?, ?)", [(n, *block) for n, block in enumerate(forged.blocks)])
         db.commit()
+    shelf.close()
     assert "by the index in" in (difference(house.folder, segment, index, turn=0) or "")
+
+
+class Here:
+    """A runner whose programs run in this process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def program(self, _command: Sequence[str], *, input: bytes = b"") -> bytes:
+        task = msgspec.json.decode(input, type=Task)
+        return msgspec.json.encode(build(msgspec.structs.replace(task, root=str(self.folder))))
+
+
+def test_batch_builds_what_is_missing_and_passes_over_what_it_can_not_read(house: TextHouse) -> None:
+    for day in (0, -24, -48):
+        house.write([(day, "a", "disk", None)])
+        house.roll()
+    stream, shelf = house.box.state.streams["readings"], house.shelf
+    work = Sealing(shelf, state=lambda: house.box.state, fields=lambda _s: ("note",), memory_bytes=16 << 20, batch=BatchOptions())
+    assert not work.is_due(0)
+    assert work.is_due(WAIT_NS)
+    (house.folder / stream.segments[1].path).write_bytes(b"no segment")
+    context = Context(Asked(0, work.name, 0, "asked"), Here(house.folder), lambda _part, _what: None, lambda: False)  # type: ignore[arg-type]  # it asks for programs alone
+    outcome = asyncio.run(work.run(context))
+    assert outcome.words == "2 segments indexed"
+    assert list(work.failed) == [stream.segments[1].path]
+    assert not work.is_due(2 * WAIT_NS)
+    work.hurry()
+    assert shelf.drop(stream) == 2
+    assert work.is_due(2 * WAIT_NS)

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from appliance.cold.files import Publisher
 from appliance.cold.picking import picking
@@ -82,16 +81,10 @@ def build(task: Task) -> Made:
 
 def _fill(tmp: Path, *, one: One, task: Task) -> tuple[str, None]:
     path = Path(task.root) / one.path
-    facts = Facts(one.stream, one.fields, one.sha256, one.rows, _text_bytes(path, one.fields))
+    with picking(path) as picker:
+        facts = Facts(one.stream, one.fields, one.sha256, one.rows, picker.stored_bytes(one.fields))
     write_index(tmp, facts, _parts(path, one, bytes_max=task.memory_bytes // MEMORY_A_BYTE))
     return one.name, None
-
-
-def _text_bytes(path: Path, fields: tuple[str, ...]) -> int:
-    with pq.ParquetFile(path) as file:
-        groups = [file.metadata.row_group(g) for g in range(file.metadata.num_row_groups)]
-        columns = [g.column(i) for g in groups for i in range(g.num_columns)]
-        return sum(c.total_compressed_size for c in columns if c.path_in_schema in fields)
 
 
 def _parts(path: Path, one: One, *, bytes_max: int) -> Iterator[PackedPart]:

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+import pyarrow as pa
+
 from appliance.hybrid.search.language import Query
-from appliance.hybrid.search.sealed.frames import Broken
+from appliance.hybrid.search.sealed.frames import Broken, Frames
 from appliance.hybrid.search.sealed.looking import Run
 from appliance.hybrid.search.sealed.packing import PackedPart
 from appliance.hybrid.search.words import I64, Mask
@@ -22,7 +26,7 @@ from appliance.hybrid.search.words import I64, Mask
 FORMAT: Final = 1
 _TABLES: Final = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE part (id INTEGER PRIMARY KEY, first INTEGER NOT NULL, rows INTEGER NOT NULL, head BLOB NOT NULL)",
+    "CREATE TABLE part (id INTEGER PRIMARY KEY, first INTEGER NOT NULL, rows INTEGER NOT NULL, common BLOB NOT NULL, head BLOB NOT NULL)",
     "CREATE TABLE words (part INTEGER NOT NULL, number INTEGER NOT NULL, first BLOB NOT NULL, body BLOB NOT NULL,"
     " PRIMARY KEY (part, number))",
     "CREATE UNIQUE INDEX words_first ON words (part, first)",
@@ -55,7 +59,7 @@ def write_index(path: Path, facts: Facts, parts: Iterable[PackedPart]) -> None:
             db.execute(sql)
         first = 0
         for number, part in enumerate(parts):
-            db.execute("INSERT INTO part VALUES (?, ?, ?, ?)", (number, first, part.rows, part.head))
+            db.execute("INSERT INTO part VALUES (?, ?, ?, ?, ?)", (number, first, part.rows, part.common, part.head))
             rows = [(number, i, word, body) for i, (word, body) in enumerate(part.blocks)]
             db.executemany("INSERT INTO words VALUES (?, ?, ?, ?)", rows)
             first += part.rows
@@ -72,20 +76,30 @@ def write_index(path: Path, facts: Facts, parts: Iterable[PackedPart]) -> None:
         db.execute("COMMIT")
 
 
+def _connected(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA cache_size=-256")
+    return db
+
+
+@contextmanager
+def _wrapped(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, pa.ArrowException, OSError, ValueError, IndexError, TypeError) as e:
+        raise Broken(f"{path.name}: {e}") from e
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)) as db:
-            db.text_factory = bytes
-            yield db
-    except sqlite3.Error as e:
-        raise Broken(f"{path.name}: {e}") from e
+    with _wrapped(path), closing(_connected(path)) as db:
+        yield db
 
 
 def read_facts(path: Path) -> Facts:
     """What the file says of itself. Raises ``Broken`` for another format and for what is no index."""
     with _reading(path) as db:
-        said = {bytes(k).decode(): bytes(v).decode() for k, v in db.execute("SELECT key, value FROM meta")}
+        said = {str(k): str(v) for k, v in db.execute("SELECT key, value FROM meta")}
     try:
         if said["format"] != str(FORMAT):
             raise Broken(f"{path.name} has the format {said['format']}")
@@ -95,20 +109,47 @@ def read_facts(path: Path) -> Facts:
         raise Broken(f"{path.name} says nothing of itself") from e
 
 
-def scores(path: Path, query: Query) -> Iterator[tuple[int, I64, Mask | None]]:
-    """For each run of rows in which some fit: its first row, and ``Run.scores``. Raises ``Broken``."""
-    with _reading(path) as db:
-        for number, first, rows, head in db.execute("SELECT id, first, rows, head FROM part ORDER BY id").fetchall():
+class OpenIndex:
+    """One file, open; from any thread, which waits for others. It remembers its common words."""
 
-            def blocks(word: bytes, is_prefix: bool, number: int = number) -> Sequence[bytes]:
-                return _blocks(db, number, word, is_prefix=is_prefix)
+    def __init__(self, path: Path) -> None:
+        """Raises ``Broken``."""
+        self._path = path
+        self._lock = threading.Lock()
+        self._db: sqlite3.Connection | None = None
+        self._parts: list[tuple[int, int, int, bytes]] = []
 
-            found = Run(rows, head, blocks).scores(query)
-            if found is not None:
-                yield first, *found
+    def scores(self, query: Query) -> list[tuple[int, I64, Mask | None]]:
+        """For each run of rows in which some fit: its first row, and ``Run.scores``. Raises ``Broken``."""
+        found = []
+        with self._lock, _wrapped(self._path):
+            db = self._opened()
+            for number, first, rows, common in self._parts:
+                part = Run(rows, common, partial(_head, db, number), partial(_blocks, db, number)).scores(query)
+                if part is not None:
+                    found.append((first, *part))
+        return found
+
+    def close(self) -> None:
+        """Whoever asks again opens it again."""
+        with self._lock:
+            if self._db is not None:
+                self._db.close()
+                self._db = None
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._db is None:
+            self._db = _connected(self._path)
+            sql = "SELECT id, first, rows, common FROM part ORDER BY id"
+            self._parts = [(i, first, rows, Frames(common).section(0)) for i, first, rows, common in self._db.execute(sql)]
+        return self._db
 
 
-def _blocks(db: sqlite3.Connection, part: int, word: bytes, *, is_prefix: bool) -> list[bytes]:
+def _head(db: sqlite3.Connection, part: int) -> bytes:
+    return bytes(db.execute("SELECT head FROM part WHERE id = ?", (part,)).fetchone()[0])
+
+
+def _blocks(db: sqlite3.Connection, part: int, word: bytes, is_prefix: bool) -> list[bytes]:
     before = "SELECT body FROM words WHERE part = ? AND first <= ? ORDER BY first DESC LIMIT 1"
     found = [row[0] for row in db.execute(before, (part, word))]
     if is_prefix:
@@ -119,8 +160,6 @@ def _blocks(db: sqlite3.Connection, part: int, word: bytes, *, is_prefix: bool) 
 
 def check(path: Path) -> None:
     """Reads every blob. Raises ``Broken`` where one is not what was written."""
-    from appliance.hybrid.search.sealed.frames import Frames
-
     with _reading(path) as db:
-        for (blob,) in db.execute("SELECT head FROM part UNION ALL SELECT body FROM words"):
+        for (blob,) in db.execute("SELECT common FROM part UNION ALL SELECT head FROM part UNION ALL SELECT body FROM words"):
             Frames(blob)

@@ -21,38 +21,43 @@ _JOIN: Final = b"\n"
 class Run:
     """One packed run of rows. Raises ``Broken`` where it is not what was written."""
 
-    def __init__(self, rows: int, head: bytes, blocks: Blocks) -> None:
+    def __init__(self, rows: int, common: bytes, head: Callable[[], bytes], blocks: Blocks) -> None:
+        """``common`` are the common words, joined; ``head`` gives the patterns where they are needed."""
         self.rows = rows
-        self._head = Frames(head)
-        self._blocks = blocks
-        self._common: bytes | None = None
-        self._pattern: tuple[I64, I64] | None = None
-        self._of_row: I64 | None = None
+        self._common, self._head, self._blocks = common, head, blocks
+        self._pattern: tuple[I64, I64, I64] | None = None
 
     def scores(self, query: Query) -> tuple[I64, Mask | None] | None:
         """Of each row how many of the wanted words and phrases it may have (0: it doesn't fit), and in which rows phrases have to be looked
         up (None: in none). None where no row fits."""
+        absent: set[Leaf] = set()
+        for leaf in sorted(query.leaves, key=_rarity):
+            if not all(self._is_there(word, is_prefix) for word, is_prefix in _said(leaf)):
+                absent.add(leaf)
+                if not _may_hold(query.root, absent):
+                    return None
         found: dict[Leaf, Mask] = {}
         for leaf in query.leaves:
-            mask = self._all_words(leaf)
-            found[leaf] = mask
-            if not mask.any() and not _may_hold(query.root, {one for one, m in found.items() if not m.any()}):
-                return None
+            found[leaf] = self._all_words(leaf) if leaf not in absent else np.zeros(self.rows, np.bool_)
         _, may = _bounds(query.root, found)
         if not may.any():
             return None
-        many = np.zeros(self.rows, np.int64)
+        many = np.zeros(self.rows, np.uint8)
         for leaf in query.wanted:
             many += found[leaf]
         phrases = [found[leaf] for leaf in query.leaves if len(leaf.words) > 1]
         doubtful = np.logical_or.reduce(phrases) & may if phrases else None
         return np.where(may, np.maximum(many, 1), 0), doubtful
 
+    def _is_there(self, word: bytes, is_prefix: bool) -> bool:
+        low, high = _range(self._common, word, is_prefix)
+        return low < high or any(_range_in(Frames(body), word, is_prefix) for body in self._blocks(word, is_prefix))
+
     def _all_words(self, leaf: Leaf) -> Mask:
         """Rows that have each word of a leaf."""
         mask: Mask | None = None
-        for number, word in enumerate(leaf.words):
-            rows = self.rows_of(word, is_prefix=leaf.is_prefix and number == len(leaf.words) - 1)
+        for word, is_prefix in _said(leaf):
+            rows = self.rows_of(word, is_prefix=is_prefix)
             mask = rows if mask is None else mask & rows
             if not mask.any():
                 break
@@ -68,8 +73,6 @@ class Run:
         return mask
 
     def _mark_common(self, word: bytes, is_prefix: bool, mask: Mask) -> None:
-        if self._common is None:
-            self._common = self._head.section(0)
         low, high = _range(self._common, word, is_prefix)
         if low == high:
             return
@@ -80,13 +83,29 @@ class Run:
         np.logical_or(mask, has[of_row], out=mask)
 
     def _patterns(self) -> tuple[I64, I64, I64]:
-        if self._pattern is None or self._of_row is None:
-            first = 1
-            of_row = self._head.numbers(first + 2 * PLANES, self.rows).astype(np.int64)
-            sizes = self._head.numbers(first, int(of_row.max()) + 1 if len(of_row) else 0).astype(np.int64)
-            self._pattern = sizes, self._head.numbers(first + PLANES, int(sizes.sum())).astype(np.int64)
-            self._of_row = of_row
-        return *self._pattern, self._of_row
+        if self._pattern is None:
+            head = Frames(self._head())
+            of_row = head.numbers(2 * PLANES, self.rows)
+            sizes = head.numbers(0, int(of_row.max()) + 1 if len(of_row) else 0).astype(np.int64)
+            self._pattern = sizes, head.numbers(PLANES, int(sizes.sum())).astype(np.int64), of_row.astype(np.int64)
+        return self._pattern
+
+
+def _said(leaf: Leaf) -> list[tuple[bytes, bool]]:
+    """Each word with whether only its beginning is said."""
+    last = len(leaf.words) - 1
+    return [(word, leaf.is_prefix and number == last) for number, word in enumerate(leaf.words)]
+
+
+def _rarity(leaf: Leaf) -> tuple[bool, int]:
+    """What is likely to be nowhere comes first: numbers and names, then long words."""
+    word = max(leaf.words, key=len)
+    return not any(48 <= b <= 57 for b in word), -len(word)
+
+
+def _range_in(block: Frames, word: bytes, is_prefix: bool) -> bool:
+    low, high = _range(block.section(0), word, is_prefix)
+    return low < high
 
 
 def _mark_listed(block: Frames, word: bytes, is_prefix: bool, mask: Mask) -> None:

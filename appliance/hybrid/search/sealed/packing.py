@@ -65,8 +65,10 @@ class PackedPart:
     """One run of rows, packed."""
 
     rows: int
+    common: bytes
+    """Common words, rising."""
     head: bytes
-    """Common words, patterns, and the pattern of each row."""
+    """Patterns, and the pattern of each row."""
     blocks: tuple[tuple[bytes, bytes], ...]
     """First word and body of each block of words that are not common."""
 
@@ -75,8 +77,9 @@ def pack(columns: Sequence[Any]) -> PackedPart:
     """The index of rows whose texts are ``columns``, at least one of equal length; null is an empty text."""
     found = words_in(columns)
     patterns = best_patterns(found)
-    head = packed([_joined(found.words, patterns.is_common), *planes(patterns.sizes), *planes(patterns.codes), *planes(patterns.of_row)])
-    return PackedPart(found.rows, head, tuple(_blocks(found, patterns.is_common)))
+    head = packed([*planes(patterns.sizes), *planes(patterns.codes), *planes(patterns.of_row)])
+    common = packed([_joined(found.words, patterns.is_common)])
+    return PackedPart(found.rows, common, head, tuple(_blocks(found, patterns.is_common)))
 
 
 def words_in(columns: Sequence[Any]) -> Words:

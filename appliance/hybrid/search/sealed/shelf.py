@@ -7,23 +7,27 @@ there is none, and is swept away with the indexes of segments that are gone.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from appliance.hot.state import State, StreamState
+from appliance.hybrid.search.language import Query
 from appliance.hybrid.search.sealed import file
 from appliance.hybrid.search.sealed.building import One, one_of
-from appliance.hybrid.search.sealed.file import Facts
+from appliance.hybrid.search.sealed.file import Facts, OpenIndex
 from appliance.hybrid.search.sealed.frames import Broken
-from appliance.hybrid.search.sought import Sought
 from appliance.hybrid.search.words import I64, Mask
 from appliance.manifest import Segment
 
 log = logging.getLogger(__name__)
 FOLDER: Final = "search"
 SUFFIX: Final = ".words"
+OPEN_MAX: Final = 64
+"""Files that are held open; each has some kilobytes of common words a run of rows in memory, and 256 KiB of SQLite's pages at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +38,11 @@ class Index:
     facts: Facts
     size: int
     """Bytes."""
+    open: Callable[[Path], OpenIndex] = OpenIndex
 
-    def scores(self, sought: Sought) -> Iterator[tuple[int, I64, Mask | None]]:
-        """See ``file.scores``. Raises ``Broken``."""
-        return file.scores(self.path, sought.query)
+    def scores(self, query: Query) -> list[tuple[int, I64, Mask | None]]:
+        """See ``OpenIndex.scores``. Raises ``Broken``."""
+        return self.open(self.path).scores(query)
 
 
 @dataclass(slots=True)
@@ -48,6 +53,29 @@ class Shelf:
     """The data folder."""
     _known: dict[str, Index | None] = field(default_factory=dict)
     """By the path relative to the data folder; None: it can't be used."""
+    _open: OrderedDict[Path, OpenIndex] = field(default_factory=OrderedDict)
+    """Those that were asked last, the newest at the end."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def opened(self, path: Path) -> OpenIndex:
+        """A file, open; of those that were not asked for longest some are closed."""
+        gone: list[OpenIndex] = []
+        with self._lock:
+            found = self._open.setdefault(path, OpenIndex(path))
+            self._open.move_to_end(path)
+            while len(self._open) > OPEN_MAX:
+                gone.append(self._open.popitem(last=False)[1])
+        for one in gone:
+            one.close()
+        return found
+
+    def close(self) -> None:
+        """Closes all files."""
+        with self._lock:
+            gone = list(self._open.values())
+            self._open.clear()
+        for one in gone:
+            one.close()
 
     def index(self, stream: StreamState, segment: Segment, fields: Sequence[str]) -> Index | None:
         """The index of a segment's fields; None where there is none yet."""
@@ -65,7 +93,7 @@ class Shelf:
 
     def _read(self, path: str) -> Index | None:
         try:
-            return Index(self.root / path, file.read_facts(self.root / path), (self.root / path).stat().st_size)
+            return Index(self.root / path, file.read_facts(self.root / path), (self.root / path).stat().st_size, self.opened)
         except (Broken, OSError) as e:
             log.warning("the search index %s can't be used and is made anew: %s", path, e)
             return None
@@ -86,6 +114,7 @@ class Shelf:
         """Looks at files anew (None: at all)."""
         for path in list(self._known) if paths is None else paths:
             self._known.pop(path, None)
+        self.close()
 
     def drop(self, stream: StreamState) -> int:
         """Removes every index of a stream, so that it is made anew; how many there were."""
@@ -105,6 +134,7 @@ class Shelf:
         """Takes note that a file is not what was written; it stays where it is."""
         log.warning("the search index %s is damaged, and the records are read instead: %s", index.path.name, reason)
         self._known[index.path.relative_to(self.root).as_posix()] = None
+        self.close()
 
     def sweep(self, state: State) -> int:
         """Removes what belongs to no live segment; how many files there were."""
