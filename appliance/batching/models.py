@@ -41,6 +41,8 @@ class ModelStore:
         self._clock = clock
         self._step = step
         self._hand_over = hand_over
+        self.on_swap: list[Callable[[Model], None]] = []
+        """Told of each version that has come into use, in the thread that put it there; must return at once."""
 
     def load(self) -> tuple[str, ...]:
         """At the start: models in use become baselines. What can't be used is said and not used; the version before is."""
@@ -175,6 +177,8 @@ class ModelStore:
 
     def _swap(self, model: Model) -> None:
         self._baselines.swap(name_of(model), baseline_of_model(model))
+        for hear in self.on_swap:
+            hear(model)
 
 
 def _chosen(rows: list[ModelRow], version: int | None) -> ModelRow:

@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from appliance.hybrid.analysis.deep import wording
@@ -17,6 +16,7 @@ from appliance.hybrid.analysis.deep.relating import correlated, moves
 from appliance.hybrid.analysis.deep.similar import id_of
 from appliance.hybrid.analysis.deep.tables import Series, series_of
 from appliance.hybrid.analysis.deep.values import F64, Asked, TextSource
+from appliance.hybrid.analysis.texts.miner import Miner
 from appliance.observe.analysis import MemberRow
 
 TOGETHER: Final = 0.5
@@ -25,7 +25,6 @@ FILLED_MIN: Final = 0.3
 """Part of the cells in which a series must have a record."""
 LINES_SHOWN: Final = 20
 TEMPLATES_MAX: Final = 2_000
-_VARYING: Final = "[0-9a-fA-F]*[0-9][0-9a-fA-F]*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,21 +141,21 @@ def _lines(
     new: list[tuple[str, str, int]],
 ) -> None:
     """The lines of one text field: their templates as rows of counts; those that are new or many, to be shown."""
-    table = pq.read_table(source.path)
+    table = pq.read_table(source.path).sort_by("ts")
     if not table.num_rows:
         return
     text = table.column("text").combine_chunks()
-    coded = pc.replace_substring_regex(text, _VARYING, "<*>").dictionary_encode()
-    codes = coded.indices.to_numpy(zero_copy_only=False)
     ts = table.column("ts").combine_chunks().cast(pa.timestamp("us")).cast(pa.int64()).to_numpy(zero_copy_only=False)
+    miner = Miner()
+    ids, codes = np.unique(miner.heirs_of(miner.learn(text, ts)), return_inverse=True)
     cell = ts // step - span[0]
     inside = (cell >= 0) & (cell < span[1] - span[0])
-    counts = np.bincount(codes[inside], minlength=len(coded.dictionary))
     in_it = (ts >= asked.since_us) & (ts <= asked.until_us)
-    before = np.bincount(codes[ts < asked.since_us], minlength=len(coded.dictionary))
-    during = np.bincount(codes[in_it], minlength=len(coded.dictionary))
+    counts, before, during = (np.bincount(codes[m], minlength=len(ids)) for m in (inside, ts < asked.since_us, in_it))
     for code in np.argsort(-counts, kind="stable")[:TEMPLATES_MAX].tolist():
-        template = coded.dictionary[code].as_py()
+        if ids[code] < 0:
+            continue
+        template = miner.template(int(ids[code])).text
         if counts[code] >= 8:
             of = np.bincount(cell[inside & (codes == code)], minlength=span[1] - span[0]).astype(np.float64)
             rows.append(_Row(source.stream, source.column, {}, template, of))

@@ -23,6 +23,7 @@ from appliance.hybrid.analysis.live.telling import unusual_from
 from appliance.hybrid.analysis.live.texts import TextField, Whose
 from appliance.hybrid.analysis.live.times import SlotTimes
 from appliance.hybrid.analysis.live.wanted import Wanted
+from appliance.hybrid.analysis.numeric.model import Model
 from appliance.hybrid.analysis.numeric.scored import Scored
 from appliance.hybrid.analysis.numeric.scorer import Scorer
 from appliance.hybrid.analysis.sighting import Sighting
@@ -276,6 +277,15 @@ class Watch:
             step_us=self._times.step_us(scored.slots, scored.ts_us, place),
             records=records,
         )
+
+    def use(self, model: Model | None) -> None:
+        """From the next record on with these profiles; None: with what it has learned itself."""
+        self._scorer.with_model(model)
+
+    @property
+    def slots(self) -> int:
+        """Slots that have been given so far."""
+        return self._pool.used
 
     # --- what is known ----------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,9 @@ from appliance.clock import US_PER_S
 from appliance.config import Config
 from appliance.errors import ApplianceError
 from appliance.hybrid.analysis.keeping.incidents import Incidents
+from appliance.hybrid.analysis.live.live import Live
+from appliance.hybrid.analysis.refining.in_use import ModelsInUse
+from appliance.hybrid.analysis.refining.training import AnalysisTraining, model_name
 from appliance.hybrid.analysis.refining.work import INCIDENT, Look, Night, Surroundings, look_name, not_looked_at
 from appliance.hybrid_options import AnalysisOptions, analyses
 from appliance.observe.analysis import IncidentRow
@@ -30,11 +33,13 @@ LATER_MAX: Final = 1_000
 class Refining:
     """A part of hybrid work (``hybrid.side.Part``). ``wanted`` may be called from any thread; the rest belongs to the event loop."""
 
-    def __init__(self, box: Box, config: Config, *, incidents: Incidents, batch: BatchSide, step: Callable[[str], None] = no_step) -> None:
+    def __init__(
+        self, box: Box, config: Config, *, incidents: Incidents, live: Live, batch: BatchSide, step: Callable[[str], None] = no_step
+    ) -> None:
         self._box, self._config, self._incidents, self._batch = box, config, incidents, batch
-        self._around = Surroundings(
-            incidents, lambda: box.state, box.clock, config.node.timezone, box.latencies, lambda w: dict(incidents.models(w)), step
-        )
+        self.models: Final = ModelsInUse(box, live, lambda: batch.models.store)
+        incidents.models = self.models.of
+        self._around = Surroundings(incidents, lambda: box.state, box.clock, config.node.timezone, box.latencies, self.models.of, step)
         self._analyses = analyses(config.workloads, config.analysis)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticking: asyncio.Task[None] | None = None
@@ -48,6 +53,7 @@ class Refining:
     async def start(self) -> None:
         """Incidents that nobody has looked at are looked at now."""
         self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self.models.start, [model_name(name) for name in self._analyses])
         self._incidents.on_open.append(self.wanted)
         self._incidents.on_grow.append(self.wanted)
         rows = await asyncio.to_thread(self._incidents.open)
@@ -79,6 +85,8 @@ class Refining:
             if options.deep:
                 found.append(Look(name, self._around))
                 found.append(Night(name, options, self._around))
+            store = self.models.store
+            found.append(AnalysisTraining(name, options, self._around, store=store, words=self._incidents.feedback))
         return found
 
     def problems(self) -> Sequence[Problem]:
@@ -130,6 +138,7 @@ class Refining:
         while True:
             await asyncio.sleep(TICK_S)
             now_us = self._box.clock.now_us()
+            await asyncio.to_thread(self.models.refresh)
             if self._watched:
                 await asyncio.to_thread(self._note_closed, self._incidents.open(), now_us)
             for incident_id, (workload, at_us) in tuple(self._later.items()):

@@ -1,0 +1,70 @@
+"""The models of analyses that are in use: swapped into the first pass when a version comes into use, and said with each answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import TimeoutError as NotInTime
+from typing import Final
+
+from appliance.batching.models import ModelStore
+from appliance.box import Box
+from appliance.cold.batch.training.model import Model
+from appliance.errors import RetryLater
+from appliance.hybrid.analysis.live.live import Live
+from appliance.hybrid.analysis.live.watch import Watch
+from appliance.hybrid.analysis.refining.swapping import BUILT_IN, in_slots
+from appliance.hybrid.analysis.refining.training import METHOD, model_name
+
+log = logging.getLogger(__name__)
+SWAP_S: Final = 10.0
+"""How long a swap waits for the round under way; then it is tried again at the next look."""
+NAME: Final = "numbers"
+
+
+class ModelsInUse:
+    """By workload. ``swapped`` may be called from any thread; the others block and belong to whoever looks every few seconds."""
+
+    def __init__(self, box: Box, live: Live, store: Callable[[], ModelStore]) -> None:
+        """``store`` is there when ``start`` is called."""
+        self._box, self._live, self.store = box, live, store
+        self._stored: dict[str, Model] = {}
+        """By the name of the model."""
+        self._applied: dict[str, tuple[int, int]] = {}
+        """Name of the model -> version and number of slots that it was swapped in for."""
+
+    def start(self, names: Sequence[str]) -> None:
+        """Takes up the versions in use of these models; from now on hears of new ones."""
+        store = self.store()
+        if self.swapped not in store.on_swap:
+            store.on_swap.append(self.swapped)
+        for name in names:
+            found = store.active(name)
+            if found is not None:
+                self.swapped(found)
+
+    def swapped(self, model: Model) -> None:
+        """A version has come into use; of other models than those of analyses nothing follows."""
+        if model.method == METHOD:
+            self._stored[model.name] = model
+
+    def refresh(self) -> None:
+        """Swaps in what is not in use yet: a new version, or the same for series that have come since."""
+        for name, model in tuple(self._stored.items()):
+            workload = name.removesuffix(model_name(""))
+
+            def swap(watch: Watch, model: Model = model, name: str = name) -> None:
+                wanted = (model.version, watch.slots)
+                if self._applied.get(name) != wanted:
+                    watch.use(in_slots(model, watch))
+                    self._applied[name] = wanted
+
+            try:
+                self._live.call(workload, swap).result(SWAP_S)
+            except (RetryLater, NotInTime) as e:
+                log.debug("the model %s waits for its use: %s", name, e)
+
+    def of(self, workload: str) -> Mapping[str, str]:
+        """Model -> version, as answers name them; from any thread."""
+        found = self._stored.get(model_name(workload))
+        return {NAME: BUILT_IN if found is None else f"version {found.version}"}
