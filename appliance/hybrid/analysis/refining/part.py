@@ -18,13 +18,14 @@ from appliance.hybrid.analysis.live.live import Live
 from appliance.hybrid.analysis.refining.in_use import ModelsInUse
 from appliance.hybrid.analysis.refining.training import AnalysisTraining, model_name
 from appliance.hybrid.analysis.refining.work import INCIDENT, Look, Night, Surroundings, look_name, not_looked_at
-from appliance.hybrid_options import AnalysisOptions, analyses
-from appliance.observe.analysis import IncidentRow
+from appliance.hybrid_options import analyses
 from appliance.observe.status import Problem
 
 log = logging.getLogger(__name__)
 AFTER_US: Final = 300 * US_PER_S
 """So long after its end an incident is looked at once more: then there is something that came after."""
+AGAIN_US: Final = 10 * US_PER_S
+"""After the queue could not take it."""
 TICK_S: Final = 5.0
 LATER_MAX: Final = 1_000
 """Incidents that wait for that; of more the oldest are left to the night."""
@@ -44,10 +45,8 @@ class Refining:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticking: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
-        self._watched: set[int] = set()
-        """Open incidents that were looked at."""
-        self._later: dict[int, tuple[str, int]] = {}
-        """Closed ones that are looked at once more: workload, and when."""
+        self._later: dict[int, int] = {}
+        """Incidents that are looked at once more, and when: closed ones, and those that could not be asked for."""
         self._trouble = ""
 
     async def start(self) -> None:
@@ -56,17 +55,16 @@ class Refining:
         await asyncio.to_thread(self.models.start, [model_name(name) for name in self._analyses])
         self._incidents.on_open.append(self.wanted)
         self._incidents.on_grow.append(self.wanted)
+        self._incidents.on_close.append(self.closed)
         rows = await asyncio.to_thread(self._incidents.open)
-        self._watched |= {r.id for r in rows}
         for row in not_looked_at(rows):
-            await self._ask(row.id, row.workload)
+            await self._ask(row.id)
         self._ticking = self._loop.create_task(self._tick())
 
     async def stop(self) -> None:
         """Asks for no more; what is under way the queue does again."""
-        for heard in (self._incidents.on_open, self._incidents.on_grow):
-            if self.wanted in heard:
-                heard.remove(self.wanted)
+        for listeners in (self._incidents.on_open, self._incidents.on_grow, self._incidents.on_close):
+            listeners[:] = [each for each in listeners if each not in (self.wanted, self.closed)]
         tasks = [t for t in (self._ticking, *self._asking) if t is not None]
         for task in tasks:
             task.cancel()
@@ -102,60 +100,46 @@ class Refining:
         if loop is not None:
             loop.call_soon_threadsafe(self._heard, incident_id)
 
+    def closed(self, incident_id: int) -> None:
+        """An incident is over; from any thread, returns at once."""
+        loop = self._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(self._put_off, incident_id, self._box.clock.now_us() + AFTER_US)
+
     def _heard(self, incident_id: int) -> None:
         if self._loop is None:
             return
-        task = self._loop.create_task(self._look_up(incident_id))
+        task = self._loop.create_task(self._ask(incident_id))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
-    async def _look_up(self, incident_id: int) -> None:
-        row = next((r for r in self._incidents.open() if r.id == incident_id), None)
-        if row is not None:
-            self._watched.add(incident_id)
-            await self._ask(incident_id, row.workload)
-
-    async def _ask(self, incident_id: int, workload: str) -> None:
-        options = self._options(workload)
-        if options is None or not options.deep:
+    async def _ask(self, incident_id: int) -> None:
+        picture = await asyncio.to_thread(self._incidents.show, incident_id)
+        options = None if picture is None else self._analyses.get(picture.incident.workload)
+        if picture is None or options is None or not options.deep or picture.incident.feedback:
             return
         await asyncio.to_thread(self._incidents.set_deep, incident_id, "queued")
         try:
-            await self._batch.queue.queue.ask(look_name(workload), {INCIDENT: str(incident_id)})
+            await self._batch.queue.queue.ask(look_name(picture.incident.workload), {INCIDENT: str(incident_id)})
         except ApplianceError as e:
             if not self._trouble:
                 log.warning("the deep pass of incident %d can't be asked for: %s", incident_id, e)
             self._trouble = str(e)
-            self._later[incident_id] = (workload, self._box.clock.now_us())
-            return
-        self._trouble = ""
+            self._put_off(incident_id, self._box.clock.now_us() + AGAIN_US)
+        else:
+            self._trouble = ""
 
-    def _options(self, workload: str) -> AnalysisOptions | None:
-        return self._analyses.get(workload)
+    def _put_off(self, incident_id: int, at_us: int) -> None:
+        self._later[incident_id] = at_us
+        for oldest in sorted(self._later)[:-LATER_MAX]:
+            del self._later[oldest]
 
     async def _tick(self) -> None:
-        """Looks every few seconds which incidents are over, and asks for those whose time has come."""
+        """Asks for those whose time has come, and has models swapped in."""
         while True:
             await asyncio.sleep(TICK_S)
-            now_us = self._box.clock.now_us()
             await asyncio.to_thread(self.models.refresh)
-            if self._watched:
-                await asyncio.to_thread(self._note_closed, self._incidents.open(), now_us)
-            for incident_id, (workload, at_us) in tuple(self._later.items()):
-                if now_us >= at_us:
-                    del self._later[incident_id]
-                    await self._ask(incident_id, workload)
-
-    def _note_closed(self, rows: Sequence[IncidentRow], now_us: int) -> None:
-        is_open = {r.id for r in rows}
-        for incident_id in sorted(self._watched - is_open):
-            workload = self._workload_of(incident_id)
-            if workload is not None:
-                self._later[incident_id] = (workload, now_us + AFTER_US)
-        self._watched &= is_open
-        for incident_id in sorted(self._later)[:-LATER_MAX]:
-            del self._later[incident_id]
-
-    def _workload_of(self, incident_id: int) -> str | None:
-        picture = self._incidents.show(incident_id)
-        return None if picture is None or picture.incident.feedback else picture.incident.workload
+            now_us = self._box.clock.now_us()
+            for incident_id in [i for i, at_us in self._later.items() if now_us >= at_us]:
+                del self._later[incident_id]
+                await self._ask(incident_id)

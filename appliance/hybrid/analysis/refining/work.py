@@ -32,6 +32,7 @@ PAST_MAX: Final = 200
 NIGHT_US: Final = 26 * 3_600 * US_PER_S
 """What a night looks at: two hours more than a day, so that none falls between two."""
 NIGHT_MAX: Final = 500
+CONFIRMED: Final = {"extended": "confirmed"}
 SAME: Final = 0.1
 """Confidence and severity that differ by less are the same."""
 
@@ -218,11 +219,13 @@ def newest_deep(picture: IncidentPicture) -> AnswerRow | None:
 
 
 def says_the_same(before: AnswerRow, refined: Refined, picture: IncidentPicture) -> bool:
-    """Whether an answer would tell nobody anything new: same verdict, about as grave and as sure, nothing that was not known to belong."""
+    """Whether an answer would tell nobody anything new: as grave and as sure as before, nothing that was not known to belong to it. What
+    an answer has extended is not to be extended again, so that counts as confirmed."""
     known = {(m.stream, m.column, tuple(sorted(m.key.items())), m.template) for m in picture.members}
     new = {(m.stream, m.column, tuple(sorted(m.key.items())), m.template) for m in refined.members} - known
     is_close = abs(before.severity - refined.severity) < SAME and abs(before.confidence - refined.confidence) < SAME
-    return before.verdict == refined.verdict and is_close and not new
+    verdicts = {CONFIRMED.get(verdict, verdict) for verdict in (before.verdict, refined.verdict)}
+    return len(verdicts) == 1 and is_close and not new and refined.since_us is None
 
 
 def look_name(workload: str) -> str:
