@@ -29,12 +29,15 @@ from appliance.serving.usage import Usage, usage_of
 OUTPUT_BYTES_MAX: Final = 16 * 1024 * 1024
 LAST_WORDS_BYTES: Final = 2_000
 _PIECE_BYTES: Final = 65_536
+_POOL: Final = "ARROW_DEFAULT_MEMORY_POOL"
+"""Read when PyArrow is imported; its default would reserve a gigabyte of the memory that a run may have at once."""
 
 
 def own_program(module: str) -> tuple[str, ...]:
     """The command line of a module of this very package with a function ``main``, wherever it is started."""
     home = str(Path(appliance.__file__).parent.parent)
-    return (sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {home!r}); from {module} import main; main()")
+    first = f"import os, sys; os.environ[{_POOL!r}] = 'system'; sys.path.insert(0, {home!r})"
+    return (sys.executable, "-I", "-c", f"{first}; from {module} import main; main()")
 
 
 class _Told(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from appliance.config import Config
 from appliance.hybrid.analysis.keeping.incidents import Incidents
 from appliance.hybrid.analysis.keeping.part import IncidentsPart
 from appliance.hybrid.analysis.live.live import Live
+from appliance.hybrid.analysis.refining.part import Refining
 from appliance.hybrid.analysis.wording.rewording import Rewording
 from appliance.hybrid.analysis.wording.words import Words
 from appliance.hybrid.cache.cache import Cache
@@ -72,7 +73,8 @@ class HybridSide:
         self.incidents.words, rewording = words.answered, Rewording(words, self.incidents, ladder=box.ladder)
         for told in (self.incidents.on_open, self.incidents.on_grow, self.incidents.on_answer):
             told.append(rewording.put)
-        self._parts: tuple[Part, ...] = (IncidentsPart(box, self.incidents), rewording, self.live, self.search, self.cache)
+        refining = Refining(box, config, incidents=self.incidents, live=self.live, batch=batch, step=step)
+        self._parts: tuple[Part, ...] = (IncidentsPart(box, self.incidents), rewording, self.live, refining, self.search, self.cache)
         batch.others.append(lambda found: [work for part in self._parts for work in part.works(found)])
 
     async def start(self) -> None:

@@ -36,6 +36,8 @@ class Judged:
     """The furthest from what was to be expected there, with its sign."""
     at_us: int
     """Where that was."""
+    since_us: int | None
+    """When it began by its history, where that was more than a cell before it was said to; None: it wasn't."""
     value: float
     expected: float
     episodes: int
@@ -66,9 +68,14 @@ def judged(mean: Grid, low: F64, high: F64, *, since_us: int, until_us: int) -> 
     history_us = int((mean.known & ~inside).sum()) * mean.step_us
     if int((mean.known & ~inside).sum()) < CELLS_ENOUGH or not (mean.known & inside).any():
         at = a if not (mean.known & inside).any() else int(np.flatnonzero(mean.known & inside)[0])
-        return Judged(0.5, 0.0, mean.at_us(at), float(mean.values[at]), float("nan"), 0, 0, 0, None, 0, None, float("nan"))
+        return Judged(0.5, 0.0, mean.at_us(at), None, float(mean.values[at]), float("nan"), 0, 0, 0, None, 0, None, float("nan"))
     parts = _without(mean, inside)
     off, values = _furthest(mean, parts, low, high, inside)
+    whole = _whole(np.abs(off) * mean.known, a, b, most=max(10 * (b - a), HOUR_US // mean.step_us))
+    if whole.sum() > inside.sum() and int((mean.known & ~whole).sum()) >= CELLS_ENOUGH:
+        inside = whole
+        parts = _without(mean, inside)
+        off, values = _furthest(mean, parts, low, high, inside)
     at = a + int(np.argmax(np.where(mean.known[a:b], np.abs(off[a:b]), -1.0)))
     size = abs(float(off[at]))
     episodes = _runs((np.abs(off) >= size) & ~inside & mean.known, max(1, round(HOUR_US / mean.step_us)))
@@ -82,6 +89,7 @@ def judged(mean: Grid, low: F64, high: F64, *, since_us: int, until_us: int) -> 
         unusual=float(np.clip((0.7 * strength + 0.3 * shape) * rarity, 0.0, 1.0)),
         spreads=float(off[at]),
         at_us=mean.at_us(at),
+        since_us=mean.at_us(first) if (first := int(inside.argmax())) < a - 1 else None,
         value=float(values[at]),
         expected=float(parts.level[at] + parts.season[at]),
         episodes=episodes,
@@ -119,6 +127,23 @@ def _furthest(mean: Grid, parts: Parts, low: F64, high: F64, inside: np.ndarray[
     table = np.stack(offs)
     which, places = np.abs(table).argmax(axis=0), np.arange(len(mean))
     return table[which, places], np.stack(values)[which, places]
+
+
+def _whole(off: F64, a: int, b: int, *, most: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """The cells of the incident with those around it, at most so many on either side, in which the same goes on: that are a third as far
+    off at least, with no longer breaks than two cells. The first pass gets used to what goes on and may say too early that it is over."""
+    high = off >= max(HALF / 2, float(off[a:b].max(initial=0.0)) / 3)
+    found = np.zeros(len(off), np.bool_)
+    found[a:b] = True
+    found[b : b + _lasts(high[b : b + most])] = True
+    found[a - _lasts(high[max(0, a - most) : a][::-1]) : a] = True
+    return found
+
+
+def _lasts(high: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> int:
+    """How many cells it goes on before three in a row say that it doesn't."""
+    breaks = np.convolve(~high, np.ones(3), "valid") == 3 if len(high) >= 3 else np.zeros(0, np.bool_)
+    return int(breaks.argmax()) if breaks.any() else len(high)
 
 
 def _runs(mask: np.ndarray[tuple[int], np.dtype[np.bool_]], apart: int) -> int:

@@ -22,8 +22,6 @@ from appliance.observe.analysis import MemberRow
 
 DISMISSED_BELOW: Final = 0.3
 """What is less unusual than this with everything known is nothing."""
-GRAVER: Final = 0.35
-"""A severity that is off by more was wrong."""
 EARLIER_US: Final = 60_000_000
 """It began earlier, where by more than this."""
 BY_PEOPLE: Final = 0.5
@@ -47,10 +45,11 @@ def refine(asked: Asked) -> Refined:
     alike = similar(asked.members, asked.past)
     unusual = _unusual(known, members, replaced, alike)
     added = _added(surroundings) if unusual >= DISMISSED_BELOW else ()
-    since_us = _since(asked, surroundings)
-    verdict = _verdict(asked, unusual, known, added, since_us)
+    since_us = _since(asked, surroundings, known)
+    wrong = _wrong(members, known)
+    verdict = _verdict(unusual, known, is_wrong=wrong is not None or bool(replaced), is_more=bool(added) or since_us is not None)
     severity = min(1.0, unusual) if known else asked.severity * (0.2 if verdict == "dismissed" else 1.0)
-    picture = telling.Picture(asked, verdict, looked, replaced, lead, surroundings, tuple(alike), added, since_us)
+    picture = telling.Picture(asked, verdict, looked, replaced, lead, surroundings, tuple(alike), added, since_us, wrong)
     return Refined(
         verdict=verdict,
         confidence=_confidence(asked, unusual, known, bool(replaced), verdict),
@@ -113,19 +112,27 @@ def _added(surroundings: Around) -> tuple[Moved, ...]:
     return tuple(sorted(found, key=lambda m: -abs(m.spreads * m.together))[:ADDED_MAX])
 
 
-def _since(asked: Asked, surroundings: Around) -> int | None:
-    """When it began, where that was clearly earlier than the first answer has it: by the members' own moves."""
+def _since(asked: Asked, surroundings: Around, known: Sequence[Looked]) -> int | None:
+    """When it began, where that was clearly earlier than the first answer has it: by the members' own moves, and by their history."""
     onsets = [m.onset_us for m in surroundings.moved if m.is_member]
+    onsets += [j.since_us for _, j in known if j.since_us is not None]
     return min(onsets) if onsets and min(onsets) < asked.since_us - EARLIER_US else None
 
 
-def _verdict(asked: Asked, unusual: float, known: Sequence[Looked], added: Sequence[object], since_us: int | None) -> str:
+def _wrong(members: Sequence[MemberRow], known: Sequence[Looked]) -> MemberRow | None:
+    """What the first pass held to be the gravest, where that is nothing and another one is what is unusual; None: it was right."""
+    gravest = next((j for m, j in known if members and m is members[0]), None)
+    others = [j.unusual for m, j in known if not members or m is not members[0]]
+    is_wrong = gravest is not None and gravest.unusual < DISMISSED_BELOW <= max(others, default=0.0)
+    return members[0] if is_wrong else None
+
+
+def _verdict(unusual: float, known: Sequence[Looked], *, is_wrong: bool, is_more: bool) -> str:
     if unusual < DISMISSED_BELOW:
         return "dismissed"
-    lasting = [j for _, j in known if j.change is not None]
-    if (known and abs(unusual - asked.severity) > GRAVER) or lasting:
+    if is_wrong or any(j.change is not None for _, j in known):
         return "corrected"
-    return "extended" if added or since_us is not None else "confirmed"
+    return "extended" if is_more else "confirmed"
 
 
 def _confidence(asked: Asked, unusual: float, known: Sequence[Looked], is_replaced: bool, verdict: str) -> float:

@@ -16,6 +16,9 @@ ABOVE: Final = 1.5
 LAG_PART: Final = 8
 """Lags are looked at up to this part of the cells either way."""
 
+_BLOCK: Final = 128
+"""Series that are transformed at once: memory is bounded by it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moves:
@@ -78,11 +81,11 @@ def correlated(lead: F64, table: F64) -> Correlated:
     if size < 2:
         return Correlated(np.zeros(len(table)), np.zeros(len(table), np.int64))
     width = 1 << (2 * size - 1).bit_length()
-    spectrum = np.fft.rfft(_scaled(lead[None])[0], width)
-    all_lags = np.fft.irfft(np.fft.rfft(_scaled(table), width) * np.conj(spectrum), width) / size
+    spectrum = np.conj(np.fft.rfft(_scaled(lead[None])[0], width))
     most = max(1, size // LAG_PART)
     lags = np.r_[np.arange(0, most + 1), np.arange(-most, 0)]
-    near = all_lags[:, lags]
+    blocks = [table[at : at + _BLOCK] for at in range(0, max(1, len(table)), _BLOCK)]
+    near = np.concatenate([np.fft.irfft(np.fft.rfft(_scaled(b), width) * spectrum, width)[:, lags] / size for b in blocks])
     best = np.abs(near).argmax(axis=1)
     strength = np.clip(near[np.arange(len(table)), best], -1.0, 1.0)
     return Correlated(strength, np.where(np.abs(strength) > 1e-9, lags[best], 0))

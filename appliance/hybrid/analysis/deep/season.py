@@ -19,7 +19,9 @@ CYCLES_MIN: Final = 3
 WORTH: Final = 0.85
 """A season counts where what is left without it is at most this part of what is left with it."""
 _LOOKS: Final = 101
-"""A running median looks at about so many values of its window."""
+"""A running median looks at no more values of its window than this, evenly apart."""
+_BLOCK: Final = 1_024
+"""Windows that are sorted at once: memory is bounded by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,8 @@ def running_median(values: F64, width: int) -> F64:
         return values.copy()
     half = width // 2
     ends = np.full(half, np.median(values[:width])), np.full(half, np.median(values[-width:]))
-    windows = np.lib.stride_tricks.sliding_window_view(np.concatenate([ends[0], values, ends[1]]), width)
-    return np.asarray(np.median(windows[:, :: max(1, width // _LOOKS)], axis=1), np.float64)
+    windows = np.lib.stride_tricks.sliding_window_view(np.concatenate([ends[0], values, ends[1]]), width)[:, :: -(-width // _LOOKS)]
+    return np.concatenate([np.median(windows[at : at + _BLOCK], axis=1) for at in range(0, len(values), _BLOCK)])
 
 
 def _without(grid: Grid, season: F64) -> F64:

@@ -1,7 +1,7 @@
 """How unlike everything before and after each stretch of a series is: the distance to the stretch that is most like it. Pure.
 
 The matrix profile (Yeh et al., 2016) without its scaling by each stretch's own spread, since how high values are matters here. Rows are
-taken by the block, so memory is bounded by ``_BLOCK`` rows of distances.
+taken by the block, so memory follows the cells, not their square.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import numpy as np
 
 from appliance.hybrid.analysis.deep.values import F64, I64, Mask
 
-_BLOCK: Final = 256
+_BLOCK: Final = 200_000
+"""Distances that are computed at once: some megabytes."""
 _UNKNOWN_MAX: Final = 0.5
 """A stretch of which a larger part lies in a gap is like no other and unlike none; of two others what is known of both is compared."""
 
@@ -30,11 +31,12 @@ def nearest(values: F64, known: Mask, width: int, rows: I64) -> tuple[F64, I64]:
     squares = np.einsum("ij,ij->i", stretches, stretches)
     there = np.lib.stride_tricks.sliding_window_view((~gap).astype(np.float64), width)
     hidden = there.sum(axis=1) < (1 - _UNKNOWN_MAX) * width
-    places = np.arange(count)
-    for begin in range(0, len(rows), _BLOCK):
-        block = rows[begin : begin + _BLOCK]
+    places, has_gap = np.arange(count), bool(gap.any())
+    size = max(1, _BLOCK // count)
+    for begin in range(0, len(rows), size):
+        block = rows[begin : begin + size]
         product = stretches[block] @ stretches.T
-        if gap.any():
+        if has_gap:
             own = stretches[block] ** 2 @ there.T + there[block] @ (stretches**2).T
             distance = (own - 2.0 * product) / np.maximum(there[block] @ there.T, width / 4)
         else:
@@ -44,8 +46,8 @@ def nearest(values: F64, known: Mask, width: int, rows: I64) -> tuple[F64, I64]:
         best = distance.argmin(axis=1)
         least = distance[np.arange(len(block)), best]
         ok = np.isfinite(least) & ~hidden[block]
-        found[begin : begin + _BLOCK] = np.where(ok, np.sqrt(np.maximum(least, 0.0)), np.nan)
-        at[begin : begin + _BLOCK] = np.where(ok, best, -1)
+        found[begin : begin + size] = np.where(ok, np.sqrt(np.maximum(least, 0.0)), np.nan)
+        at[begin : begin + size] = np.where(ok, best, -1)
     return found, at
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from appliance.hybrid.analysis.deep import wording
 from appliance.hybrid.analysis.deep.grid import filled
 from appliance.hybrid.analysis.deep.relating import correlated, moves
 from appliance.hybrid.analysis.deep.similar import id_of
-from appliance.hybrid.analysis.deep.tables import Series, series_of
+from appliance.hybrid.analysis.deep.tables import Series, read, series_of
 from appliance.hybrid.analysis.deep.values import F64, Asked, TextSource
 from appliance.hybrid.analysis.texts.miner import Miner
 from appliance.observe.analysis import MemberRow
@@ -24,7 +24,9 @@ TOGETHER: Final = 0.5
 FILLED_MIN: Final = 0.3
 """Part of the cells in which a series must have a record."""
 LINES_SHOWN: Final = 20
-TEMPLATES_MAX: Final = 2_000
+SERIES_MAX: Final = 2_000
+"""Series around an incident, those of its own streams first."""
+TEMPLATES_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ def around(asked: Asked, lead: MemberRow | None) -> Around:
     begin, end = asked.near_since_us // step, -(-asked.near_until_us // step)
     rows: list[_Row] = []
     for source in asked.near:
-        rows += [row for series in series_of(source) if (row := _row(series, begin, end)) is not None]
+        found_rows = (row for series in series_of(source) if (row := _row(series, begin, end)) is not None)
+        rows += islice(found_rows, max(0, SERIES_MAX - len(rows)))
     lines: list[Mapping[str, str]] = []
     new: list[tuple[str, str, int]] = []
     for text in asked.texts:
@@ -141,7 +144,7 @@ def _lines(
     new: list[tuple[str, str, int]],
 ) -> None:
     """The lines of one text field: their templates as rows of counts; those that are new or many, to be shown."""
-    table = pq.read_table(source.path).sort_by("ts")
+    table = read(source.path).sort_by("ts")
     if not table.num_rows:
         return
     text = table.column("text").combine_chunks()

@@ -35,7 +35,7 @@ class Series:
 
 def series_of(source: Source) -> Iterator[Series]:
     """The series of a source, with a value in at least one cell."""
-    table = pq.read_table(source.path)
+    table = read(source.path)
     if not table.num_rows:
         return
     group, keys = _keys(table, len(source.tags))
@@ -57,6 +57,12 @@ def series_of(source: Source) -> Iterator[Series]:
                 return
             given += 1
             yield Series(source.stream, name, key, cells[some], count[some], mean[some], low[some], high[some])
+
+
+def read(path: str) -> pa.Table:
+    """A whole file, without threads: each would reserve more memory than the limit of the process leaves."""
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        return file.read(use_threads=False)
 
 
 def _keys(table: pa.Table, tags: int) -> tuple[I64, list[tuple[str | None, ...]]]:

@@ -28,6 +28,8 @@ class Picture:
     alike: tuple[Alike, ...]
     added: Sequence[Moved]
     since_us: int | None
+    wrong: MemberRow | None
+    """What was held to be the gravest and is nothing; None: none."""
 
     @property
     def leading(self) -> Judged | None:
@@ -88,10 +90,8 @@ def difference(p: Picture) -> str:
     lasting = next(((m, j) for m, j in p.looked if j.change is not None), None)
     if lasting is not None and p.verdict != "dismissed":
         said.append(f"the level of {_about(lasting[0])} has changed for good")
-    if p.verdict == "corrected" and not said:
-        j = p.leading
-        graver = j is not None and j.unusual > p.asked.severity
-        said.append("graver than first said" if graver else "less grave than first said")
+    if p.wrong is not None and p.verdict == "corrected" and p.lead is not None:
+        said.append(f"{_about(p.wrong)} is as ever, {_about(p.lead)} is what was unusual")
     return "; ".join(said)
 
 

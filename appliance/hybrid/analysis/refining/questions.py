@@ -31,8 +31,8 @@ STREAMS_MAX: Final = 40
 COLUMNS_MAX: Final = 64
 """Fields of one stream that are looked at around an incident, those of its members first."""
 TEXTS_MAX: Final = 8
-ROWS_MAX: Final = 400_000
-"""Cells of one stream around an incident: memory is bounded also with a hundred thousand keys."""
+VALUES_MAX: Final = 2_000_000
+"""Values of one stream around an incident: memory is bounded also with a hundred thousand keys."""
 PEAKS_MAX: Final = 4
 """Of so many members it is asked whether the record at the peak is still the same."""
 SETTLED_US: Final = 10 * US_PER_S
@@ -153,7 +153,7 @@ async def _near(gathered: Gathered, runner: Runner, stream: StreamState) -> Sour
     since_us, until_us = asked.near_since_us, asked.near_until_us
     step = asking.step_us(until_us - since_us, cells_max=NEAR_CELLS_MAX)
     sql = asking.cells_sql(stream.name, stream.schema.tags, names, step_us=step, since_us=since_us, until_us=until_us)
-    path = await _file(gathered, runner, f"{sql} LIMIT {ROWS_MAX}")
+    path = await _file(gathered, runner, f"{sql} LIMIT {VALUES_MAX // len(names)}")
     return Source(stream=stream.name, tags=stream.schema.tags, columns=names, path=path, step_us=step)
 
 

@@ -72,6 +72,8 @@ CASES = [
     Case("what comes every day is dismissed", every_day, "dismissed", "not unusual with everything known"),
     Case("what came often before is dismissed", lambda: often(30), "dismissed", "times in"),
     Case("what came once before is not", lambda: often(1), "confirmed"),
+    Case("what went on longer than was said is confirmed", lambda: with_move(25, minutes=60), "confirmed", minutes=2),
+    Case("what had begun before is confirmed", lambda: with_move(25, at=AT - 30, minutes=45), "extended", "earlier", minutes=2),
     Case("nothing is dismissed", lambda: day_wave(SIZE), "dismissed"),
     Case("a level that stays is corrected", lambda: from_there_on(lambda v: v + 20), "corrected", "has stayed there"),
     Case("a unit that changed is corrected", lambda: from_there_on(lambda v: v * 1000), "corrected", "changed for good"),
@@ -123,6 +125,14 @@ def test_what_moved_with_it_belongs_to_it_and_what_began_first_is_named(tmp_path
     kinds = {(e.kind, e.key.get("device")) for e in found.evidence}
     assert {("leads", "early"), ("follows", "late"), ("correlation", "late")} <= kinds
     assert "calm" not in {e.key.get("device") for e in found.evidence}
+
+
+def test_where_another_series_was_the_unusual_one_the_answer_is_corrected(tmp_path: Path) -> None:
+    series = {"a": day_wave(SIZE), "b": with_move(25, seed=3)}
+
+    found = refine(asked(tmp_path, series, at=AT, minutes=20, members=("a", "b")))
+
+    assert (found.verdict, "device a) is as ever" in found.difference) == ("corrected", True), found
 
 
 def test_what_people_dismissed_before_counts(tmp_path: Path) -> None:
