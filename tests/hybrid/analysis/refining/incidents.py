@@ -65,7 +65,7 @@ def refined(service: Running) -> dict[str, Any]:
         found = [i for i in shown(service) if "readings" in i["streams"]]
         return next((i for i in found if i["deep"] == "done"), None)
 
-    return whole(service, int(wait_for(looked, what="an incident that was looked at again", deadline_s=300)["id"]))
+    return whole(service, int(wait_for(looked, what="an incident that was looked at again", deadline_s=100)["id"]))
 
 
 def of_deep(answers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
