@@ -105,9 +105,9 @@ class Batch:
         """What is degraded; from any thread."""
         return self.queue.problems
 
-    def hold(self, why: str) -> None:
+    def hold(self, why: str, *, urgent: bool = False) -> None:
         """Begins nothing until ``release``; what is under way is held by its processes. On the event loop, as the two that follow."""
-        self.queue.hold(why)
+        self.queue.hold(why, urgent=urgent)
 
     def put_back(self, why: str) -> None:
         """Ends what is under way, to be done again, and all processes that wait: their memory is wanted."""

@@ -19,6 +19,7 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _NOT_FOUND, _NOT_RUN = 127, 126
 """What a shell gives for a program that is not there, or can't be run."""
 _BLOCK_BYTES = 512
+_LOWEST = 19
 
 
 def main() -> None:
@@ -29,7 +30,7 @@ def main() -> None:
     if os.getppid() != limits["parent_pid"]:
         os._exit(1)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    _give_way(libc, limits["ioprio_set"])
+    _give_way(libc, limits["nice"], limits["ioprio_set"])
     starter = os.getpid()
     child = os.fork()
     if not child:
@@ -55,10 +56,13 @@ def main() -> None:
     os._exit(code if code >= 0 else 128 - code)
 
 
-def _give_way(libc: ctypes.CDLL, ioprio_set: int) -> None:
-    os.setpriority(os.PRIO_PROCESS, 0, 19)
+def _give_way(libc: ctypes.CDLL, nice: int, ioprio_set: int) -> None:
+    """At 19 for the disk as well, and as work that nobody waits for."""
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
     with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as file:  # noqa: PTH123 - as below
-        file.write("19")  # sched(7): where sessions are scheduled as groups, a nice value counts only within its own
+        file.write(str(nice))  # sched(7): where sessions are scheduled as groups, a nice value counts only within its own
+    if nice < _LOWEST:
+        return
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     if ioprio_set:

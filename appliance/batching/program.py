@@ -22,8 +22,8 @@ import appliance
 from appliance.batching import launch
 from appliance.batching.work import Limits
 from appliance.errors import ApplianceError, JobFailed, UsageRefused
-from appliance.observe.processes import Processes
-from appliance.serving.limits import ioprio_set_number
+from appliance.observe.processes import PathName, Processes
+from appliance.serving.limits import NICE, NICE_BATCH, ioprio_set_number
 from appliance.serving.usage import Usage, usage_of
 
 OUTPUT_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -77,7 +77,7 @@ class Program:
         finally:
             os.close(theirs)
         try:
-            with nullcontext() if self._started is None else self._started.watched("cold", process.pid, has_group=True):
+            with nullcontext() if self._started is None else self._started.watched(self._path, process.pid, has_group=True):
                 output, words = await self._talk(process, given)
                 await process.wait()
         except BaseException:
@@ -116,12 +116,18 @@ class Program:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
 
+    @property
+    def _path(self) -> PathName:
+        """Whose budget it uses."""
+        return "cold" if self._limits.gives_way else "hybrid"
+
     async def _start(self, report: int) -> asyncio.subprocess.Process:
         limits = {
             "parent_pid": os.getpid(),
             "memory_max": self._limits.memory_max,
             "threads": self._limits.threads,
             "disk_bytes_max": self._limits.disk_bytes_max,
+            "nice": NICE_BATCH if self._limits.gives_way else NICE,
             "ioprio_set": ioprio_set_number(),
             "report": report,
         }

@@ -90,6 +90,7 @@ class JobQueue:
         self._trouble = ""
         self._held = ""
         """Why nothing is begun; empty: whatever has its turn is."""
+        self._urgent_held = False
         self._looking: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
         """Between a decision and its place in memory nothing else is decided."""
@@ -99,9 +100,9 @@ class JobQueue:
         self.configure(works)
         self._looking = asyncio.get_running_loop().create_task(self._look_always())
 
-    def hold(self, why: str) -> None:
-        """From now on nothing is begun; with empty ``why`` it is again."""
-        self._held = why
+    def hold(self, why: str, *, urgent: bool = False) -> None:
+        """From now on nothing is begun, but for what is urgent, unless that is meant too; with empty ``why`` it is again."""
+        self._held, self._urgent_held = why, bool(why) and urgent
         self._wake.set()
 
     def configure(self, works: Sequence[Work]) -> None:
@@ -203,7 +204,7 @@ class JobQueue:
         if new or entries:
             await self._write(Change(new=new, jobs=entries), "queued")
         for queued in decide.choose(self.shelf.queued, jobs_max=self._options.jobs_max, now_us=now_us):
-            if not (self._stopping or self._held):
+            if not (self._stopping or (self._urgent_held if decide.is_urgent(queued) else self._held)):
                 await self._begin(self.works[queued.name], self.shelf.runs[queued.id], now_us)
         dues = [e.next_us for e in self.shelf.jobs.values() if e.next_us is not None and not self.shelf.of(e.name)]
         return decide.next_look(self.shelf.queued, dues, now_us=now_us, at_most_us=round(LOOK_EVERY_S * US_PER_S)) / US_PER_S

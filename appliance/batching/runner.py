@@ -60,7 +60,13 @@ class Processes:
                 store=self._store,
                 processes=self.started,
                 threads=limits.threads,
-                manner=Manner(f"batch{len(self._queries)}", "batch", is_batch=True, path="cold", temp_bytes_max=limits.disk_bytes_max),
+                manner=Manner(
+                    f"batch{len(self._queries)}",
+                    "batch",
+                    is_batch=limits.gives_way,
+                    path="cold" if limits.gives_way else "hybrid",
+                    temp_bytes_max=limits.disk_bytes_max,
+                ),
             )
         return self._queries[limits]
 

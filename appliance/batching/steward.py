@@ -176,7 +176,7 @@ class Steward:
         """Makes true what the step says. What the door, HTTP and the housekeeper have to leave they see at the ladder themselves."""
         is_down = now.step > before.step
         if now.step >= Step.BATCH_PAUSED:
-            self._batch.hold(f"batch work is paused: {now.why}")
+            self._batch.hold(f"batch work is paused: {now.why}", urgent=now.step >= Step.ANALYSIS_SHED)
             self._box.processes.hold("cold", LADDER)
             if is_down and now.kind == "memory":
                 self._batch.put_back("the memory is wanted")

@@ -28,6 +28,8 @@ class Limits:
     time_max_s: float
     disk_bytes_max: int
     """Bytes of what doesn't fit into memory."""
+    gives_way: bool = True
+    """Whether its processes have the lowest priority. False: somebody waits, and they have that of queries."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,11 @@ def run(id_: int, name: str = "", **more: Any) -> Queued:
         ([run(1, "a"), run(2, "a")], 2, [1]),
         # the limit counts what runs
         ([run(1, is_running=True), run(2)], 1, []),
+        # one that is urgent goes besides, and first
+        ([run(1, is_running=True), run(2, kind="analysis", priority="high")], 1, [2]),
+        ([run(1), run(2, kind="analysis", priority="high")], 1, [2, 1]),
+        ([run(1, kind="analysis", priority="high", is_running=True), run(2, kind="analysis", priority="high"), run(3)], 1, [3]),
+        ([run(1, is_running=True), run(2, kind="analysis", priority="low")], 1, []),
         # what has failed waits
         ([run(1, not_before_us=NOW + 1), run(2, not_before_us=NOW)], 2, [2]),
         # what has waited for long goes before what came later with a higher priority, but never before its time

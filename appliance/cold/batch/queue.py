@@ -22,6 +22,7 @@ BACKOFF_FACTOR: Final = 4.0
 BACKOFF_S_MAX: Final = 3_600.0
 JITTER: Final = 0.25
 """Part of a wait that is by chance, so that what failed together isn't tried together."""
+URGENT_KIND: Final = "analysis"
 REST_S: Final = 60.0
 REST_S_MAX: Final = 3_600.0
 
@@ -79,11 +80,17 @@ class Standing:
 
 
 def choose(queued: Iterable[Queued], *, jobs_max: int, now_us: int) -> list[Queued]:
-    """What begins now, in order: never two runs of one piece of work at once, never more than ``jobs_max`` in all."""
+    """What begins now, in order: never two runs of one piece of work at once, never more than ``jobs_max`` in all, and besides those one
+    that is urgent."""
     runs = list(queued)
     busy = {r.name for r in runs if r.is_running}
-    free = jobs_max - sum(r.is_running for r in runs)
-    chosen: list[Queued] = []
+    free = jobs_max - sum(r.is_running and not is_urgent(r) for r in runs)
+    urgent = [r for r in runs if not r.is_running and r.not_before_us <= now_us and is_urgent(r) and r.name not in busy]
+    has_room = not any(r.is_running and is_urgent(r) for r in runs)
+    chosen: list[Queued] = [min(urgent, key=lambda r: _rank(r, now_us))] if urgent and has_room else []
+    free += len(chosen)
+    busy |= {r.name for r in chosen}
+    runs = [r for r in runs if not is_urgent(r)]
     for run in sorted((r for r in runs if not r.is_running and r.not_before_us <= now_us), key=lambda r: _rank(r, now_us)):
         if free <= len(chosen):
             break
@@ -91,6 +98,11 @@ def choose(queued: Iterable[Queued], *, jobs_max: int, now_us: int) -> list[Queu
             busy.add(run.name)
             chosen.append(run)
     return chosen
+
+
+def is_urgent(run: Queued) -> bool:
+    """Whether an answer that people have is wrong or unproven until it is done: the deep pass of an incident."""
+    return run.kind == URGENT_KIND and run.priority == PRIORITIES[-1]
 
 
 def after_failure(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from appliance.batching.side import BatchSide
-from appliance.batching.work import Work
+from appliance.batching.work import Limits, Work
 from appliance.box import Box, no_step
 from appliance.clock import US_PER_S
 from appliance.config import Config
@@ -18,7 +18,7 @@ from appliance.hybrid.analysis.live.live import Live
 from appliance.hybrid.analysis.refining.in_use import ModelsInUse
 from appliance.hybrid.analysis.refining.training import AnalysisTraining, model_name
 from appliance.hybrid.analysis.refining.work import INCIDENT, Look, Night, Surroundings, look_name, not_looked_at
-from appliance.hybrid_options import analyses
+from appliance.hybrid_options import MIB, analyses
 from appliance.observe.status import Problem
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,9 @@ AFTER_US: Final = 300 * US_PER_S
 """So long after its end an incident is looked at once more: then there is something that came after."""
 AGAIN_US: Final = 10 * US_PER_S
 """After the queue could not take it."""
+MEMORY_MIN: Final = 256 * MIB
+"""Of each process of a look."""
+LOOK_S_MAX: Final = 300.0
 TICK_S: Final = 5.0
 LATER_MAX: Final = 1_000
 """Incidents that wait for that; of more the oldest are left to the night."""
@@ -79,9 +82,11 @@ class Refining:
     def works(self, config: Config) -> Sequence[Work]:
         """A look for each analysis, and a night."""
         found: list[Work] = []
+        batch = config.batch
+        limits = Limits(max(batch.memory_max, MEMORY_MIN), batch.threads, LOOK_S_MAX, batch.disk_bytes_max, gives_way=False)
         for name, options in analyses(config.workloads, config.analysis).items():
             if options.deep:
-                found.append(Look(name, self._around))
+                found.append(Look(name, self._around, limits))
                 found.append(Night(name, options, self._around))
             store = self.models.store
             found.append(AnalysisTraining(name, options, self._around, store=store, words=self._incidents.feedback))

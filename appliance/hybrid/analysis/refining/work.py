@@ -74,13 +74,13 @@ class Look:
 
     kind = "analysis"
     priority: Priority = "high"
-    limits: Limits | None = None
     retries = 2
     notify: Sequence[str] = ()
     when = When()
 
-    def __init__(self, workload: str, around: Surroundings) -> None:
+    def __init__(self, workload: str, around: Surroundings, limits: Limits | None = None) -> None:
         self.name = look_name(workload)
+        self.limits = limits
         self._workload = workload
         self._around = around
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.running import Running, wait_for
+from tests.running import Running, pause, wait_for
 
 T0 = 1_760_000_000_000_000
 S = 1_000_000
@@ -38,7 +38,8 @@ def send(service: Running, text: str) -> None:
 
 
 def shown(service: Running) -> list[dict[str, Any]]:
-    """All incidents."""
+    """All incidents; not asked too often, since what is waited for has the lowest priority."""
+    pause(0.3)
     status, body = service.request("GET", "/api/analysis?limit=50")
     assert status == 200, body
     found: list[dict[str, Any]] = json.loads(body)["incidents"]
