@@ -56,7 +56,7 @@ class ModelsInUse:
             def swap(watch: Watch, model: Model = model, name: str = name) -> None:
                 wanted = (model.version, watch.slots)
                 if self._applied.get(name) != wanted:
-                    watch.use(in_slots(model, watch))
+                    watch.use(in_slots(model, watch.slots_by_series()))
                     self._applied[name] = wanted
 
             try:

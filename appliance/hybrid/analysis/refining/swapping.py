@@ -1,7 +1,8 @@
-"""A stored model of an analysis as the first pass uses it: by slot. Runs where the slots are owned."""
+"""A stored model of an analysis as the first pass uses it: by slot. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -9,24 +10,21 @@ import numpy as np
 
 from appliance.cold.batch.training.model import Model as Stored
 from appliance.cold.batch.training.model import numbers
-from appliance.hybrid.analysis.live.watch import Watch
 from appliance.hybrid.analysis.numeric.model import HOURS, Model
 from appliance.records import fold
 
 BUILT_IN: Final = "built in"
+Series = tuple[str, str, frozenset[tuple[str, str | None]]]
 
 
-def in_slots(stored: Stored, watch: Watch) -> Model:
-    """The rows of the series that the analysis follows just now."""
-    keys = {key: {frozenset(tags): n for n, tags in enumerate(f.keys.keys)} for key, f in watch.streams.items()}
+def in_slots(stored: Stored, slot_of: Mapping[Series, int]) -> Model:
+    """The rows of the series that have a slot: by folded name of stream and field, and tags that are not null."""
     slots: list[int] = []
     rows: list[int] = []
     for row, (stream, column, tags) in enumerate(stored.keys):
-        followed = watch.streams.get(fold(stream or ""))
-        slots_of = None if followed is None else followed.slots.get(fold(column or ""))
-        number = None if followed is None else keys[fold(stream or "")].get(frozenset(msgspec.json.decode(tags or "{}").items()))
-        if slots_of is not None and number is not None and number < len(slots_of.slots) and slots_of.slots[number] >= 0:
-            slots.append(int(slots_of.slots[number]))
+        slot = slot_of.get((fold(stream or ""), fold(column or ""), frozenset(msgspec.json.decode(tags or "{}").items())))
+        if slot is not None and slot >= 0:
+            slots.append(slot)
             rows.append(row)
     order = np.argsort(np.asarray(slots, np.int64), kind="stable")
     hours, spreads = (_table(stored, name)[np.asarray(rows, np.int64)[order]] for name in ("hours", "spreads"))

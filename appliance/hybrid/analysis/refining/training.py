@@ -4,7 +4,7 @@ model, and in use from the moment that it is stored."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -114,7 +114,7 @@ class AnalysisTraining:
     def _keep(self, learned: Learned, sequence: int, since_us: int, now_us: int) -> Outcome:
         store = self._store()
         model = model_of(self.name, learned, sequence=sequence, since_us=since_us, now_us=now_us)
-        judged = judge(model, store.active(self.name), self._around.state().streams.values())
+        judged = judge(model, store.active(self.name), [s.name for s in self._around.state().streams.values()])
         model = store.add(model, judged, keep=KEEP)
         seasons = sum(s != "none" for s in learned.seasons)
         beside = (
@@ -153,11 +153,11 @@ def model_of(name: str, learned: Learned, *, sequence: int, since_us: int, now_u
     )
 
 
-def judge(new: Model, active: Model | None, streams: object) -> Judged:
-    """Whether a new version is used: not where it knows of far fewer series than the one in use, whose streams are all still there."""
+def judge(new: Model, active: Model | None, streams: Iterable[str]) -> Judged:
+    """Whether a new version is used, where there are these streams: not where it knows of far fewer of their series than the one in use."""
     if active is None:
         return Judged(True, "the first one")
-    there = {s.name.lower() for s in streams}  # type: ignore[attr-defined]
+    there = {s.lower() for s in streams}
     before = [key for key in active.keys if (key[0] or "").lower() in there]
     if len(new.keys) < FEWER * len(before):
         return Judged(False, f"it knows of {len(new.keys)} series, version {active.version}, which is in use, of {len(before)}")
