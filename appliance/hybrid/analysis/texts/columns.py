@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from appliance.hybrid.analysis.texts.masks import VARIES
@@ -12,6 +13,8 @@ Columns = tuple[str, ...]
 COLUMNS_MAX: Final = 200
 """Columns that are looked at; what follows is one ``<*>``."""
 _PERIOD_MAX: Final = 6
+_REMEMBERED: Final = 4_096
+_SHORT: Final = 32
 _COLUMN: Final = re.compile(r"\s+|<\*>|\.{2,}|[=:,;(){}\[\]\"'|]|(?:[^\s=:,;(){}\[\]\"'|<.]|<(?!\*>)|\.(?!\.))+(?:<\*>)?")
 _NAME: Final = re.compile(r"\w[._/@\\$-]+\w")
 _PATH: Final = re.compile(r"\w[./@\\$]+\w")
@@ -23,17 +26,23 @@ NOTHINGS: Final = frozenset(("null", "none", "nil", "n/a", "nan", "-", "--", "un
 
 def columns_of(shape: str) -> Columns:
     """The columns of a shape. What repeats and varies is there once: a list of two and a list of nine look the same."""
+    columns = [" " if column.isspace() else column for column in _COLUMN.findall(shape.strip())]
+    if VARIES in shape:
+        columns = _without_repeats(columns)
+    return tuple(columns) if len(columns) <= COLUMNS_MAX else (*columns[:COLUMNS_MAX], VARIES)
+
+
+def _without_repeats(columns: list[str]) -> list[str]:
     found: list[str] = []
     varies = False
-    for match in _COLUMN.finditer(shape.strip()):
-        column = match.group()
-        found.append(" " if column.isspace() else column)
+    for column in columns:
+        found.append(column)
         varies = varies or VARIES in column
         if varies and column not in _SEPARATORS:
             _fold_repeat(found)
-        if len(found) >= COLUMNS_MAX:
-            return (*found, VARIES)
-    return tuple(found)
+        if len(found) > COLUMNS_MAX:
+            break
+    return found
 
 
 def _fold_repeat(found: list[str]) -> None:
@@ -57,6 +66,15 @@ def text_of(columns: Columns) -> str:
 
 def is_word(column: str) -> bool:
     """Whether it says something: has a letter and nothing that varies."""
+    return _is_short_word(column) if len(column) <= _SHORT else _has_letter(column)
+
+
+@lru_cache(_REMEMBERED)
+def _is_short_word(column: str) -> bool:
+    return _has_letter(column)
+
+
+def _has_letter(column: str) -> bool:
     return VARIES not in column and any(c.isalpha() for c in column)
 
 

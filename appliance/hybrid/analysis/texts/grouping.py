@@ -27,6 +27,8 @@ class Grouping:
         """Live id -> its columns."""
         self.names: dict[str, None] = {}
         """Words that were found to vary, in that order."""
+        self.size = 0
+        """Columns of all live templates together."""
         self._ids: dict[Columns, int] = {}
         self._open: dict[int, tuple[int, ...]] = {}
         self._masks: dict[int, dict[tuple[int, ...], int]] = {}
@@ -81,6 +83,7 @@ class Grouping:
     def drop(self, template: int) -> None:
         """Forgets a live template."""
         columns = self.columns.pop(template)
+        self.size -= len(columns)
         del self._ids[columns]
         places = self._open.pop(template, ())
         if places:
@@ -98,6 +101,7 @@ class Grouping:
 
     def _put(self, template: int, columns: Columns, places: tuple[int, ...]) -> None:
         self.columns[template], self._ids[columns] = columns, template
+        self.size += len(columns)
         if places:
             self._open[template] = places
             masks = self._masks.setdefault(len(columns), {})

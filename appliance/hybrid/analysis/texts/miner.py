@@ -20,6 +20,10 @@ from appliance.hybrid.analysis.texts.templates import NO_TEXT, OTHER, OTHER_TEXT
 TEMPLATES_MAX: Final = 2_000
 SHAPES_MAX: Final = 8_192
 """Shapes whose template is remembered; when there are more, all are forgotten and found again."""
+CHARACTERS_MAX: Final = 2_000_000
+"""Characters of all shapes that are remembered, as ``SHAPES_MAX``."""
+COLUMNS_MAX: Final = 40
+"""Columns of a template, on average: with more of them there are fewer templates."""
 BLOCK_ROWS: Final = 16_384
 KEPT_SHARE: Final = 0.75
 """Of the templates that stay when there are too many; the others, the rarest, become ``other``."""
@@ -51,8 +55,8 @@ class Miner:
     """Learns templates online, by column over distinct shapes. Not safe for several threads: whoever follows the records owns it.
 
     What comes out depends on the texts and their order alone, not on how they are cut into batches, nor on a ``dump`` and ``load`` between.
-    Bounded: at most ``templates_max`` templates and ``SHAPES_MAX`` shapes, of at most 4,096 characters each. What is more than that is
-    ``other``: the rarest templates, and while many different texts come, each text that no template fits.
+    Bounded: at most ``templates_max`` templates with ``COLUMNS_MAX`` columns on average, and ``SHAPES_MAX`` shapes, together about 16 MiB.
+    What is more than that is ``other``: the rarest templates, and while many different texts come, each text that no template fits.
     """
 
     def __init__(self, *, templates_max: int = TEMPLATES_MAX) -> None:
@@ -60,6 +64,7 @@ class Miner:
         self._grouping = Grouping()
         self._coder = Coder()
         self._known: dict[str, int] = {}
+        self._characters = 0
         self._lineage = Lineage(4 * templates_max + SHAPES_MAX)
         self._tallies: dict[int, list[int | None]] = {OTHER: [0, None, None]}
         self._next = OTHER + 1
@@ -122,9 +127,13 @@ class Miner:
     @property
     def nbytes(self) -> int:
         """About how much memory it holds."""
-        known = sum(map(len, self._known)) + 120 * len(self._known)
-        columns = sum(map(len, self._grouping.columns.values()))
-        return known + 150 * columns + 100 * len(self._lineage) + 100 * len(self._grouping.names)
+        return (
+            self._characters
+            + 120 * len(self._known)
+            + 150 * self._grouping.size
+            + 100 * len(self._lineage)
+            + 100 * len(self._grouping.names)
+        )
 
     def dump(self) -> bytes:
         """Everything, packed."""
@@ -145,6 +154,7 @@ class Miner:
         miner._tallies[OTHER] = list(state.other)
         miner._grouping.names = dict.fromkeys(state.names)
         miner._known, miner._lineage.dead = state.known, state.dead
+        miner._characters = sum(map(len, state.known))
         miner._next, miner._texts, miner._folded_at, miner.folded = state.next, state.texts, state.folded_at, state.folded
         return miner
 
@@ -174,9 +184,10 @@ class Miner:
             shape = shapes[code]
             known = self._known.get(shape)
             if known is None:
-                if len(self._known) >= SHAPES_MAX or (self.live >= self._max and self._may_fold(row)):
+                if self._is_full(row):
                     end = row
                     break
+                self._characters += len(shape)
                 known = self._known[shape] = self._new(columns_of(shape), first_row + row)
             by_code[code] = self._heir(known)
         found = by_code[codes[:end]]
@@ -184,15 +195,24 @@ class Miner:
         ids[:end] = self._lineage.as_of_rows(found, joined) if joined else found
         return end
 
-    def _may_fold(self, row: int) -> bool:
-        return self._texts + row - self._folded_at >= FOLD_TEXTS_MIN * self._max
+    def _is_full(self, row: int) -> bool:
+        """Whether something has to be forgotten before another shape is remembered at that row of the stretch."""
+        remembered = len(self._known) >= SHAPES_MAX or self._characters >= CHARACTERS_MAX
+        return remembered or self._may_fold(self._texts + row)
+
+    def _may_fold(self, texts: int) -> bool:
+        return self._has_many and texts - self._folded_at >= FOLD_TEXTS_MIN * self._max
+
+    @property
+    def _has_many(self) -> bool:
+        return self.live >= self._max or self._grouping.size >= COLUMNS_MAX * self._max
 
     def _new(self, columns: Columns, row: int) -> int:
         """The template of a shape that is not remembered: one that fits, else one of its own, by which others may become one."""
         fitting = self._grouping.match(columns)
         if fitting is not None:
             return fitting
-        if self.live >= self._max:
+        if self._has_many:
             return OTHER
         id_ = self._next
         self._next += 1
@@ -224,11 +244,12 @@ class Miner:
 
     def _turn_over(self, row: int) -> None:
         """Forgets shapes, and folds the rarest templates where there are too many."""
-        self._known = {}
-        if self.live < self._max:
+        self._known, self._characters = {}, 0
+        if not self._may_fold(self._texts):
             return
-        by_count = sorted(self._grouping.columns, key=lambda i: (self._tallies[i][0] or 0, -i))
-        for id_ in by_count[: max(1, self._max - int(self._max * KEPT_SHARE))]:
+        for id_ in sorted(self._grouping.columns, key=lambda i: (self._tallies[i][0] or 0, -i)):
+            if self.live < self._max * KEPT_SHARE and self._grouping.size < COLUMNS_MAX * self._max * KEPT_SHARE:
+                break
             self._grouping.drop(id_)
             self._bury(row, id_, OTHER)
             self.folded += 1

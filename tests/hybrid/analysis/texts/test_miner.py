@@ -151,6 +151,15 @@ def test_memory_is_bounded_whatever_comes() -> None:
     assert len(miner.dump()) < 1_000_000
 
 
+def test_long_texts_leave_room_for_fewer_templates() -> None:
+    miner = Miner(templates_max=50)
+    rng = random.Random(2)
+    words = ["".join(rng.choices("abcdefgh", k=9)) for _ in range(3_000)]
+    miner.learn(pa.array([" ".join(rng.choices(words, k=90)) for _ in range(3_000)]))
+    assert 5 < miner.live < 20
+    assert miner.nbytes < 3_000_000
+
+
 SPOILED: dict[str, Callable[[bytes], bytes]] = {
     "nothing": lambda _: b"",
     "torn": lambda dump: dump[:-1],
