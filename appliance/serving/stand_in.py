@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 import duckdb
+import msgspec
 
 from appliance.cold.batch.views.tree import Node
 from appliance.records import TimeRange
@@ -72,6 +73,8 @@ class StandIns:
         self._planner = planner
         self._worth = worth
         self._known: dict[tuple[str, Columns], Known] = {}
+        self._made: dict[tuple[str, Offer, Columns, TimeRange], StandIn] = {}
+        """Of questions that were asked before in the same words about the same times."""
 
     def of(self, select: PlainSelect, sql: str, table: TableInfo, *, bounds: TimeRange, now_us: int) -> tuple[StandIn | None, str]:
         """The view that stands in for ``table``, if any may and it pays; and why none does, empty where nothing was looked for.
@@ -90,10 +93,17 @@ class StandIns:
             return None, ""
         said = []
         for offer in sorted(offers, key=lambda o: o.rows):
+            key = (sql, msgspec.structs.replace(offer, rows=0), table.columns, span)
+            if key in self._made:
+                return self._made[key], ""
             try:
                 columns = {name.lower(): name for name, _ in table.columns}
                 found = rewritten(select, self._of_view(offer), columns, span=span, spans=parts)
-                return self._stand_in(sql, table, offer, found), ""
+                made = self._stand_in(sql, table, offer, found)
+                if len(self._made) >= KNOWN_MAX:
+                    self._made.clear()
+                self._made[key] = made
+                return made, ""
             except NotFromView as e:
                 said.append(f"the view {offer.name} can't answer it: {e}")
             except (duckdb.Error, ValueError) as e:

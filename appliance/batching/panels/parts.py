@@ -6,7 +6,7 @@ the rest is computed from the records, all in one snapshot. So a view that is ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
 from typing import Any, Final
@@ -34,8 +34,11 @@ class Parts:
     bucket_s: float
 
 
-def parts_of(tree: Any, columns: Mapping[str, str]) -> Parts:
-    """The view for a panel's parse tree; ``columns`` are those of its stream, folded name -> name. Raises ``NoParts``."""
+def parts_of(tree: Any, columns: Mapping[str, str], *, widths_us: Sequence[int] = WIDTHS_US) -> Parts:
+    """The view for a panel's parse tree; ``columns`` are those of its stream, folded name -> name, ``widths_us`` what is tried, rising.
+
+    Raises ``NoParts``.
+    """
     select = plain_select(tree["statements"][0])
     if select is None:
         raise NoParts("it is no plain SELECT from one stream")
@@ -53,7 +56,7 @@ def parts_of(tree: Any, columns: Mapping[str, str]) -> Parts:
         found.look(tree_part)
     if not found.sums and not any(m["type"] == "DISTINCT_MODIFIER" for m in node["modifiers"]) and not node["group_expressions"]:
         raise NoParts("it shows records one by one")
-    width_us = _width(found.grain_us)
+    width_us = _width(found.grain_us, widths_us)
     bucket = {**called("time_bucket", called("to_seconds", _number(width_us // 1_000_000)), named("ts")), "alias": "bucket"}
     keys = [{**named(columns[key]), "alias": columns[key]} for key in sorted(found.keys)]
     taken = {*columns, "bucket"}
@@ -153,8 +156,8 @@ def _is_bound(part: Node, alias: str) -> bool:
     return any(is_ts(part[a], alias) and is_frozen(part[b]) for a, b in (("left", "right"), ("right", "left")))
 
 
-def _width(grain_us: int) -> int:
-    found = [w for w in WIDTHS_US if not grain_us or grain_us % w == 0]
+def _width(grain_us: int, widths_us: Sequence[int]) -> int:
+    found = [w for w in widths_us if not grain_us or grain_us % w == 0]
     if not found:
         raise NoParts("its times are finer than a minute, or lie across minutes")
     return found[-1]

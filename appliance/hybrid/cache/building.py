@@ -17,8 +17,8 @@ from typing import Final
 import msgspec
 import pyarrow as pa
 
-from appliance.batching.panels.parts import NoParts, parts_of
-from appliance.clock import Clock
+from appliance.batching.panels.parts import WIDTHS_US, NoParts, parts_of
+from appliance.clock import US_PER_DAY, Clock
 from appliance.errors import ApplianceError, QueryRefused
 from appliance.hot.state import StreamState
 from appliance.hybrid.cache.answering import Asked
@@ -44,6 +44,8 @@ PART_IDLE_US: Final = 3_600 * 1_000_000
 """A part that nobody has used for so long is not kept up; whoever uses it again has it caught up."""
 SPANS_MAX: Final = 4
 """Questions by which one part is caught up."""
+OPEN_RECORDS_MAX: Final = 50_000
+"""Records of a bucket that may be computed with each answer: some 3 ms."""
 WARM_MAX: Final = 64
 """Answers that wait to be computed again; the oldest gives way."""
 
@@ -122,7 +124,7 @@ class Builder:
         if tree.get("error") is not False:
             raise NoParts("it can't be read")
         stream = self._stream_of(tree)
-        found = parts_of(tree, {fold(c.name): c.name for c in stream.schema.columns})
+        found = parts_of(tree, {fold(c.name): c.name for c in stream.schema.columns}, widths_us=widths_us(stream))
         if varies(found.node) != "never":
             raise NoParts("what it takes of each record changes with the time")
         whole = msgspec.json.encode({"error": False, "statements": [{"node": found.node, "named_param_map": []}]}).decode()
@@ -206,6 +208,14 @@ class Builder:
         if stream is None:
             raise NoParts("it reads more than one stream, or a view")
         return stream
+
+
+def widths_us(stream: StreamState) -> Sequence[int]:
+    """Widths of buckets that pay: what is not closed has to be computed each time, so that of a day only where that is little."""
+    low = min((*(s.ts_min for s in stream.segments), *(c.ts_min for c in stream.ring)), default=0)
+    high = max((*(s.ts_max for s in stream.segments), *(c.ts_max for c in stream.ring)), default=0)
+    of_day = (stream.cold_rows + stream.hot_rows) * US_PER_DAY // max(US_PER_DAY, high - low)
+    return (*WIDTHS_US, US_PER_DAY) if of_day <= OPEN_RECORDS_MAX else WIDTHS_US
 
 
 def closed_us(stream: StreamState, width_us: int, *, now_us: int) -> int:
