@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -13,7 +13,7 @@ from appliance.hybrid.cache.parts import NAME
 from appliance.observe.latencies import QUERIES, Latencies
 from appliance.serving.explain import Explain
 from appliance.serving.queries import Queries
-from appliance.serving.question import Question
+from appliance.serving.question import FORMATS, Question
 from appliance.serving.result import Result
 from appliance.serving.running import Basis
 
@@ -79,7 +79,7 @@ class CachedQueries:
         return msgspec.json.encode(plain)
 
     def _said(self, result: Result, question: Question, explain: Explain, now_us: int) -> str:
-        if self._cache.is_kept(question, now_us=now_us):
+        if any(self._cache.is_kept(replace(question, format=f), now_us=now_us) for f in FORMATS):
             return "the answer is kept, and is given without this work"
         basis = result.basis
         varies = "always" if basis is None else basis.varies

@@ -17,7 +17,7 @@ from appliance.hot.series import I64
 from appliance.hot.state import Chunk, StreamState
 from appliance.manifest import Segment
 from appliance.records import TimeRange
-from appliance.spans import EVERYTHING, FIRST, LAST, Span, common, touches, union, widened
+from appliance.spans import EVERYTHING, FIRST, LAST, Span, common, union, widened
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,22 +103,22 @@ def _segments(before: StreamState, now: StreamState) -> tuple[tuple[Span, ...], 
     moved = _spans([*made, *gone]) if rolled or before.mark == now.mark else EVERYTHING
     odd = {s.id for s in before.lost} ^ {s.id for s in now.lost}
     found = [s for s in (*before.lost, *now.lost) if s.id in odd]
-    for some in _by_days([*gone, *(s for s in made if s.first <= before.mark)]):
+    is_whole = not odd and now.cold_rows - before.cold_rows == now.mark - before.mark  # what was rolled came in, and nothing went
+    for some in () if is_whole else _by_days([*gone, *(s for s in made if s.first <= before.mark)]):
         if not _is_compaction([s for s in some if s.id in had], [s for s in some if s.id not in had], before, odd):
             found += some
     return _spans(found), moved if before.mark != now.mark else ()
 
 
 def _is_compaction(gone: Sequence[Segment], made: Sequence[Segment], before: StreamState, odd: set[int]) -> bool:
-    """Whether the new files of some days hold what the old ones held: as many rows, or fewer where twins or deleted ones were among them
-    and all of their sequences lie within those of the new ones."""
+    """Whether the new files of some days hold what the old ones held: as many rows; or they were dirty days, which never expire, and twins
+    have become one; or fewer where deleted ones were among them, and all of their sequences lie within those of the new ones."""
     if not gone or not made or any(s.id in odd for s in gone):
         return False
     rows_gone, rows_made = sum(s.rows for s in gone), sum(s.rows for s in made)
-    if rows_gone == rows_made:
+    if rows_gone == rows_made or all(any(s.day <= day <= s.day_last for day in before.dirty) for s in gone):
         return True
-    has_twins = any(touches(((d.ts_min, d.ts_max + 1),), s.ts_min, s.ts_max) for d in before.dirty.values() for s in gone)
-    is_less = has_twins or any(d.overlaps(s.ts_min, s.ts_max) for d in before.deletions for s in gone)
+    is_less = any(d.overlaps(s.ts_min, s.ts_max) for d in before.deletions for s in gone)
     first, last = min(s.first for s in made), max(s.last for s in made)
     return is_less and rows_made < rows_gone and all(first <= s.first and s.last <= last for s in gone)
 

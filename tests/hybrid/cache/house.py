@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+import pyarrow as pa
+
 from appliance.config import CacheOptions, ViewOptions
 from appliance.hybrid.cache.answering import CachedQueries
 from appliance.hybrid.cache.building import Builder
@@ -19,6 +21,7 @@ from appliance.hybrid.cache.cache import Cache
 from appliance.hybrid.cache.habits import Pays
 from appliance.manifest import Segment
 from appliance.observe.ladder import Ladder
+from appliance.records import TS_TYPE, Batch, Format, Submission
 from appliance.serving.explain import Explain
 from appliance.serving.formats import open_database
 from appliance.serving.queries import Queries
@@ -28,7 +31,8 @@ from appliance.serving.snapshot import Snapshot, TableInfo, Wanted, WantedView
 from appliance.serving.source import StateSource
 from appliance.serving.state_tables import TABLES
 from appliance.serving.writing import write_answer
-from tests.views.house import House
+from tests.clock import NOON_US
+from tests.views.house import HOUR_US, House
 
 
 class CacheHouse(House):
@@ -56,6 +60,15 @@ class CacheHouse(House):
     def close(self) -> None:
         super().close()
         self.database.close()
+
+    def come(self, rows: Sequence[tuple[float, str | None, int | None]], *, stream: str = "readings", column: str = "value") -> None:
+        """Records: hours after noon, device, value; of any stream, the value in any column."""
+        data = {
+            "ts": pa.array([NOON_US + int(r[0] * HOUR_US) for r in rows], pa.int64()).cast(TS_TYPE),
+            "device": pa.array([r[1] for r in rows], pa.string()).dictionary_encode(),
+            column: pa.array([r[2] for r in rows], pa.int64()),
+        }
+        self.box.door.submit_blocking(Submission("http", Format.LP, (Batch(stream, ("device",), pa.record_batch(data)),)))
 
     def source_of(self, question: Question) -> Recording:
         """As ``Queries`` makes it."""
