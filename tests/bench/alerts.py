@@ -340,7 +340,7 @@ class _Scans:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
         while not self._stopping:
             at = time.perf_counter()
-            connection.request("GET", "/api/v3/query_sql?" + urlencode({"q": SCAN, "format": "json"}))
+            connection.request("GET", "/api/v3/query_sql?" + urlencode({"q": SCAN, "format": "json", "cache": "false"}))
             answer = connection.getresponse()
             said: Any = answer.read()
             assert answer.status == 200, said

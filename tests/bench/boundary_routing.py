@@ -68,7 +68,7 @@ def _write(connection: http.client.HTTPConnection, times_us: Iterator[int] | tup
 
 def _asked(running: Running, what: str, sql: str) -> Iterator[Row]:
     connection = http.client.HTTPConnection("127.0.0.1", running.port)
-    path = "/api/v3/query_sql?" + urlencode({"q": sql, "format": "json"})
+    path = "/api/v3/query_sql?" + urlencode({"q": sql, "format": "json", "cache": "false"})
     spent = []
     before_s = 0.0
     for number in range(WARM + ROUNDS):

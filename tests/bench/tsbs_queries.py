@@ -171,7 +171,11 @@ def _measured(kind: Kind, world: World, port: int, peer: int | None) -> Row:
     spent: tuple[list[float], list[float]] = ([], [])
     for number in range(kind.rounds + 2):
         query = kind.make(rng, world)
-        path = "/api/v3/query_sql?" + urlencode({"q": query.ours, "format": "json"}) if query.ours else "/api/latest?stream=cpu"
+        path = (
+            "/api/v3/query_sql?" + urlencode({"q": query.ours, "format": "json", "cache": "false"})
+            if query.ours
+            else "/api/latest?stream=cpu"
+        )
         sides = [(ours, path, spent[0])]
         if peer is not None:
             sides.append((theirs, "/query?" + urlencode({"db": "x", "q": query.theirs, "epoch": "u"}), spent[1]))

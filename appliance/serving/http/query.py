@@ -57,6 +57,7 @@ class AskedV3(msgspec.Struct, frozen=True):
     q: str
     db: str = ""
     format: str = "json"
+    cache: bool = True
 
 
 async def run(desk: Desk, request: Request) -> Response:
@@ -95,16 +96,17 @@ async def _queued(desk: Desk, question: Question, why: str) -> Response:
 
 
 async def run_v3(desk: Desk, request: Request) -> Response:
-    """``GET|POST /api/v3/query_sql`` with ``q``, ``db`` (means nothing) and ``format``: json, jsonl, csv, parquet or pretty."""
+    """``GET|POST /api/v3/query_sql`` with ``q``, ``db`` (means nothing) and ``format``: json, jsonl, csv, parquet or pretty;
+    ``cache=false`` finds the answer anew."""
     if request.method == "POST":
         asked = await desk.decoded(request, AskedV3, bytes_max=BODY_BYTES_MAX)
     else:
         query = request.query_params
-        asked = AskedV3(needed(query, "q"), query.get("db", ""), query.get("format", "json"))
+        asked = AskedV3(needed(query, "q"), query.get("db", ""), query.get("format", "json"), query.get("cache", "true") != "false")
     known = V3_FORMATS.get(asked.format)
     if known is None:
         raise UsageRefused(f"format={asked.format[:40]!r} is unknown; use one of {', '.join(V3_FORMATS)}")
-    return await _answer(desk, Question(sql=asked.q, id=_checked_id(None), format=known))
+    return await _answer(desk, Question(sql=asked.q, id=_checked_id(None), format=known, cache=asked.cache))
 
 
 async def progress(desk: Desk, request: Request) -> Response:
