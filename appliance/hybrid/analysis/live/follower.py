@@ -247,7 +247,8 @@ class Follower:
     def _save_if_due(self, watch: Watch, now_ns: int) -> None:
         saved_ns, scored = self._saved.get(watch.name, (0, 0))
         rows = watch.scored - scored
-        if now_ns - saved_ns >= SAVE_AGAIN_NS and rows and (now_ns - saved_ns >= SAVE_EVERY_NS or rows >= SAVE_ROWS):
+        is_due = watch.wants_storing or (rows and (now_ns - saved_ns >= SAVE_EVERY_NS or rows >= SAVE_ROWS))
+        if is_due and now_ns - saved_ns >= SAVE_AGAIN_NS:
             self._save(watch)
 
     def _save(self, watch: Watch) -> None:
@@ -261,7 +262,7 @@ class Follower:
                 log.warning("what the analysis %s has learned can't be stored now: %s", watch.name, e)
             self.unsaved = str(e)
         else:
-            self.unsaved = None
+            self.unsaved, watch.wants_storing = None, False
 
     def _refuse(self) -> None:
         while self._commands:

@@ -48,7 +48,7 @@ class Shelf:
             return watch
         try:
             watch.load({part: _unpacked(body) for part, body in stored.parts.items()})
-        except (ApplianceError, msgspec.MsgspecError, pa.ArrowInvalid, OSError) as e:
+        except (ApplianceError, msgspec.MsgspecError, pa.ArrowInvalid, OSError, ValueError) as e:
             log.warning("the analysis %s learns anew: %s", name, e)
             return Watch(name, options)
         return watch

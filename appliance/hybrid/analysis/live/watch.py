@@ -16,6 +16,7 @@ from appliance.hot.stream.event_clock import NEVER, near
 from appliance.hot.stream.followed import PastRows
 from appliance.hot.stream.values import Rows
 from appliance.hybrid.analysis.live.followed import Followed, Stored, Values, restored
+from appliance.hybrid.analysis.live.model_stored import packed, unpacked
 from appliance.hybrid.analysis.live.passing import left_waiting
 from appliance.hybrid.analysis.live.reading import next_pieces
 from appliance.hybrid.analysis.live.series import SlotPool
@@ -104,6 +105,9 @@ class Watch:
         self._stored: dict[int, Stored] = {}
         self._scorer = Scorer()
         self._times = SlotTimes()
+        self.wants_storing = False
+        """Whether what is known has become another thing by more than records."""
+        self._model: Model | None = None
         self._texts: dict[tuple[int, str], TextField] = {}
         """By id of the stream and folded name of the field."""
         self._pool = SlotPool(options.series_max)
@@ -279,8 +283,10 @@ class Watch:
         )
 
     def use(self, model: Model | None) -> None:
-        """From the next record on with these profiles; None: with what it has learned itself."""
+        """From the next record on with these profiles; None: with what it has learned itself. Stored with what is known, soon."""
+        self._model = model
         self._scorer.with_model(model)
+        self.wants_storing = True
 
     @property
     def slots(self) -> int:
@@ -327,6 +333,8 @@ class Watch:
         yield "head", msgspec.msgpack.encode(_Head(FORMAT, self._pool.used, self._pool.free, self._newest_id, streams))
         for (stream, name), texts in self._texts.items():
             yield f"{TEXT} {stream} {name}", texts.dump()
+        if self._model is not None:
+            yield "model", packed(self._model)
         yield "times", self._times.dump()
         yield "numbers", self._scorer.dump()
 
@@ -340,6 +348,9 @@ class Watch:
             raise StateUnusable(f"what was stored of the analysis {self.name} has another format ({head.format}): it is learned anew")
         self._scorer.load(parts.get("numbers", b""))
         self._times.load(parts.get("times", b""))
+        if "model" in parts:
+            self._model = unpacked(parts["model"])
+            self._scorer.with_model(self._model)
         for part in parts:
             kind, _, place = part.partition(" ")
             if kind == TEXT:

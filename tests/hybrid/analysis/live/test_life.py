@@ -8,10 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from appliance.errors import RetryLater
 from appliance.hybrid.analysis.live import followed, follower
+from appliance.hybrid.analysis.live.model_stored import packed, unpacked
+from appliance.hybrid.analysis.numeric.model import HOURS, Model
 from appliance.observe.ladder import Standing, Step
 from tests.door.batches import FOR_TESTS, batch, config, submission
 from tests.hybrid.analysis.live.house import T0, LiveHouse, S, living
@@ -139,6 +142,20 @@ def test_what_is_stored_and_damaged_is_learned_anew(tmp_path: Path, caplog: pyte
         house.settle()
         assert learning(house).series == 1
     assert ("is damaged" if crc == "crc32" else "learns anew") in caplog.text
+
+
+def test_a_model_in_use_is_there_again_after_a_restart(tmp_path: Path) -> None:
+    none = np.full((1, HOURS), np.nan, np.float32)
+    model = Model("7", np.array([0], np.int32), none, none + 1, np.array([2.0], np.float32))
+    with living(tmp_path / "box", config=FOR_TESTS) as house:
+        send(house, 0, 50)
+        house.settle()
+        house.live.call("watch", lambda w: w.use(model)).result(30)
+    with living(tmp_path / "box", config=FOR_TESTS) as house:
+        found = house.live.call("watch", lambda w: dict(w.dump())["model"]).result(30)
+        assert found == packed(model)
+        again = unpacked(found or b"")
+        assert (again.version, again.slots.tolist(), again.median.shape, again.factor.tolist()) == ("7", [0], (1, HOURS), [2.0])
 
 
 def test_an_end_waits_for_nobody_and_what_comes_then_is_refused(tmp_path: Path) -> None:
