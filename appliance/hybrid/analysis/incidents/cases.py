@@ -49,7 +49,8 @@ class Case:
     since_us: int
     until_us: int
     """Event time of the newest sighting that kept it open."""
-    members: Mapping[Series, MemberRow] = field(default_factory=dict)
+    members: dict[Series, MemberRow] = field(default_factory=dict)
+    """Not changed but by the round that made it."""
     others: int = 0
     """Unusual records of series beyond ``MEMBERS_MAX``."""
     learned: float = 1.0
@@ -116,8 +117,9 @@ class Case:
         return not self.is_related(sighting), away_us
 
     def with_sightings(self, found: Iterable[Sighting], *, goes_on: bool) -> Case:
-        """After these as well. ``goes_on``: whether they keep it open; one that is unusual by chance from time to time doesn't."""
-        members, others, since, until = dict(self.members), self.others, self.since_us, self.until_us
+        """After these as well, with the same ``members``, which are changed. ``goes_on``: whether they keep it open; one that is unusual by
+        chance from time to time doesn't."""
+        members, others, since, until = self.members, self.others, self.since_us, self.until_us
         learned, step = self.learned, self.step_us
         for s in found:
             if s.series in members or len(members) < MEMBERS_MAX:
@@ -126,7 +128,7 @@ class Case:
             else:
                 others += s.records
             until = max(until, s.ts_us) if goes_on else until
-        return replace(self, members=members, others=others, since_us=since, until_us=until, learned=learned, step_us=step)
+        return replace(self, others=others, since_us=since, until_us=until, learned=learned, step_us=step)
 
     def is_over(self, seen: Mapping[str, int], *, raises_alert: bool) -> bool:
         """Whether its gravest stream has gone on for long enough without anything unusual; ``seen`` is event time by stream."""

@@ -113,14 +113,13 @@ class _Grouper:
             self._move(mine, [s], goes_on=self._surprises.goes_on(s, sensitivity=self._rules.sensitivity))
             return
         self._waiting = [*self._waiting, s][-WAITING_MAX:]
-        cluster = [w for w in self._waiting if are_together(w, s)]
-        own = [w for w in cluster if w.series == s.series]
+        own = [w for w in self._waiting if w.series == s.series and are_together(w, s)]
         near = min((c for c in self._cases.values() if not c.is_dismissed and c.is_near(s)), key=lambda c: c.distance(s), default=None)
         is_enough = self._surprises.opens(s, sensitivity=self._rules.sensitivity)
         if near is not None and (is_enough or sum(map(surprise, own)) >= enough(self._rules.sensitivity)):
-            self._move(near, cluster if is_enough else own, goes_on=True)
+            self._move(near, self._around(s) if is_enough else own, goes_on=True)
         elif is_enough:
-            self._open(cluster)
+            self._open(self._around(s))
 
     def finish(self, seen: Mapping[str, int]) -> Outcome:
         """With what time alone does."""
@@ -139,11 +138,17 @@ class _Grouper:
     def _has_grown(self, case_id: int) -> bool:
         return self._cases[case_id].has_grown and not self._cases[case_id].is_dismissed
 
+    def _around(self, s: Sighting) -> list[Sighting]:
+        """What waits and comes together with it."""
+        return [w for w in self._waiting if are_together(w, s)]
+
     def _move(self, case: Case, found: Sequence[Sighting], *, goes_on: bool) -> None:
         """Into an incident, out of those that wait if they do."""
         self._surprises.join(found)
         gone = set(map(id, found))
         self._waiting = [w for w in self._waiting if id(w) not in gone]
+        if case.id not in self._changed:  # a round has members of its own, which later sightings of it may change
+            case = replace(case, members=dict(case.members))
         self._cases[case.id] = case.with_sightings(found, goes_on=goes_on)
         self._changed.add(case.id)
 

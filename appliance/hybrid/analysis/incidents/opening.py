@@ -136,6 +136,8 @@ class Peaks:
     def plus(self, value: float, sighting: Sighting) -> Peaks:
         """After another value; late ones that no span is kept of are left out."""
         span_us = max(self.span_us, PEAK_US_MIN, together_us(sighting))
+        if self.spans and self.spans[-1][0] == sighting.ts_us // span_us and self.spans[-1][1] >= value and span_us == self.span_us:
+            return self
         old = dict(self.spans) if span_us == self.span_us else {}
         at = sighting.ts_us // span_us
         found = sorted({**old, at: max(value, old.get(at, 0.0))}.items())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from appliance.hybrid.analysis.incidents import opening
-from appliance.hybrid.analysis.incidents.opening import Heat, Peaks, followed_us, together_us
+from appliance.hybrid.analysis.incidents.opening import Heat, Peaks, enough, followed_us, needed, together_us
 from appliance.hybrid.analysis.sighting import Sighting
 
 THINGS_MAX: Final = 2_000
@@ -45,34 +45,30 @@ class Surprises:
 
     def opens(self, s: Sighting, *, sensitivity: float) -> bool:
         """Whether what belongs to no incident is worth one, at the time of a sighting that was just taken."""
-        return any(
-            opening.opens(
-                self.free[scope].at(s.ts_us, together_us(s)),
-                self._peaks(name).usual(s.ts_us, followed_us(s)),
-                sensitivity=sensitivity,
-                spans=self._peaks(name).spans_of(followed_us(s)),
-            )
-            for scope, name in _scopes(s)
-            if scope in self.free
-        )
+        for scope, name in _scopes(s):
+            found = self.free[scope].at(s.ts_us, together_us(s)) if scope in self.free else 0.0
+            if found < needed(sensitivity):
+                continue
+            peaks, known_us = self.peaks.get(name, Peaks()), followed_us(s)
+            if opening.opens(found, peaks.usual(s.ts_us, known_us), sensitivity=sensitivity, spans=peaks.spans_of(known_us)):
+                return True
+        return False
 
     def goes_on(self, s: Sighting, *, sensitivity: float) -> bool:
         """Whether what is unusual by now keeps an incident open."""
-        return any(
-            opening.goes_on(
-                self.all[scope].at(s.ts_us, together_us(s)), self._peaks(name).usual(s.ts_us, followed_us(s)), sensitivity=sensitivity
-            )
-            for scope, name in _scopes(s)
-        )
+        for scope, name in _scopes(s):
+            found = self.all[scope].at(s.ts_us, together_us(s))
+            if found < enough(sensitivity):
+                continue
+            if opening.goes_on(found, self.peaks.get(name, Peaks()).usual(s.ts_us, followed_us(s)), sensitivity=sensitivity):
+                return True
+        return False
 
     def join(self, found: Iterable[Sighting]) -> None:
         """These belong to an incident now."""
         for s in found:
             for scope, _ in _scopes(s):
                 self.free.pop(scope, None)
-
-    def _peaks(self, name: str) -> Peaks:
-        return self.peaks.get(name, Peaks())
 
 
 def thing_of(s: Sighting) -> str:
