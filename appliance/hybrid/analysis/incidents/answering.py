@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from appliance.hybrid.analysis.incidents.cases import weight
 from appliance.hybrid.analysis.incidents.values import BUILT_IN, OVERTURNING, Answer
 from appliance.hybrid.analysis.incidents.wording import NAME_CHARS_MAX, SUMMARY_CHARS_MAX, difference_of, plain
 from appliance.observe.analysis import AnswerRow, FeedbackRow, IncidentRow, MemberRow
@@ -123,7 +124,7 @@ def _name(m: MemberRow) -> tuple[str, str, tuple[tuple[str, str | None], ...], s
 
 def _united(members: Sequence[MemberRow], others: Sequence[MemberRow]) -> tuple[MemberRow, ...]:
     all_ = {**{_name(m): m for m in members}, **{_name(m): m for m in others}}
-    return tuple(sorted(all_.values(), key=lambda m: (-m.score, m.since_us)))[:MEMBERS_MAX]
+    return tuple(sorted(all_.values(), key=lambda m: (-weight(m), m.since_us)))[:MEMBERS_MAX]
 
 
 def _share(value: float) -> float:

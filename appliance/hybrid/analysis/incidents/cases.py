@@ -27,6 +27,7 @@ ONSET_US: Final = 60 * US_PER_S
 """What begins so close to its beginning belongs to it, whatever it is about."""
 GRAVE: Final = 20.0
 """Surprise of all members together at which the severity is 1 - 1/e: ten series with one record in a hundred each."""
+LASTING: Final = 16
 GRAVEST_MEMBERS: Final = 10
 GROWN_SEVERITY: Final = 0.2
 GROWN_MEMBERS: Final = 3
@@ -66,8 +67,8 @@ class Case:
         return tuple(dict.fromkeys(row.stream for row in self.gravest()))
 
     def gravest(self) -> list[MemberRow]:
-        """Its members, the highest score first, then the one that began first."""
-        return sorted(self.members.values(), key=lambda m: (-m.score, m.since_us, m.stream, m.column))
+        """Its members: what is both rare and lasts first, then the one that began first."""
+        return sorted(self.members.values(), key=lambda m: (-weight(m), m.since_us, m.stream, m.column))
 
     @property
     def severity(self) -> float:
@@ -133,10 +134,15 @@ class Case:
     def is_over(self, seen: Mapping[str, int], *, raises_alert: bool) -> bool:
         """Whether its gravest stream has gone on for long enough without anything unusual; ``seen`` is event time by stream."""
         end_us = self.until_us + self.quiet_us
-        gravest = max(self.members.values(), key=lambda m: m.score)
+        gravest = max(self.members.values(), key=weight)
         if seen.get(gravest.stream, 0) >= end_us:
             return True
         return not raises_alert and max(seen.values(), default=0) >= end_us + SILENT_US
+
+
+def weight(member: MemberRow) -> float:
+    """How grave a member is: the surprise at its peak, the more the longer it lasts, up to ``LASTING`` records."""
+    return surprise_of(member.score) * math.sqrt(min(member.records, LASTING))
 
 
 def _joined(row: MemberRow | None, s: Sighting) -> MemberRow:
