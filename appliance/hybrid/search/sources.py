@@ -19,7 +19,7 @@ from appliance.hot.state import Chunk
 from appliance.hybrid.search.language import Query
 from appliance.hybrid.search.matching import masks_of
 from appliance.hybrid.search.sought import Matched, Sought, counting, scores_of, texts_of, ts_of
-from appliance.hybrid.search.words import I64, Mask
+from appliance.hybrid.search.words import I64, U8, Mask
 from appliance.manifest import Segment
 from appliance.records import Kind, TimeRange
 
@@ -53,7 +53,7 @@ class Source(Protocol):
 class Indexed(Protocol):
     """What an index says of a segment."""
 
-    def scores(self, query: Query) -> list[tuple[int, I64, Mask | None]]:
+    def scores(self, query: Query) -> list[tuple[int, U8, Mask | None]]:
         """For runs of rows the number of the first, of each row how many wanted words it has (0: it doesn't fit), and in which rows phrases
         have to be looked up. Raises ``Broken``."""
         ...
@@ -127,7 +127,7 @@ def looked(data: Any, sought: Sought, *, first: int, seqs: I64 | None = None) ->
     return Matched(at + first, ts[at], seqs[at], scores[fits]) if len(at) else None
 
 
-def _picked(picker: Picker, sought: Sought, first: int, scores: I64, doubtful: Mask | None) -> Iterator[Matched]:
+def _picked(picker: Picker, sought: Sought, first: int, scores: U8, doubtful: Mask | None) -> Iterator[Matched]:
     """Of the rows that fit by the index those that count."""
     places = np.flatnonzero(scores)
     groups = np.searchsorted(picker.starts, places + first, side="right") - 1
@@ -147,7 +147,7 @@ def _picked(picker: Picker, sought: Sought, first: int, scores: I64, doubtful: M
         ts, seqs = ts_of(table), np.asarray(table.column("_seq").to_numpy(), np.int64)
         kept = counting(table, sought, ts=ts, seqs=seqs)
         if kept.any():
-            yield Matched(mine[kept] + first, ts[kept], seqs[kept], scores[mine[kept]])
+            yield Matched(mine[kept] + first, ts[kept], seqs[kept], scores[mine[kept]].astype(np.int64))
 
 
 @dataclass(frozen=True, slots=True)

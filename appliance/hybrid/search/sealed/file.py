@@ -21,7 +21,7 @@ from appliance.hybrid.search.language import Query
 from appliance.hybrid.search.sealed.frames import Broken, Frames
 from appliance.hybrid.search.sealed.looking import Run
 from appliance.hybrid.search.sealed.packing import PackedPart
-from appliance.hybrid.search.words import I64, Mask
+from appliance.hybrid.search.words import U8, Mask
 
 FORMAT: Final = 1
 _TABLES: Final = (
@@ -119,7 +119,7 @@ class OpenIndex:
         self._db: sqlite3.Connection | None = None
         self._parts: list[tuple[int, int, int, bytes]] = []
 
-    def scores(self, query: Query) -> list[tuple[int, I64, Mask | None]]:
+    def scores(self, query: Query) -> list[tuple[int, U8, Mask | None]]:
         """For each run of rows in which some fit: its first row, and ``Run.scores``. Raises ``Broken``."""
         found = []
         with self._lock, _wrapped(self._path):

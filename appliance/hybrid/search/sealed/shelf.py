@@ -20,7 +20,7 @@ from appliance.hybrid.search.sealed import file
 from appliance.hybrid.search.sealed.building import One, one_of
 from appliance.hybrid.search.sealed.file import Facts, OpenIndex
 from appliance.hybrid.search.sealed.frames import Broken
-from appliance.hybrid.search.words import I64, Mask
+from appliance.hybrid.search.words import U8, Mask
 from appliance.manifest import Segment
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Index:
     """Bytes."""
     open: Callable[[Path], OpenIndex] = OpenIndex
 
-    def scores(self, query: Query) -> list[tuple[int, I64, Mask | None]]:
+    def scores(self, query: Query) -> list[tuple[int, U8, Mask | None]]:
         """See ``OpenIndex.scores``. Raises ``Broken``."""
         return self.open(self.path).scores(query)
 
