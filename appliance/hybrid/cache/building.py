@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from appliance.batching.panels.parts import WIDTHS_US, NoParts, parts_of
 from appliance.clock import US_PER_DAY, Clock
-from appliance.errors import ApplianceError, QueryRefused
+from appliance.errors import ApplianceError, QueryCancelled, QueryRefused, RetryLater
 from appliance.hot.state import StreamState
 from appliance.hybrid.cache.answering import Asked
 from appliance.hybrid.cache.cache import Cache
@@ -70,7 +70,7 @@ class Builder:
         habit = self.habits.note(asked.question, at_us=asked.at_us)
         if asked.explain is not None and not asked.explain.stood_in:
             habit.records, habit.cost_ms = asked.explain.records, asked.spent_ms
-        if habit.wants_part(self._pays):
+        if habit.wants_part(self._pays) and not self._cache.has_part(habit.part):
             self._wanted[habit.question.sql] = habit
             self._wake.set()
 
@@ -108,6 +108,8 @@ class Builder:
     async def _tried(self, work: Coroutine[None, None, None], habit: Habit | None) -> None:
         try:
             await work
+        except (RetryLater, QueryCancelled) as e:
+            log.debug("it is tried again when it is asked again: %s", e)
         except (ApplianceError, NoParts) as e:
             if habit is not None:
                 habit.no_part = str(e)
@@ -129,8 +131,9 @@ class Builder:
             raise NoParts("what it takes of each record changes with the time")
         whole = msgspec.json.encode({"error": False, "statements": [{"node": found.node, "named_param_map": []}]}).decode()
         sql = await self._text(f"SELECT json_deserialize_sql({_literal(whole)}::JSON)")
-        if any(p.sql == sql and p.base == columns_of(stream.schema) for p in self._cache.parts(fold(stream.name))):
-            habit.no_part = "there is one"
+        same = [p for p in self._cache.parts(fold(stream.name)) if p.sql == sql and p.base == columns_of(stream.schema)]
+        if same:
+            habit.part = same[0].number
             return
         width_us = round(found.bucket_s * 1e6)
         low, high = FIRST, closed_us(stream, width_us, now_us=self._clock.now_us())
@@ -153,11 +156,11 @@ class Builder:
             made_us=self._clock.now_us(),
             used_us=self._clock.now_us(),
         )
-        if not self._cache.add_part(part, basis.state):
-            raise NoParts(
-                "what would have to be kept is more than [cache] memory_bytes_max allows, or its stream has just got other columns"
-            )
-        log.info("a part is kept of a question that is asked again and again: %d rows, %d bytes", part.table.num_rows, part.bytes)
+        if part.bytes > self._cache.part_bytes_max:
+            raise NoParts("what would have to be kept is more than [cache] memory_bytes_max allows")
+        if self._cache.add_part(part, basis.state):
+            habit.part = part.number
+            log.info("a part is kept of a question that is asked again and again: %d rows, %d bytes", part.table.num_rows, part.bytes)
 
     async def _catch_up(self, part: Part) -> None:
         """Computes what is dirty and what is closed by now."""

@@ -115,7 +115,7 @@ class Cache:
         with self._lock:
             self._look()
             found = self._between(state, part.stream)
-            if found.everything or part.bytes > self.options.memory_bytes_max // 2:
+            if found.everything or part.bytes > self.part_bytes_max:
                 return False
             part.touch(found.buckets(part.width_us))
             self._parts[part.number] = part
@@ -133,6 +133,16 @@ class Cache:
             part.touch(found.buckets(part.width_us))
             self._make_room()
             return part.number in self._parts
+
+    @property
+    def part_bytes_max(self) -> int:
+        """Of one part."""
+        return self.options.memory_bytes_max // 2
+
+    def has_part(self, number: int) -> bool:
+        """Whether a part is kept."""
+        with self._lock:
+            return number in self._parts
 
     def newest(self) -> State:
         """The newest picture."""
@@ -175,6 +185,8 @@ class Cache:
     def offers(self, state: State, stream: str) -> Sequence[Offer]:
         """As ``Shelf`` has it."""
         with self._lock:
+            if not self._parts:
+                return ()  # and the picture is not held on to where no commit will have it let go
             self._look(state)
             return [p.offer() for p in self._parts.values() if p.stream == stream]
 

@@ -78,7 +78,7 @@ def bounds(span: TimeRange) -> Span:
 def _come(before: StreamState, now: StreamState) -> tuple[tuple[I64, ...], tuple[Span, ...]]:
     """The times of records that are newer, as far as memory has them; else the spans in which they may lie."""
     if now.last_seq == before.last_seq:
-        return (), ()
+        return (), union((d.ts_min, d.ts_max + 1) for day, d in now.dirty.items() if before.dirty.get(day) != d)  # found by a repair
     chunks = now.ring_chunks(after=before.last_seq)
     if now.ring_first <= before.last_seq + 1:
         return tuple(_times(c) for c in chunks), ()

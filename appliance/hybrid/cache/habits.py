@@ -43,6 +43,8 @@ class Habit:
     """That it reads, when it reads records."""
     cost_ms: float = 0.0
     """What that takes."""
+    part: int = 0
+    """The number of the part that serves it; 0: none has been made."""
     no_part: str = ""
     """Why no part can be made of it; empty: nothing speaks against it."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from appliance.clock import US_PER_DAY
 from appliance.hybrid.cache.changes import NOTHING, changes
+from appliance.manifest import Dirty
 from appliance.records import TimeRange
 from appliance.spans import EVERYTHING
 from tests.clock import NOON_US
@@ -190,5 +192,7 @@ def test_changes_say_where(house: CacheHouse) -> None:
     assert of(lambda h: h.come([(0.0, "a", 1)], column="p"))[0]
     state = house.box.state.streams["readings"]
     assert changes(state, state) is NOTHING
+    doubted = replace(state, dirty={1: Dirty(1, 5, 9, 1)})
+    assert changes(state, doubted).spans == ((5, 10),), "a repair has found that there may be twins"
     assert changes(None, state).touch(TimeRange(0, 0))
     assert changes(state, None).buckets(HOUR_US) == EVERYTHING
