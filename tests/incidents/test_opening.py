@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -18,8 +19,9 @@ from tests.incidents.sights import ODD, RARE, Run, at_us, seen
         (0.5, 6.0, 0.0, 60, False),  # one record, as rare as can be
         (0.5, 24.9, 0.0, 60, False),
         (0.5, 25.0, 0.0, 60, True),  # six seconds of one series that is as rare as can be
-        (0.5, 25.0, 10.0, 60, False),  # the same where there are peaks of ten each few minutes
-        (0.5, 40.0, 10.0, 60, True),
+        (0.5, 25.0, 10.0, 60, True),  # the same where there are peaks of ten each few minutes
+        (0.5, 39.9, 20.0, 60, False),  # and of twenty
+        (0.5, 40.0, 20.0, 60, True),
         (0.5, 90.0, 50.0, 60, False),
         (0.5, 1e9, 0.0, 1, False),  # nobody knows what is usual
         (0.5, 49.0, 0.0, 2, False),
@@ -53,6 +55,31 @@ def test_what_is_worth_an_incident(sensitivity: float, found: float, usual: floa
 )
 def test_how_surprising_a_record_is(score: float, step_s: float | None, about: float) -> None:
     assert surprise(seen(0, score=score, step_s=step_s)) == pytest.approx(about, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("score", "spreads", "about"),
+    [(1.0, 2.0, 2.0), (1.0, 10.0, 6.0), (1.0, 100.0, 9.0), (1.0, 1e9, 9.0), (ODD, 1e9, 2.0), (ODD, 1.0, 1.5), (1.0, None, 6.0)],
+)
+def test_what_is_far_away_surprises_more_and_what_is_near_less(score: float, spreads: float | None, about: float) -> None:
+    assert surprise(replace(seen(0, score=score), spreads=spreads)) == pytest.approx(about, abs=1e-6)
+
+
+def test_one_series_far_away_opens_it_within_three_seconds_among_others_that_stray() -> None:
+    rng = random.Random(9)
+    run = Run()
+    for second in range(620):
+        found = [
+            replace(seen(second, device=f"d{n}", score=1 - 10 ** -rng.uniform(2, 6), learned=second / 604_800), spreads=rng.uniform(2, 4))
+            for n in range(20)
+            if rng.random() < 0.02
+        ]
+        if second >= 600:
+            found.append(replace(seen(second, device="d0", score=1.0, learned=second / 604_800), spreads=300.0 / 2 ** (second - 600)))
+        run.take(found, {"host": second})
+        assert not run.opened or second >= 600
+        assert run.opened or second < 603
+    assert run.opened == [1]
 
 
 def test_more_sensitive_means_sooner() -> None:

@@ -42,6 +42,9 @@ class Sighting:
     step_us: int | None = None
     """Event time that usually lies between two records of the series: what is measured seldom is worth more. None: not known."""
 
+    spreads: float | None = None
+    """How far the value is from what was expected, in the usual spread of the series; None: not known, or it has no spread."""
+
     @property
     def series(self) -> tuple[str, str, tuple[tuple[str, str | None], ...], str | None]:
         """What it is about, equal for all records of one series or template."""

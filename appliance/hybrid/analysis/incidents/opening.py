@@ -17,6 +17,13 @@ from appliance.hybrid.analysis.sighting import Sighting
 
 SURPRISE_MAX: Final = 6.0
 """Of one record, whatever its score: no scale of scores means anything beyond one in a million."""
+NEAR: Final = 1.0
+PER_SPREAD: Final = 0.5
+"""Of one record at most ``NEAR`` and so much for each usual spread that it is away: among many series some are always at the end of what
+they have shown so far, for some records on end, without being far from anything."""
+FAR_FROM: Final = 10.0
+FAR: Final = 3.0
+"""So much more at ten times as many spreads and beyond: no chance goes so far, and what was expected follows within a few records."""
 SELDOM: Final = 2.0
 """More for each power of ten seconds between records: the same rarity among records an hour apart is rarer in time."""
 SELDOM_MAX: Final = 8.0
@@ -32,8 +39,8 @@ AT_HALF: Final = 25.0
 """Surprise for an incident at a sensitivity of 0.5: six seconds of one series that is as rare as can be, two seconds of four."""
 PER_HALF: Final = 6.0
 """So many times as much at 0, as little at 1: there one record of one in ten thousand is nearly enough."""
-OVER_USUAL: Final = 1.5
-"""How far it must stand above usual peaks besides."""
+OVER_USUAL: Final = 2.0
+"""So many times as much as the usual peaks it must be besides."""
 NEW_TIMES: Final = 4.0
 """So many times as much where nothing has been followed yet, less and less until ``NEW_SPANS`` are known."""
 NEW_SPANS: Final = 3
@@ -50,6 +57,9 @@ WEEK_US: Final = 7 * 86_400 * US_PER_S
 def surprise(sighting: Sighting) -> float:
     """0 for a score of 0, 2 for one in a hundred; up to ``SELDOM_MAX`` more for a series that has a record seldom."""
     rare = surprise_of(sighting.score)
+    if sighting.spreads is not None:
+        far = FAR * min(1.0, math.log10(max(sighting.spreads, FAR_FROM) / FAR_FROM)) if rare >= SURPRISE_MAX / 2 else 0.0
+        rare = min(rare, NEAR + PER_SPREAD * sighting.spreads) + far
     return rare + min(SELDOM_MAX, max(0.0, SELDOM * math.log10(step_of(sighting) / US_PER_S))) if rare > 0 else 0.0
 
 
@@ -88,7 +98,7 @@ def opens(found: float, usual: float, *, sensitivity: float, spans: int) -> bool
     if spans < UNKNOWN_SPANS:
         return False
     times = 1 + (NEW_TIMES - 1) * max(0.0, 1 - spans / NEW_SPANS)
-    return found >= times * needed(sensitivity) + OVER_USUAL * usual
+    return found >= max(times * needed(sensitivity), OVER_USUAL * usual)
 
 
 def goes_on(found: float, usual: float, *, sensitivity: float) -> bool:

@@ -280,6 +280,7 @@ class Watch:
             learned=self._times.learned(slot, ts_us),
             step_us=self._times.step_us(scored.slots, scored.ts_us, place),
             records=records,
+            spreads=_spreads(scored, place),
         )
 
     def use(self, model: Model | None) -> None:
@@ -367,3 +368,9 @@ class Watch:
 
 def _round(batch: _Batch) -> Round:
     return Round(sorted(batch.sightings, key=lambda s: s.ts_us), batch.seen, batch.rows)
+
+
+def _spreads(scored: Scored, place: int) -> float | None:
+    far = abs(float(scored.values[place]) - float(scored.expected[place]))
+    spread = float(scored.spread[place])
+    return far / spread if np.isfinite(far) and np.isfinite(spread) and spread > 0 else None
