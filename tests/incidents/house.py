@@ -28,6 +28,7 @@ default = false
 kind = "analysis"
 streams = ["nothing-by-itself"]
 severity = "critical"
+deep = false
 notify = ["ops"]
 labels = {team = "plant"}
 """
