@@ -16,7 +16,7 @@ from appliance.serving.explain import Explain
 from appliance.serving.question import Question
 from tests.running import Running
 
-FORMATS = (3, 4)
+FORMATS = (3, 4, 5)
 """Of the formats of ``hot.sqlite`` that have views; a new one gets a file beside it, and the old ones stay."""
 HOURLY = [
     ("2026-11-22T12:00:00Z", "a", 2, 5),
