@@ -11,8 +11,8 @@ from appliance.hybrid.analysis.numeric.state import Field
 
 BINS: Final = 96
 """Of a day: a quarter of an hour each, UTC."""
-AROUND: Final = 4
-"""Bins before and after that count as the same time: what comes daily comes within an hour."""
+AROUND: Final = 6
+"""Bins before and after that count as the same time: what comes daily comes within an hour and a half."""
 FADE: Final = 0.98
 """Of what was seen at that time, a day later: how much of its distance from the level remains."""
 RATE: Final = 0.2
