@@ -15,8 +15,8 @@ AROUND: Final = 6
 """Bins before and after that count as the same time: what comes daily comes within an hour and a half."""
 FADE: Final = 0.98
 """Of what was seen at that time, a day later: how much of its distance from the level remains."""
-RATE: Final = 0.2
-"""Weight of the newest value in the profile: about the newest five count."""
+RATE: Final = 0.3
+"""Weight of the first value of a visit of a bin in the profile; of later ones by the root of their number, so that many count together."""
 _DAY_US: Final = 86_400_000_000
 _AROUND: Final = np.arange(-AROUND, AROUND + 1)
 
@@ -26,6 +26,7 @@ FIELDS: Final = {
     "low": Field("f4", BINS, np.inf),
     "now_high": Field("f4", 0, -np.inf),
     "now_low": Field("f4", 0, np.inf),
+    "now_count": Field("i4"),
     "bin": Field("i2", 0, -1),
 }
 
@@ -48,7 +49,9 @@ def usual(a: Arrays, s: I64, ts_us: I64, x: F64, level: F64) -> tuple[F64, F64]:
     a["now_high"][s] = np.maximum(a["now_high"][s], x)
     a["now_low"][s] = np.minimum(a["now_low"][s], x)
     a["bin"][s] = bins
-    a["profile"][s, bins] = np.where(np.isnan(profile), x, profile + RATE * (x - profile))
+    rate = RATE / np.sqrt(1.0 + a["now_count"][s])
+    a["profile"][s, bins] = np.where(np.isnan(profile), x, profile + rate * (x - profile))
+    a["now_count"][s] += 1
     return profile, beyond
 
 
@@ -57,5 +60,4 @@ def _fold(a: Arrays, s: I64, bins: I64, level: F64) -> None:
     high, low = a["high"][s, bins].astype(np.float64), a["low"][s, bins].astype(np.float64)
     a["high"][s, bins] = np.maximum(np.where(np.isfinite(high), level + FADE * (high - level), high), a["now_high"][s])
     a["low"][s, bins] = np.minimum(np.where(np.isfinite(low), level + FADE * (low - level), low), a["now_low"][s])
-    a["now_high"][s] = -np.inf
-    a["now_low"][s] = np.inf
+    a["now_high"][s], a["now_low"][s], a["now_count"][s] = -np.inf, np.inf, 0
