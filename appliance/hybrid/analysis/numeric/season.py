@@ -17,6 +17,8 @@ FADE: Final = 0.98
 """Of what was seen at that time, a day later: how much of its distance from the level remains."""
 RATE: Final = 0.3
 """Weight of the first value of a visit of a bin in the profile; of later ones by the root of their number, so that many count together."""
+OUTLIER: Final = 10.0
+"""Usual errors by which a value can be off the profile at most for what it adds to it."""
 _DAY_US: Final = 86_400_000_000
 _AROUND: Final = np.arange(-AROUND, AROUND + 1)
 
@@ -31,9 +33,11 @@ FIELDS: Final = {
 }
 
 
-def usual(a: Arrays, s: I64, ts_us: I64, x: F64, level: F64) -> tuple[F64, F64]:
-    """``x``: values, ``level``: their long mean before. -> the profile's value (NaN: none for this time yet); how far ``x`` is beyond all
-    that was seen around this time on other days (infinite: nothing was).
+def usual(a: Arrays, s: I64, ts_us: I64, x: F64, level: F64, error: F64) -> tuple[F64, F64]:
+    """``x``: values, ``level``: their long mean before, ``error``: how far they usually are from what was expected.
+
+    -> the profile's value (NaN: none for this time yet); how far ``x`` is beyond all that was seen around this time on other days
+    (infinite: nothing was).
 
     Learns ``x`` afterwards.
     """
@@ -50,7 +54,8 @@ def usual(a: Arrays, s: I64, ts_us: I64, x: F64, level: F64) -> tuple[F64, F64]:
     a["now_low"][s] = np.minimum(a["now_low"][s], x)
     a["bin"][s] = bins
     rate = RATE / np.sqrt(1.0 + a["now_count"][s])
-    a["profile"][s, bins] = np.where(np.isnan(profile), x, profile + rate * (x - profile))
+    most = np.where(error > 0, OUTLIER * error, np.inf)
+    a["profile"][s, bins] = np.where(np.isnan(profile), x, profile + rate * np.clip(x - profile, -most, most))
     a["now_count"][s] += 1
     return profile, beyond
 

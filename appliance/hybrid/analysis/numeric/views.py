@@ -68,7 +68,7 @@ def look(a: Arrays, s: I64, ts_us: I64, x: F64, model: Profiles | None) -> Seen:
     a["origin"][s] = origin = np.where(new, x, a["origin"][s])
     x = np.clip(x - origin, -_MAGNITUDE_MAX, _MAGNITUDE_MAX)
     fast, level = a["fast"][s], a["level"][s]
-    usual, beyond = season.usual(a, s, ts_us, x, level)
+    usual, beyond = season.usual(a, s, ts_us, x, level, np.maximum(a["fast_error"][s], a["day_error"][s]))
     if model is not None:
         usual, beyond = _with_model(model, s, ts_us, x, origin, usual, beyond)
     off = x - usual
