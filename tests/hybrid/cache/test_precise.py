@@ -130,6 +130,16 @@ def test_other_bounds_sides_formats_and_views_are_other_questions(house: CacheHo
     assert house.get(ALL, cache=False)[1] == ""
 
 
+def test_what_comes_while_an_answer_is_found_is_in_the_next_one(house: CacheHouse) -> None:
+    house.meanwhile = lambda: house.come([(-0.2, "b", 1)])
+    assert house.get(ALL)[0] == [{"n": 6}]
+    house.meanwhile = lambda: house.come([(-30.2, "b", 1)])
+    assert house.same(MORNING) == "miss"
+    house.meanwhile = lambda: None
+    assert house.same(ALL) == "miss"
+    assert house.same(MORNING) == "hit", "which has nothing to do with it"
+
+
 def test_a_name_that_stands_for_something_else_is_another_answer(house: CacheHouse) -> None:
     assert house.same(LATEST) == "miss"
     house.come([(-1.0, "x", 99)], stream="readings_latest")

@@ -41,8 +41,9 @@ step = st.one_of(
     st.sampled_from(["roll", "refresh", "compact", "hour", "die", "build", "expire", "meanwhile"]),
     span,
     st.integers(0, len(QUESTIONS) - 1),
-    st.integers(0, len(QUESTIONS) - 1),
 )
+ALWAYS = (0, 1, 3, 6, 11)
+"""Asked after each step, so that they are kept when the next one comes; the first two have parts."""
 
 
 def do(house: CacheHouse, what: Any) -> None:
@@ -52,6 +53,7 @@ def do(house: CacheHouse, what: Any) -> None:
         case "expire":
             house.expire(NOON_US - US_PER_DAY)
         case "meanwhile":
+            house.come([(-2.2, "b", 1)])
             house.meanwhile = lambda: house.come([(-3.1, "a", 5), (0.1, "b", 7)])
         case str():
             getattr(house, what)()
@@ -66,21 +68,22 @@ def do(house: CacheHouse, what: Any) -> None:
 
 
 @settings(
-    max_examples=int(os.environ.get("CACHE_EXAMPLES", "3")),
+    max_examples=int(os.environ.get("CACHE_EXAMPLES", "2")),
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-@given(steps=st.lists(step, min_size=10, max_size=40), ring=st.sampled_from(["1KiB", "64MiB"]))
+@given(steps=st.lists(step, min_size=8, max_size=20), ring=st.sampled_from(["1KiB", "64MiB"]))
 def test_any_interleaving_gives_the_answer_of_the_records(steps: list[Any], ring: str) -> None:
     root = Path(tempfile.mkdtemp(prefix="cache"))
     house = CacheHouse(root, {"hourly": view()}, ring=ring)
     try:
         house.come([(-29.0, "a", 1), (-5.0, "b", 2), (-0.5, "a", 3)])
         house.configure(house.views)
-        for what in steps:
+        for what in ("roll", "build", *steps):
             do(house, what)
-        house.meanwhile = lambda: None
+            for number in ALWAYS:
+                do(house, number)
         for sql in QUESTIONS:
             house.same(sql)
         house.build()
