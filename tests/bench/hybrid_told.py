@@ -73,7 +73,7 @@ def _first(
     end = time.perf_counter() + deadline_s
     while time.perf_counter() < end:
         for at, event, data in told[seen:]:
-            by = data["incident"]["state"] if name == "incident" else data["answer"]["by"]
+            by = data["incident"]["state"] if name == "incident" else data.get("answer", {}).get("by")
             if event == name and by == what:
                 return at, data
         pause(0.02)

@@ -10,8 +10,9 @@ from typing import Final, Generic, TypeVar
 
 from appliance.clock import US_PER_S
 
-EVERY_US: Final = US_PER_S
-"""An unusual record is told when none was within this event time, or when it is more unusual than that one."""
+EVERY_US: Final = US_PER_S * 8 // 10
+"""An unusual record is told when none was within this event time, or when it is more unusual than that one. Less than a second, so that
+of what is measured each second every record is told, however its clock jitters."""
 KEPT_MAX: Final = 20_000
 """Series of which the newest record that was told is remembered; the oldest go first."""
 K = TypeVar("K", bound=Hashable)

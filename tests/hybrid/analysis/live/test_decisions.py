@@ -81,7 +81,7 @@ def test_the_more_sensitive_the_less_must_be_unusual(sensitivity: float, score: 
 
 def test_of_a_storm_each_second_is_told_and_each_new_height() -> None:
     telling: Telling[str] = Telling()
-    come = [(0.0, 0.95), (0.1, 0.95), (0.2, 0.97), (0.3, 0.96), (1.1, 0.95), (1.2, 0.95), (1.3, 0.99)]
+    come = [(0.0, 0.95), (0.1, 0.95), (0.2, 0.97), (0.3, 0.96), (0.9, 0.95), (1.02, 0.95), (1.3, 0.99)]
     assert [telling.take("a", int(at * S), score) for at, score in come] == [1, 0, 2, 0, 0, 3, 1]
     assert telling.take("b", 0, 0.9) == 1
 
