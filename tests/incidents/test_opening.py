@@ -24,9 +24,11 @@ from tests.incidents.sights import ODD, RARE, Run, at_us, seen
         (0.5, 40.0, 20.0, 60, True),
         (0.5, 90.0, 50.0, 60, False),
         (0.5, 1e9, 0.0, 1, False),  # nobody knows what is usual
-        (0.5, 49.0, 0.0, 2, False),
-        (0.5, 50.0, 0.0, 2, True),
-        (0.5, 25.0, 0.0, 3, True),
+        (0.5, 84.9, 0.0, 2, False),
+        (0.5, 85.1, 0.0, 2, True),
+        (0.5, 54.9, 0.0, 6, False),
+        (0.5, 55.1, 0.0, 6, True),
+        (0.5, 25.0, 0.0, 10, True),
         (1.0, 4.2, 0.0, 60, True),  # anything odd
         (1.0, 4.1, 0.0, 60, False),
         (0.1, 104.0, 0.0, 60, False),  # only what has never been

@@ -43,7 +43,7 @@ OVER_USUAL: Final = 2.0
 """So many times as much as the usual peaks it must be besides."""
 NEW_TIMES: Final = 4.0
 """So many times as much where nothing has been followed yet, less and less until ``NEW_SPANS`` are known."""
-NEW_SPANS: Final = 3
+NEW_SPANS: Final = 10
 UNKNOWN_SPANS: Final = 2
 """Before these, nobody knows what is usual, and nothing is opened: two minutes of what comes each second."""
 PEAK_US_MIN: Final = 60 * US_PER_S
