@@ -14,7 +14,7 @@ from appliance.hot.series import series_hashes
 from appliance.hot.state import StreamState
 from appliance.hot.stream.values import I64, Rows
 from appliance.hybrid.analysis.live.series import NONE, Key, KeyTable, SlotPool, SlotTable
-from appliance.hybrid.analysis.live.telling import Telling
+from appliance.hybrid.analysis.live.telling import Budget, Telling
 from appliance.hybrid.analysis.live.wanted import Wanted
 from appliance.hybrid.analysis.numeric.scored import F64, I32
 from appliance.records import Kind, Schema, fold
@@ -52,6 +52,7 @@ class Stored(msgspec.Struct, frozen=True):
     told: list[tuple[int, int, float, int]]
     scored: int
     passed_over: int
+    budget: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(slots=True)
@@ -71,6 +72,7 @@ class Followed:
     slots: SlotTable = field(default_factory=SlotTable)
     telling: Telling[int] = field(default_factory=Telling)
     """By slot."""
+    budget: Budget = field(default_factory=Budget)
     scored: int = 0
     """Records that were."""
     passed_over: int = 0
@@ -142,7 +144,17 @@ class Followed:
         """As it is now."""
         columns, told, hashes = self.slots.dump(len(self.keys)), self.telling.dump(), self.keys.hashes.tobytes()
         return Stored(
-            fold(self.name), self.id, self.seq, self.quiet_seq, hashes, self.keys.keys, columns, told, self.scored, self.passed_over
+            fold(self.name),
+            self.id,
+            self.seq,
+            self.quiet_seq,
+            hashes,
+            self.keys.keys,
+            columns,
+            told,
+            self.scored,
+            self.passed_over,
+            self.budget.state,
         )
 
 
@@ -153,6 +165,7 @@ def restored(stored: Stored, stream: StreamState, wanted: Wanted, *, replay_seq:
     found.slots.load(stored.columns)
     found.take_schema(stream.schema, wanted)
     found.telling.load(stored.told)
+    found.budget = Budget(*stored.budget)
     found.scored, found.passed_over = stored.scored, stored.passed_over
     return found
 

@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 REST_S: Final = 0.1
 """After a round, so that what comes meanwhile is scored at once with the next."""
+SHARE: Final = 4.0
+"""And in a flood so many times as long as the round took: the door goes first, and what is too much is passed over."""
+REST_S_MAX: Final = 1.5
 IDLE_S: Final = 0.5
 TAKE_EVERY_NS: Final = 1_000_000_000
 """How often incidents are told how far event time has come where nothing is unusual."""
@@ -148,10 +151,13 @@ class Follower:
             while not self._stopping:
                 self._wake.wait(IDLE_S)
                 self._wake.clear()
-                if self._round():
+                start_ns = self._a.clock.monotonic_ns()
+                waits = self._round()
+                took_s = (self._a.clock.monotonic_ns() - start_ns) / 1e9
+                if waits:
                     self._wake.set()
-                elif not self._stopping:
-                    self._called.wait(REST_S)
+                if not self._stopping:
+                    self._called.wait(min(REST_S_MAX, max(0.0 if waits else REST_S, took_s * SHARE)))
                 self._called.clear()
             for watch in self.watches.values():
                 self._save(watch)

@@ -15,12 +15,36 @@ EVERY_US: Final = US_PER_S * 8 // 10
 of what is measured each second every record is told, however its clock jitters."""
 KEPT_MAX: Final = 20_000
 """Series of which the newest record that was told is remembered; the oldest go first."""
+STRETCH_ROWS: Final = 1_024
+STRETCH_US: Final = 60 * US_PER_S
+TOLD_MAX: Final = 32
+"""Of one stream in a stretch: a thousand series that are unusual at once need no more to be an incident, and each one costs."""
 K = TypeVar("K", bound=Hashable)
 
 
 def unusual_from(sensitivity: float) -> float:
     """The score from which on a record is told: 0.9 at most sensitive, 0.99 at least."""
     return 0.99 - 0.09 * sensitivity
+
+
+class Budget:
+    """How many records of a stream may be told: so many of a stretch of its sequences, or of its event time where that is sooner over."""
+
+    def __init__(self, seq: int = 0, ts_us: int = 0, told: int = 0) -> None:
+        """As ``state`` gave it."""
+        self.state = (seq, ts_us, told)
+
+    def has_room(self, seq: int, ts_us: int) -> bool:
+        """Whether this one may be told still. They come by rising sequence."""
+        first_seq, first_us, told = self.state
+        if seq - first_seq >= STRETCH_ROWS or abs(ts_us - first_us) >= STRETCH_US:
+            self.state = (seq, ts_us, 0)
+            return True
+        return told < TOLD_MAX
+
+    def spend(self) -> None:
+        """It was told."""
+        self.state = (*self.state[:2], self.state[2] + 1)
 
 
 class Telling(Generic[K]):
@@ -30,16 +54,16 @@ class Telling(Generic[K]):
         self._last: dict[K, tuple[int, float, int]] = {}
         """Event time and score of the newest that was told, and how many unusual records came since."""
 
-    def take(self, key: K, ts_us: int, score: float) -> int:
+    def take(self, key: K, ts_us: int, score: float, *, may_tell: bool = True) -> int:
         """An unusual record: 0 when it is not told, else for how many it stands, itself among them."""
         known = self._last.pop(key, None)
         if known is None:
             if len(self._last) >= KEPT_MAX:
                 self._last.pop(next(iter(self._last)))
-            self._last[key] = (ts_us, score, 0)
-            return 1
+            self._last[key] = (ts_us, score, 0) if may_tell else (ts_us - EVERY_US, 0.0, 1)
+            return int(may_tell)
         last_us, highest, waiting = known
-        if abs(ts_us - last_us) < EVERY_US and score <= highest:
+        if not may_tell or (abs(ts_us - last_us) < EVERY_US and score <= highest):
             self._last[key] = (last_us, highest, waiting + 1)
             return 0
         self._last[key] = (ts_us, score, 0)

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 FORMAT: Final = 1
 VALUES_MAX: Final = 32_768
 """Values that are scored at once."""
-ROUND_ROWS_MAX: Final = 65_536
+ROUND_ROWS_MAX: Final = 8_192
 """Records of one stream after which a round ends; the next one comes at once."""
 BACK_ROWS_MAX: Final = 20_000
 """Records of a stream that was there before the analysis which are learned from, without telling of them."""
@@ -260,9 +260,10 @@ class Watch:
         """Value ``at`` of a part that begins at ``first`` of what was scored, where it is told."""
         place = first + at
         slot, ts_us, score = int(part.slots[at]), int(part.ts_us[at]), float(scored.score[place])
-        records = followed.telling.take(slot, ts_us, score)
+        records = followed.telling.take(slot, ts_us, score, may_tell=followed.budget.has_room(int(part.seqs[at]), ts_us))
         if not records:
             return
+        followed.budget.spend()
         expected = float(scored.expected[place])
         yield Sighting(
             workload=self.name,
