@@ -141,4 +141,4 @@ def test_a_day_is_known_after_some_days() -> None:
 
     found = deep_scores(times(len(values)), values)
 
-    assert (found > 0.9).mean() < 0.05
+    assert (found > 0.9).mean() < 0.1
