@@ -23,7 +23,7 @@ from appliance.batching import launch
 from appliance.batching.work import Limits
 from appliance.errors import ApplianceError, JobFailed, UsageRefused
 from appliance.observe.processes import PathName, Processes
-from appliance.serving.limits import NICE, NICE_BATCH, ioprio_set_number
+from appliance.serving.limits import NICE_BATCH, NICE_SOON, ioprio_set_number
 from appliance.serving.usage import Usage, usage_of
 
 OUTPUT_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -127,7 +127,7 @@ class Program:
             "memory_max": self._limits.memory_max,
             "threads": self._limits.threads,
             "disk_bytes_max": self._limits.disk_bytes_max,
-            "nice": NICE_BATCH if self._limits.gives_way else NICE,
+            "nice": NICE_BATCH if self._limits.gives_way else NICE_SOON,
             "ioprio_set": ioprio_set_number(),
             "report": report,
         }

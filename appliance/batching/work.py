@@ -29,7 +29,7 @@ class Limits:
     disk_bytes_max: int
     """Bytes of what doesn't fit into memory."""
     gives_way: bool = True
-    """Whether its processes have the lowest priority. False: somebody waits, and they have that of queries."""
+    """Whether its processes have the lowest priority. False: somebody will want to know soon (``NICE_SOON``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,10 @@ def run(*, config: Config, with_tui: bool) -> int:
     Example:
       appliance run --tui
     """
-    from appliance.serving.limits import without_unused
+    from appliance.serving.limits import with_little_memory, without_unused
 
     without_unused()
+    with_little_memory()
     if not with_tui:
         from appliance.service import run_service
 

@@ -39,21 +39,25 @@ def rows() -> Iterator[Row]:
         try:
             running.start()
             with following(running) as told, Plant(running) as plant:
-                firsts, refined = _measured(plant, told, count)
+                firsts, refined = measured(plant, told, count)
         finally:
             running.stop()
     note(f"incidents: {len(firsts)} of {count}, refined: {len(refined)}; first {_all(firsts)} s, refined {_all(refined)} s")
-    yield _row("unusual record acknowledged → incident pushed, p99", firsts, 0.99, FIRST_S, count)
-    yield _row("incident pushed → refined answer pushed, p50", refined, 0.5, REFINED_P50_S, count)
-    yield _row("  p99", refined, 0.99, REFINED_P99_S, count)
+    yield told_row("unusual record acknowledged → incident pushed, p99", firsts, 0.99, FIRST_S, count)
+    yield told_row("incident pushed → refined answer pushed, p50", refined, 0.5, REFINED_P50_S, count)
+    yield told_row("  p99", refined, 0.99, REFINED_P99_S, count)
 
 
-def _measured(plant: Plant, told: list[tuple[float, str, dict[str, Any]]], count: int) -> tuple[list[float], list[float]]:
+def measured(
+    plant: Plant, told: list[tuple[float, str, dict[str, Any]]], count: int, *, machines: int = MACHINES
+) -> tuple[list[float], list[float]]:
+    """Seconds from the acknowledgement of the first unusual record to the incident, and from there to its refined answer; incidents that
+    nobody was told of are left out."""
     firsts, refined = [], []
     pause(CALM_S)
     for number in range(count):
         seen = len(told)
-        began = plant.raise_one(number % MACHINES)
+        began = plant.raise_one(number % machines)
         opened = _first(told, seen, "incident", "open", deadline_s=HIGH_S + CALM_S)
         pause(max(0.0, began + HIGH_S - time.perf_counter()))
         plant.calm()
@@ -108,8 +112,9 @@ def following(running: Running) -> Iterator[list[tuple[float, str, dict[str, Any
 class Plant:
     """Machines that report each second; one of them may be high."""
 
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: Running, *, machines: int = MACHINES) -> None:
         self._running = running
+        self._machines = machines
         self._random = random.Random(11)
         self._high: int | None = None
         self._ending = threading.Event()
@@ -156,7 +161,7 @@ class Plant:
     def _write(self, connection: http.client.HTTPConnection, times_us: list[int]) -> None:
         high, lines = self._high, []
         for at_us in times_us:
-            for machine in range(MACHINES):
+            for machine in range(self._machines):
                 usual = 20 + machine + self._random.gauss(0, 0.5)
                 lines.append(f"plant,machine=m{machine} power={usual * 10 if machine == high else usual:.3f} {at_us}")
         connection.request("POST", "/write?db=x&precision=us", body="\n".join(lines))
@@ -165,7 +170,7 @@ class Plant:
         assert answer.status == 204, answer.status
 
 
-def _row(what: str, found: list[float], share: float, limit_s: float, count: int) -> Row:
+def told_row(what: str, found: list[float], share: float, limit_s: float, count: int) -> Row:
     if len(found) < count:
         return Row(what, f"{len(found)} of {count} told", f"<= {limit_s:g} s", False)
     value = percentile(found, share)

@@ -26,6 +26,8 @@ AFTER_US: Final = 300 * US_PER_S
 """So long after its end an incident is looked at once more: then there is something that came after."""
 AGAIN_US: Final = 10 * US_PER_S
 """After the queue could not take it."""
+GROWN_US: Final = 60 * US_PER_S
+"""Between two looks at an incident that goes on growing: each takes about a second of processor time from whoever sends."""
 MEMORY_MIN: Final = 256 * MIB
 """Of each process of a look."""
 LOOK_S_MAX: Final = 300.0
@@ -49,7 +51,9 @@ class Refining:
         self._ticking: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
         self._later: dict[int, int] = {}
-        """Incidents that are looked at once more, and when: closed ones, and those that could not be asked for."""
+        """Incidents that are looked at once more, and when: closed ones, grown ones, and those that could not be asked for."""
+        self._heard_us: dict[int, int] = {}
+        """When a look was last asked for because an incident had opened or grown."""
         self._trouble = ""
 
     async def start(self) -> None:
@@ -114,6 +118,14 @@ class Refining:
     def _heard(self, incident_id: int) -> None:
         if self._loop is None:
             return
+        now_us = self._box.clock.now_us()
+        due_us = self._heard_us.get(incident_id, now_us - GROWN_US) + GROWN_US
+        if now_us < due_us:
+            self._put_off(incident_id, due_us)
+            return
+        self._heard_us[incident_id] = now_us
+        for oldest in sorted(self._heard_us)[:-LATER_MAX]:
+            del self._heard_us[oldest]
         task = self._loop.create_task(self._ask(incident_id))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,9 @@ from tests.running import Running, wait_for
 T0 = 1_760_000_000_000_000
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    found = Running(tmp_path_factory.mktemp("watch") / "data", sources="source = []\n", module=("tests.metering.quick", "run"))
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Running]:
+    found = Running(tmp_path / "data", sources="source = []\n", module=("tests.metering.quick", "run"))
     try:
         yield found.start()
     finally:
@@ -43,7 +44,7 @@ def scored(service: Running) -> int:
     return sum(r["rows"] for r in rows if (r["workload"], r["path"]) == ("watch", "hybrid"))
 
 
-def test_each_record_is_scored_and_what_that_takes_and_costs_is_measured(service: Running) -> None:
+def each_record_is_scored_and_what_that_takes_and_costs_is_measured(service: Running) -> None:
     write(service, 0, 300)
     wait_for(lambda: scored(service) == 300, what="all records to be scored")
     status, body = service.request("GET", "/api/latency")
@@ -52,7 +53,7 @@ def test_each_record_is_scored_and_what_that_takes_and_costs_is_measured(service
     assert found["watch", "scored", "hour"]["count"] == 300
 
 
-def test_after_a_kill_every_record_since_the_last_place_is_scored_again(service: Running) -> None:
+def after_a_kill_every_record_since_the_last_place_is_scored_again(service: Running) -> None:
     service.kill()
     service.start()
     write(service, 300, 30)
@@ -60,7 +61,7 @@ def test_after_a_kill_every_record_since_the_last_place_is_scored_again(service:
     wait_for(lambda: scored(service) - 330 in kept, what="the records from before the kill to be scored again, and the new ones")
 
 
-def test_what_is_unusual_is_an_incident_with_a_summary_and_after_a_kill_it_is_that_one(service: Running) -> None:
+def what_is_unusual_is_an_incident_with_a_summary_and_after_a_kill_it_is_that_one(service: Running) -> None:
     write(service, 330, 60, more=5_000)
     (before,) = wait_for(lambda: incidents(service), what="an incident")
     assert (before["state"], before["streams"], before["workload"]) == ("open", ["readings"], "watch")
@@ -74,3 +75,9 @@ def test_what_is_unusual_is_an_incident_with_a_summary_and_after_a_kill_it_is_th
     assert (after["id"], after["since_us"]) == (before["id"], before["since_us"])
     learning = json.loads(service.request("GET", "/api/analysis")[1])["learning"]
     assert [(r["stream"], r["series"], r["passed_over"]) for r in learning] == [("readings", 3, 0)]
+
+
+def test_records_are_scored_and_an_incident_stays_that_one_through_kills(service: Running) -> None:
+    each_record_is_scored_and_what_that_takes_and_costs_is_measured(service)
+    after_a_kill_every_record_since_the_last_place_is_scored_again(service)
+    what_is_unusual_is_an_incident_with_a_summary_and_after_a_kill_it_is_that_one(service)
