@@ -26,7 +26,7 @@ AFTER_US: Final = 300 * US_PER_S
 """So long after its end an incident is looked at once more: then there is something that came after."""
 AGAIN_US: Final = 10 * US_PER_S
 """After the queue could not take it."""
-GROWN_US: Final = 60 * US_PER_S
+GROWN_US: Final = 15 * US_PER_S
 """Between two looks at an incident that goes on growing: each takes about a second of processor time from whoever sends."""
 MEMORY_MIN: Final = 256 * MIB
 """Of each process of a look."""
