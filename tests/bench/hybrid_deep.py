@@ -15,36 +15,31 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from appliance.clock import US_PER_DAY, US_PER_S, SystemClock
-from tests.bench.hybrid_told import REFINED_P50_S, REFINED_P99_S, Plant, following, measured, told_row
+from appliance.clock import US_PER_S, SystemClock
+from tests.bench.hybrid_told import REFINED_P50_S, REFINED_P99_S, Plant, config_of, following, measured, told_row
 from tests.bench.report import Row, note
 from tests.running import Running, wait_for
 
 MACHINES = 10
 DAYS = 30
-CONFIG = """[workload.plant]
-kind = "analysis"
-streams = ["plant"]
-[stream.plant]
-tags = ["machine"]
-identity = ["machine", "ts"]
-"""
 
 
 def rows() -> Iterator[Row]:
     """BENCH_INCIDENTS (6) of half a minute each."""
     count = int(os.environ.get("BENCH_INCIDENTS", "6"))
+    identities = "".join(f'[stream.plant{n}]\ntags = ["machine"]\nidentity = ["machine", "ts"]\n' for n in range(count))
     with tempfile.TemporaryDirectory(prefix="bench") as place:
-        running = Running(Path(place) / "data", config=CONFIG, sources="source = []\n", fresh=True)
-        files = list(_history(Path(place)))
-        done = running.command("ingest", *(str(file) for file in files), "--stream", "plant", "--format", "parquet")
-        assert done.returncode == 0, done.stderr
+        running = Running(Path(place) / "data", config=config_of(count) + identities, sources="source = []\n", fresh=True)
+        for number in range(count):
+            file = _history(Path(place), [m for m in range(MACHINES) if m % count == number])
+            done = running.command("ingest", str(file), "--stream", f"plant{number}", "--format", "parquet")
+            assert done.returncode == 0, done.stderr
         try:
             running.start()
             wait_for(lambda: _hot(running) < MACHINES * 86_400, what="the history in the lake", deadline_s=600)
-            note(f"{DAYS} days of {MACHINES} machines: {running.query('SELECT count(*) AS n FROM plant')[0]['n']:,} records")
-            with following(running) as told, Plant(running, machines=MACHINES) as plant:
-                _, refined = measured(plant, told, count, machines=MACHINES)
+            note(f"{DAYS} days of {MACHINES} machines: {DAYS * MACHINES * 86_400:,} records in {count} streams")
+            with following(running) as told, Plant(running, streams=count, machines=MACHINES) as plant:
+                _, refined = measured(plant, told, count)
         finally:
             running.stop()
     yield told_row(f"incident pushed → refined answer pushed, {DAYS} days at {MACHINES} records/s, p50", refined, 0.5, REFINED_P50_S, count)
@@ -52,19 +47,19 @@ def rows() -> Iterator[Row]:
 
 
 def _hot(running: Running) -> int:
-    return sum(int(s["hot_rows"]) for s in running.status()["streams"] if s["name"] == "plant")
+    return sum(int(s["hot_rows"]) for s in running.status()["streams"] if s["name"].startswith("plant"))
 
 
-def _history(place: Path) -> Iterator[Path]:
-    """A file a day, each machine at its usual level with noise, up to ten minutes before now."""
+def _history(place: Path, machines: list[int]) -> Path:
+    """A file with the month of these machines, each at its usual level with noise, up to ten minutes before now."""
     random = np.random.default_rng(5)
-    end_us = SystemClock().now_us() // US_PER_S * US_PER_S - 600 * US_PER_S
-    seconds = np.repeat(np.arange(86_400, dtype=np.int64), MACHINES)
-    machines = pa.array([f"m{n}" for n in range(MACHINES)]).take(pa.array(np.tile(np.arange(MACHINES), 86_400)))
-    for day in range(DAYS):
-        ts = end_us - (DAYS - day) * US_PER_DAY + seconds * US_PER_S
-        power = 20.0 + np.tile(np.arange(MACHINES), 86_400) + random.normal(0, 0.5, len(ts))
-        table = pa.table({"ts": pa.array(ts, pa.timestamp("us")), "machine": machines, "power": power.round(3)})
-        file = place / f"day-{day:02}.parquet"
-        pq.write_table(table, file)
-        yield file
+    seconds = DAYS * 86_400
+    start_us = SystemClock().now_us() // US_PER_S * US_PER_S - (600 + seconds) * US_PER_S
+    ts = start_us + np.repeat(np.arange(seconds, dtype=np.int64), len(machines)) * US_PER_S
+    which = np.tile(np.arange(len(machines)), seconds)
+    power = 20.0 + np.array(machines)[which] + random.normal(0, 0.5, len(ts))
+    names = pa.array([f"m{n}" for n in machines]).take(pa.array(which))
+    file = place / f"plant-{machines[0]}.parquet"
+    table = pa.table({"ts": pa.array(ts, pa.timestamp("us")), "machine": names, "power": power.round(3)})
+    pq.write_table(table, file, row_group_size=100_000)
+    return file

@@ -28,17 +28,21 @@ LEARN_S = 600
 """History, written at once before the measurement."""
 HIGH_S, CALM_S = 8, 20
 FIRST_S, REFINED_P50_S, REFINED_P99_S = 3.0, 10.0, 30.0
-CONFIG = '[workload.plant]\nkind = "analysis"\nstreams = ["plant"]\n'
+
+
+def config_of(streams: int) -> str:
+    """An analysis for each stream: an incident is over only after minutes, and what is unusual meanwhile would join it."""
+    return "".join(f'[workload.plant{n}]\nkind = "analysis"\nstreams = ["plant{n}"]\n' for n in range(streams))
 
 
 def rows() -> Iterator[Row]:
     """BENCH_INCIDENTS (8) of half a minute each."""
     count = int(os.environ.get("BENCH_INCIDENTS", "8"))
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
-        running = Running(Path(folder) / "data", config=CONFIG, sources="source = []\n", fresh=True)
+        running = Running(Path(folder) / "data", config=config_of(count), sources="source = []\n", fresh=True)
         try:
             running.start()
-            with following(running) as told, Plant(running) as plant:
+            with following(running) as told, Plant(running, streams=count) as plant:
                 firsts, refined = measured(plant, told, count)
         finally:
             running.stop()
@@ -48,23 +52,21 @@ def rows() -> Iterator[Row]:
     yield told_row("  p99", refined, 0.99, REFINED_P99_S, count)
 
 
-def measured(
-    plant: Plant, told: list[tuple[float, str, dict[str, Any]]], count: int, *, machines: int = MACHINES
-) -> tuple[list[float], list[float]]:
+def measured(plant: Plant, told: list[tuple[float, str, dict[str, Any]]], count: int) -> tuple[list[float], list[float]]:
     """Seconds from the acknowledgement of the first unusual record to the incident, and from there to its refined answer; incidents that
     nobody was told of are left out."""
     firsts, refined = [], []
     pause(CALM_S)
     for number in range(count):
         seen = len(told)
-        began = plant.raise_one(number % machines)
-        opened = _first(told, seen, "incident", "open", deadline_s=HIGH_S + CALM_S)
+        began = plant.raise_one(number)
+        opened = _first(told, seen, number, "incident", "open", deadline_s=HIGH_S + CALM_S)
         pause(max(0.0, began + HIGH_S - time.perf_counter()))
         plant.calm()
         if opened is None:
             continue
         firsts.append(opened[0] - began)
-        answered = _first(told, seen, "answer", "deep", deadline_s=2 * REFINED_P99_S)
+        answered = _first(told, seen, number, "answer", "deep", deadline_s=2 * REFINED_P99_S)
         if answered is not None:
             refined.append(answered[0] - opened[0])
         pause(CALM_S)
@@ -72,13 +74,13 @@ def measured(
 
 
 def _first(
-    told: list[tuple[float, str, dict[str, Any]]], seen: int, name: str, what: str, *, deadline_s: float
+    told: list[tuple[float, str, dict[str, Any]]], seen: int, number: int, name: str, what: str, *, deadline_s: float
 ) -> tuple[float, Any] | None:
     end = time.perf_counter() + deadline_s
     while time.perf_counter() < end:
         for at, event, data in told[seen:]:
             by = data["incident"]["state"] if name == "incident" else data.get("answer", {}).get("by")
-            if event == name and by == what:
+            if event == name and by == what and data["incident"]["workload"] == f"plant{number}":
                 return at, data
         pause(0.02)
     return None
@@ -112,9 +114,9 @@ def following(running: Running) -> Iterator[list[tuple[float, str, dict[str, Any
 class Plant:
     """Machines that report each second; one of them may be high."""
 
-    def __init__(self, running: Running, *, machines: int = MACHINES) -> None:
+    def __init__(self, running: Running, *, streams: int, machines: int = MACHINES) -> None:
         self._running = running
-        self._machines = machines
+        self._machines, self._streams = machines, streams
         self._random = random.Random(11)
         self._high: int | None = None
         self._ending = threading.Event()
@@ -163,7 +165,9 @@ class Plant:
         for at_us in times_us:
             for machine in range(self._machines):
                 usual = 20 + machine + self._random.gauss(0, 0.5)
-                lines.append(f"plant,machine=m{machine} power={usual * 10 if machine == high else usual:.3f} {at_us}")
+                lines.append(
+                    f"plant{machine % self._streams},machine=m{machine} power={usual * 10 if machine == high else usual:.3f} {at_us}"
+                )
         connection.request("POST", "/write?db=x&precision=us", body="\n".join(lines))
         answer = connection.getresponse()
         answer.read()

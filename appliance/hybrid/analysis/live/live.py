@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
 from typing import Final, TypeVar
@@ -19,7 +19,6 @@ from appliance.hybrid.analysis.live.follower import Around, Follower, Takes
 from appliance.hybrid.analysis.live.shelf import Shelf
 from appliance.hybrid.analysis.live.spending import Spending
 from appliance.hybrid.analysis.live.watch import Watch
-from appliance.hybrid.analysis.sighting import Sighting
 from appliance.hybrid_options import analyses
 from appliance.observe.analysis import LearningRow
 from appliance.observe.status import Problem
@@ -115,13 +114,3 @@ class Live:
             self.follower.call(look).result(ANSWER_S)
         except (RetryLater, NotInTime):
             return
-
-
-class Unheard:
-    """Where nobody takes what is unusual."""
-
-    def take(self, sightings: Sequence[Sighting], now_us: int, *, seen: Mapping[str, int] | None = None) -> None:
-        """Goes."""
-
-    def save(self, now_us: int) -> None:
-        """Nothing."""
