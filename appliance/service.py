@@ -206,7 +206,6 @@ class Service:
         asked.configure(alerting.rulebook)
         alerting.sql_rules = asked.rules
         await batch.prepare()
-        app.open(self._context(box, hybrid, taker, board, pool, alerting, hub))
         keeper.start()
         metering.start()
         steward.start()
@@ -216,15 +215,28 @@ class Service:
         paths.start()
         ends: list[Callable[[], Any]] = [paths.stop, steward.stop, hybrid.stop, batch.stop, alerting.stop, keeper.stop, queries.close]
         ends += [metering.stop, board.close, partial(note_stop, box)]
-        await self._live(app, server, box, sources, ends)
+        opened = partial(app.open, self._context(box, hybrid, taker, board, pool, alerting, hub))
+        await self._live(app, opened, server, box, sources, ends)
 
-    async def _live(self, app: App, server: HttpServer, box: Box, sources: Sequence[Source], ends: Sequence[Callable[[], Any]]) -> None:
-        """From the first source to the last end: takes records until it is told to stop, then ends everything in this order."""
+    async def _live(
+        self,
+        app: App,
+        opened: Callable[[], None],
+        server: HttpServer,
+        box: Box,
+        sources: Sequence[Source],
+        ends: Sequence[Callable[[], Any]],
+    ) -> None:
+        """From the first source to the last end: takes records until it is told to stop, then ends everything in this order.
+
+        Clients are answered (``opened``) once every source has started: who is told "ready" may send to all of them.
+        """
         started: list[Source] = []
         try:
             for source in sources:
                 await called(source.start)
                 started.append(source)
+            opened()
             self._state = "running"
             self.ready.set()
             self._notifier.ready("running")

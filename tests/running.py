@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.nursery import COMMAND, SERVICE, Forked, nursery
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 DEADLINE_S = 60.0
@@ -27,13 +27,6 @@ kind = "drop"
 rescan = "100ms"
 settle = "50ms"
 """
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody has right now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], Any], *, what: str, deadline_s: float = DEADLINE_S) -> Any:

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
 from tests.running import QUIET, Running, wait_for
 
 RULE = """
@@ -38,6 +39,7 @@ class Hook:
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
         self.keys: list[str] = []
+        self.port = free_port()
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -54,8 +56,7 @@ class Hook:
             def log_message(self, *_args: object) -> None:
                 """Nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = int(self._server.server_address[1])
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)  # noqa: TID251 - the server's
         self._thread.start()
 

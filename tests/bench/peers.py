@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.running import free_port, wait_for
+from tests.ports import free_port
+from tests.running import wait_for
 
 INFLUX_CONFIG = """
 reporting-disabled = true

@@ -14,7 +14,7 @@ import pytest
 from tests.faults.disk import why_not
 from tests.faults.oracle import Ledger, Load, differences
 from tests.faults.test_kill import numbers_there
-from tests.running import QUIET, Running, running, wait_for
+from tests.running import QUIET, Running, pause, running, wait_for
 
 SAME_RECORD = "room,sensor=a temperature=2 1760000000000000"
 ROLLING = '[roll]\nevery = "100ms"\n[compact]\nenabled = false\n'
@@ -202,6 +202,9 @@ def test_a_port_that_is_taken_ends_the_service_with_one_line(tmp_path: Path) -> 
         service = Running(tmp_path / "data", sources=f'\n[[source]]\nkind = "line_protocol"\nudp = "{address}"\ntcp = ""\n')
         service.start(wait=False)
         assert service.process is not None
+        while service.process.poll() is None:  # it is never ready, not even for a moment
+            assert not service.is_ready()
+            pause()
         assert service.process.wait(30) == 2
     assert f"can't listen on {address}" in service.said()
     assert "Traceback" not in service.said()

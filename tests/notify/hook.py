@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.running import free_port, pause
+from tests.ports import free_port
+from tests.running import pause
 
 
 @dataclass(frozen=True)

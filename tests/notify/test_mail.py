@@ -25,7 +25,8 @@ from appliance.notify.channel import Undelivered
 from appliance.notify.channels.mail import Mail
 from appliance.workload_options import NotifyOptions
 from tests.notify.messages import SENDER, item, message
-from tests.running import free_port, pause
+from tests.ports import free_port
+from tests.running import pause
 
 LONG_S = 30.0
 SHORT_S = 1.5

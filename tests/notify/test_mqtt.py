@@ -19,7 +19,7 @@ from appliance.notify.channel import Undelivered
 from appliance.notify.channels.mqtt import Mqtt
 from appliance.workload_options import NotifyOptions
 from tests.notify.messages import SENDER, item, message
-from tests.running import free_port
+from tests.ports import free_port
 from tests.sources.broker import MISSING, Broker
 
 SUBSCRIBE = shutil.which("mosquitto_sub") or ""

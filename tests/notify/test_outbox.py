@@ -23,7 +23,8 @@ from tests.clock import FakeClock
 from tests.notify.hook import Hook, drips, hangs, hangs_up, says
 from tests.notify.messages import item, message
 from tests.notify.shelf import Shelf
-from tests.running import free_port, wait_for
+from tests.ports import free_port
+from tests.running import wait_for
 
 Make = Callable[..., Outbox]
 LONG_AGO_S = -20 * 365 * 86_400.0

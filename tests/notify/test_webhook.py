@@ -16,7 +16,7 @@ from appliance.workload_options import NotifyOptions
 from tests.clock import NOON_US
 from tests.notify.hook import Answer, Hook, breaks_off, drips, drips_its_body, hangs, hangs_up, says, talks_nonsense
 from tests.notify.messages import SENDER, item, message
-from tests.running import free_port
+from tests.ports import free_port
 
 SHORT_S = 0.3
 LONG_S = 20.0

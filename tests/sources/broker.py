@@ -9,7 +9,8 @@ import socket
 import subprocess
 from pathlib import Path
 
-from tests.running import free_port, wait_for
+from tests.ports import free_port
+from tests.running import wait_for
 
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 PUBLISH = shutil.which("mosquitto_pub")

@@ -16,7 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from tests.running import ROOT, free_port, wait_for
+from tests.ports import free_port
+from tests.running import ROOT, wait_for
 
 IS_THERE: Final = find_spec("xllamacpp") is not None
 WHY_NOT: Final = "xllamacpp, which is llama.cpp's server, has no wheel for this machine, or requirements-dev.txt is newer than .venv"

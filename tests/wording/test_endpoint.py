@@ -18,7 +18,8 @@ from appliance.hybrid.analysis.wording.words import WAITING_MAX, Worded, Words
 from appliance.hybrid_options import LanguageModelOptions
 from appliance.options import OptionRefused
 from tests.notify.hook import Answer, Hook, breaks_off, drips, drips_its_body, hangs, hangs_up, says, talks_nonsense
-from tests.running import free_port, pause, wait_for
+from tests.ports import free_port
+from tests.running import pause, wait_for
 from tests.wording.pictures import picture
 
 SHORT_S, LONG_S = 0.3, 30.0
