@@ -1,9 +1,9 @@
 """The follower: one thread that scores each committed record, has what is unusual taken into incidents, and stores what it knows.
 
 It is a follower with a place in the sequences of each stream, like the processor of rules: however far behind it is, nothing queues up
-but what ring, store and lake hold anyway. A round is what has come since the last one; a rest follows each, so that many records are
-scored at once. What is known and its places are stored together, after the incidents that those records have opened: whatever ends the
-process, the next one scores the rest again, with the same scores.
+but what ring, store and lake hold anyway. A round is what has come since the last one; a rest comes before each, so that many records
+are scored at once, and a longer one in a flood (``passing``). What is known and its places are stored together, after the incidents that
+those records have opened: whatever ends the process, the next one scores the rest again, with the same scores.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from appliance.clock import Clock
 from appliance.errors import ApplianceError, RetryLater
 from appliance.hot.state import State
 from appliance.hot.stream.followed import PastRows
+from appliance.hybrid.analysis.live.passing import STEADY, Arrivals, pace, rest_s
 from appliance.hybrid.analysis.live.shelf import Shelf
 from appliance.hybrid.analysis.live.spending import Spending
 from appliance.hybrid.analysis.live.watch import Watch
@@ -30,11 +31,6 @@ from appliance.records import fold
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-REST_S: Final = 0.1
-"""After a round, so that what comes meanwhile is scored at once with the next."""
-SHARE: Final = 4.0
-"""And in a flood so many times as long as the round took: the door goes first, and what is too much is passed over."""
-REST_S_MAX: Final = 1.5
 IDLE_S: Final = 0.5
 TAKE_EVERY_NS: Final = 1_000_000_000
 """How often incidents are told how far event time has come where nothing is unusual."""
@@ -95,6 +91,7 @@ class Follower:
         self._saved: dict[str, tuple[int, int]] = {}
         """When each watch was last stored, monotonic, and how many records it had scored by then."""
         self._taken_ns = 0
+        self._arrivals, self._pace = Arrivals(), STEADY
         self._has_ended = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="analysis", daemon=True)
@@ -147,18 +144,18 @@ class Follower:
     # --- the thread -------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        waits, rest = False, 0.0
         try:
             while not self._stopping:
                 self._wake.wait(IDLE_S)
+                self._called.wait(rest)
                 self._wake.clear()
+                self._called.clear()
                 start_ns = self._a.clock.monotonic_ns()
-                waits = self._round()
-                took_s = (self._a.clock.monotonic_ns() - start_ns) / 1e9
+                waits = self._round(waits)
+                rest = rest_s((self._a.clock.monotonic_ns() - start_ns) / 1e9, self._pace.rests)
                 if waits:
                     self._wake.set()
-                if not self._stopping:
-                    self._called.wait(min(REST_S_MAX, max(0.0 if waits else REST_S, took_s * SHARE)))
-                self._called.clear()
             for watch in self.watches.values():
                 self._save(watch)
         except Exception as e:
@@ -168,8 +165,8 @@ class Follower:
             self._has_ended = True
             self._refuse()
 
-    def _round(self) -> bool:
-        """Everything that is there by now, for each analysis; whether more waits."""
+    def _round(self, waits: bool) -> bool:
+        """What is there by now, for each analysis; whether more waits, as some did before (``waits``)."""
         while self._commands:
             command = self._commands.popleft()
             try:
@@ -177,20 +174,22 @@ class Follower:
             except ApplianceError as e:
                 command.future.set_exception(e)
         state = self._a.state()
+        count = sum(stream.last_seq for stream in state.streams.values())
+        self._pace = pace(self._arrivals.per_s(count, self._a.clock.monotonic_ns()), waits=waits)
         if self._a.ladder.step >= Step.ANALYSIS_SHED:
             for watch in self.watches.values():
                 self._take_up(watch, state)
             return False
-        waits = {key: since for key in tuple(self._since_ns) if (since := self._since_ns.pop(key, None)) is not None}
+        since = {key: at for key in tuple(self._since_ns) if (at := self._since_ns.pop(key, None)) is not None}
         for watch in tuple(self.watches.values()):
-            self._follow(watch, state, waits)
+            self._follow(watch, state, since)
         left = {key for w in self.watches.values() for key, rows in w.waiting(state).items() if rows}
-        for key in left & waits.keys():
-            self._since_ns[key] = waits[key]
+        for key in left & since.keys():
+            self._since_ns[key] = since[key]
         return bool(left)
 
     def _follow(self, watch: Watch, state: State, waits: Mapping[str, int]) -> None:
-        scored = watch.scored
+        scored, end_ns = watch.scored, self._a.clock.monotonic_ns() + int(self._pace.round_s_max * 1e9)
         self._take_up(watch, state)
         passed = watch.pass_over(state, self.queue_max)
         if passed:
@@ -205,7 +204,7 @@ class Follower:
             if part.sightings:
                 self._take(watch, part.sightings, seen, min((waits[k] for k in part.rows if k in waits), default=None))
                 seen = {}
-            if self._stopping:
+            if self._stopping or self._a.clock.monotonic_ns() >= end_ns:
                 break
         self._a.step("analysis.scored")
         now_ns = self._a.clock.monotonic_ns()

@@ -13,7 +13,7 @@ from appliance.hot.state import StreamState
 from appliance.hot.stream.followed import PastRows
 from appliance.hot.stream.values import Rows
 
-PIECE_ROWS_MAX: Final = 4_096
+PIECE_ROWS_MAX: Final = 1_024
 """Records that are looked at at once."""
 MISSED_ROWS_MAX: Final = 131_072
 """Sequences of one read of the past, where the ring has let go what comes next."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,10 +34,10 @@ from appliance.records import fold
 
 log = logging.getLogger(__name__)
 FORMAT: Final = 1
-VALUES_MAX: Final = 32_768
-"""Values that are scored at once."""
-ROUND_ROWS_MAX: Final = 8_192
-"""Records of one stream after which a round ends; the next one comes at once."""
+VALUES_MAX: Final = 8_192
+"""Values from which on those gathered are scored: of a thousand series some of each, in a tenth of a second."""
+TURN_ROWS_MAX: Final = 1_024
+"""Records of a stream after which the next one has its turn."""
 BACK_ROWS_MAX: Final = 20_000
 """Records of a stream that was there before the analysis which are learned from, without telling of them."""
 
@@ -110,6 +110,8 @@ class Watch:
         self._model: Model | None = None
         self._texts: dict[tuple[int, str], TextField] = {}
         """By id of the stream and folded name of the field."""
+        self._next: str | None = None
+        """The stream whose turn is next."""
         self._pool = SlotPool(options.series_max)
         self.configure(options)
 
@@ -163,9 +165,10 @@ class Watch:
     # --- records ----------------------------------------------------------------------------------------------------------
 
     def round(self, state: State, past: PastRows, *, now_us: int) -> Iterator[Round]:
-        """Scores what has come, one part after the other; what is known is in order between any two."""
-        batch = _Batch()
-        for key, followed in tuple(self.streams.items()):
+        """Scores what has come, one lot after the other; what is known is in order between any two, and who asks for no more of them
+        begins with the next stream the next time."""
+        batch, turns = _Batch(), self._in_turn()
+        for (key, followed), (self._next, _) in zip(turns, (*turns[1:], *turns[:1]), strict=True):
             stream, start = state.streams.get(key), followed.seq
             if stream is None or start >= stream.last_seq:
                 continue
@@ -176,10 +179,16 @@ class Watch:
                 if batch.values >= VALUES_MAX:
                     yield self._score(batch)
                     batch = _Batch()
-                if followed.seq - start >= ROUND_ROWS_MAX:
+                if followed.seq - start >= TURN_ROWS_MAX:
                     break
         if batch.rows:
             yield self._score(batch)
+
+    def _in_turn(self) -> Sequence[tuple[str, Followed]]:
+        """All streams, from the one on whose turn was next when no more was asked for."""
+        streams = tuple(self.streams.items())
+        first = next((i for i, (key, _) in enumerate(streams) if key == self._next), 0)
+        return streams[first:] + streams[:first]
 
     def _take(self, batch: _Batch, key: str, followed: Followed, rows: Rows, now_us: int) -> bool:
         """Whether the stream goes on: one that can't be scored is set aside until the next config, and the others go on."""

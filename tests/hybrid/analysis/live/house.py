@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from appliance.box import Box, no_step
-from appliance.hybrid.analysis.live import follower
+from appliance.hybrid.analysis.live import follower, passing
 from appliance.hybrid.analysis.live.live import Live
 from appliance.hybrid.analysis.live.watch import Watch
 from appliance.hybrid.analysis.sighting import Sighting
@@ -142,7 +142,7 @@ def _killing(step: str, times: int) -> Callable[[str], None]:
 
 def main(folder: Path, out: Path, step: str, times: int) -> None:
     """See the module."""
-    follower.SAVE_ROWS, follower.SAVE_AGAIN_NS, follower.REST_S = 500, 0, 0.0  # type: ignore[misc]
+    follower.SAVE_ROWS, follower.SAVE_AGAIN_NS, passing.REST_S = 500, 0, 0.0  # type: ignore[misc]
     with living(folder, heard=Heard(out), step=_killing(step, times)) as house:
         done = house.box.state.get("hot")
         for number, what in enumerate(submissions()):

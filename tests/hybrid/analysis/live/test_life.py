@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from appliance.errors import RetryLater
-from appliance.hybrid.analysis.live import followed, follower
+from appliance.hybrid.analysis.live import followed
 from appliance.hybrid.analysis.live.model_stored import packed, unpacked
 from appliance.hybrid.analysis.numeric.model import HOURS, Model
 from appliance.observe.ladder import Standing, Step
@@ -164,4 +164,3 @@ def test_an_end_waits_for_nobody_and_what_comes_then_is_refused(tmp_path: Path) 
     with pytest.raises(RetryLater, match="stopping"):
         house.live.call("watch", lambda w: w.name).result(30)
     house.box.close()
-    assert follower.REST_S < 0.5

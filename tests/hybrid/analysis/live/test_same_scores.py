@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.hybrid.analysis.live import follower
+from appliance.hybrid.analysis.live import follower, passing, reading, watch
+from appliance.hybrid.analysis.live.passing import Pace
 from appliance.hybrid.analysis.sighting import Sighting
 from tests.hybrid.analysis.live.house import SUBMISSIONS, Heard, living, submissions, told
 from tests.nursery import SERVICE, nursery
@@ -31,6 +32,20 @@ def test_scores_do_not_depend_on_how_records_are_cut(tmp_path: Path, whole: dict
         for what in submissions():
             house.send(what)
             house.settle()
+    assert told(house.heard.sightings) == whole
+
+
+def test_the_pace_of_a_flood_changes_no_score(tmp_path: Path, whole: dict[object, Sighting], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passing, "FLOOD_ROWS_S", 0)
+    monkeypatch.setattr(passing, "FLOOD", Pace(round_s_max=0.0, rests=0.0))
+    monkeypatch.setattr(watch, "VALUES_MAX", 5)
+    monkeypatch.setattr(watch, "TURN_ROWS_MAX", 7)
+    monkeypatch.setattr(reading, "PIECE_ROWS_MAX", 7)
+    monkeypatch.setattr(passing, "REST_S", 0.0)
+    with living(tmp_path / "box") as house:
+        for what in submissions():
+            house.send(what)
+        house.settle()
     assert told(house.heard.sightings) == whole
 
 
