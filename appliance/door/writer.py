@@ -84,6 +84,9 @@ class Writer:
         self.failed: BaseException | None = None
         """The error after which nothing is written any more."""
         self.state: State = committer.first_state()
+        self.on_publish: list[Callable[[State], None]] = []
+        """Told each newer picture, in the writer's thread and before any acknowledgement of what is in it: rolls, compactions and
+        deletions besides records. Must return at once; one that raises is told no more."""
         self.progress_ns = clock.monotonic_ns()
         """When the loop last went round: what the watchdog is fed from."""
         self.commits = 0
@@ -267,6 +270,12 @@ class Writer:
         if changed or derived is not None:
             views, used = (self.state.views, self.state.used) if derived is None else derived
             self.state = State({**self.state.streams, **changed}, version, views, used)
+            for listener in list(self.on_publish):
+                try:
+                    listener(self.state)
+                except Exception:
+                    log.exception("a listener of the writer failed and is told no more")
+                    self.on_publish.remove(listener)
 
     def _fail(self, error: BaseException, items: list[Waiting | Task]) -> None:
         """An error that leaves it unknown what is on disk: nobody gets an acknowledgement, the process has to recover."""

@@ -117,7 +117,7 @@ def known_of(select: PlainSelect, types: Mapping[str, str], columns: Mapping[str
         sums=sums,
         others={canonical(item, alias): name for name, item in items if _has_aggregate(item)},
         conditions=frozenset(canonical(part, alias) for part in conjuncts(node["where_clause"])),
-        groups=frozenset(_group(g, alias, width_us) for g in _groups(node, columns)),
+        groups=frozenset(_group(g, alias, width_us) for g in groups_of(node, columns)),
     )
 
 
@@ -174,7 +174,7 @@ class _Rewriter:
         self._columns = columns
         self._alias = select.alias.lower()
         self._aliases = frozenset(str(item.get("alias") or "").lower() for item in select.node["select_list"]) - {""}
-        groups = frozenset(_group(g, self._alias, known.width_us) for g in _groups(select.node, columns))
+        groups = frozenset(_group(g, self._alias, known.width_us) for g in groups_of(select.node, columns))
         self._is_same = groups == known.groups
         """Each of its groups is one of the view's rows."""
         self.hidden: dict[str, str] = {}
@@ -322,7 +322,7 @@ def _bounds(part: Node, alias: str, evaluate: Callable[[Node], int | None]) -> T
     return None
 
 
-def _groups(node: Node, columns: Mapping[str, str]) -> Iterator[Node]:
+def groups_of(node: Node, columns: Mapping[str, str]) -> Iterator[Node]:
     """What it groups by; places and names of result columns stand for those."""
     selected: list[Node] = node["select_list"]
     if node["aggregate_handling"] == "FORCE_AGGREGATES":

@@ -77,16 +77,20 @@ class House:
         (root / "box.toml").write_text(CONFIG.format(ring=ring))
         self.damaged: list[str] = []
         self._numbers = itertools.count()
-        self.engine = Engine(
+        self.engine = self.make_engine()
+        self.start()
+
+    def make_engine(self) -> Engine:
+        """What answers SQL: a view stands in wherever it can."""
+        return Engine(
             root=self.folder,
-            temp=root,
+            temp=self.root,
             temp_bytes_max=1 << 30,
             memory_max=512 << 20,
             threads=1,
             clock=self.clock,
-            worth=Worth(0, 1e9),  # a view stands in wherever it can
+            worth=Worth(0, 1e9),
         )
-        self.start()
 
     def start(self) -> None:
         """Opens the box and what stands around it, as a start does."""

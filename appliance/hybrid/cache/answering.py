@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import Final
 
 import msgspec
 
 from appliance.clock import Clock
+from appliance.hot.state import State
 from appliance.hybrid.cache.cache import Cache
+from appliance.hybrid.cache.changes import within
 from appliance.hybrid.cache.parts import NAME
+from appliance.hybrid.cache.slices import FORMATS as CUT_FORMATS
+from appliance.hybrid.cache.slices import Slicing
 from appliance.observe.latencies import QUERIES, Latencies
 from appliance.serving.explain import Explain
 from appliance.serving.queries import Queries
 from appliance.serving.question import FORMATS, Question
 from appliance.serving.result import Result
 from appliance.serving.running import Basis
+
+ATTEMPTS_MAX: Final = 2
+"""Times that an answer is completed while records come to yet other buckets; then it is found as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,8 @@ class CachedQueries:
         self._latencies = latencies
         self.on_asked: Callable[[Asked], None] = lambda _asked: None
         """Told of each answer once it has been read; must return at once."""
+        self.slicing: Callable[[Question], Slicing | None] = lambda _question: None
+        """How the answer to a question can be cut; None: it can't be, or nobody has looked."""
         self.answer_bytes_max = cache.options.answer_bytes_max
         self.progress = queries.progress
         self.cancel = queries.cancel
@@ -55,11 +66,39 @@ class CachedQueries:
             return KeepingResult(self, await self._queries.run(question), question, now_us)
         kept = self._cache.find(question, now_us=now_us)
         if kept is None:
-            return KeepingResult(self, await self._queries.run(question), question, now_us)
+            grown = await self._grown(question, start_ns)
+            return KeepingResult(self, await self._queries.run(question), question, now_us) if grown is None else grown
         if self._latencies is not None:
             self._latencies.note(QUERIES, "done", (self._clock.monotonic_ns() - start_ns) / 1e6, at_us=now_us)
         self.on_asked(Asked(question, None, None, kept.cost_ms, now_us))
         return KeptResult(kept.body)
+
+    async def _grown(self, question: Question, start_ns: int) -> KeptResult | None:
+        """A kept answer with the rows of those buckets that have changed found anew; None where the whole has to be. Raises as ``run``."""
+        for _attempt in range(ATTEMPTS_MAX):
+            growing = self._cache.growing(question, now_us=self._clock.now_us())
+            if growing is None:
+                return None
+            fresh: list[tuple[bytes, State]] = []
+            for span in growing.spans:
+                piece = await self._rows(within(question, span))
+                if piece is None:
+                    return None
+                fresh.append(piece)
+            now_us, spent_ms = self._clock.now_us(), (self._clock.monotonic_ns() - start_ns) / 1e6
+            body = self._cache.grow(growing, fresh, spent_ms=spent_ms, now_us=now_us)
+            if body is not None:
+                self.on_asked(Asked(question, None, None, growing.kept.cost_ms, now_us))
+                return KeptResult(body, "completed")
+        return None
+
+    async def _rows(self, question: Question) -> tuple[bytes, State] | None:
+        """A whole answer, and the picture that it is of; None where it lacks something."""
+        async with aclosing(await self._queries.run(question)) as result:
+            body = b"".join([piece async for piece in result])
+            if result.basis is None or result.notes or result.explain is None or result.explain.notes:
+                return None
+            return body, result.basis.state
 
     def ended(self, result: Result, question: Question, body: bytes | None, asked_us: int) -> None:
         """An answer has been read to its end: keeps it, unless it is larger than may be kept (None) or lacks something."""
@@ -69,7 +108,8 @@ class CachedQueries:
         if explain.stood_in.startswith(NAME):
             self._cache.used_part(explain.stood_in, spent_ms=result.spent_ms, now_us=now_us)
         if body is not None and not explain.notes:
-            self._cache.keep(question, basis, body, cost_ms=result.spent_ms, asked_us=result.now_us, now_us=now_us)
+            slicing = self.slicing(question)
+            self._cache.keep(question, basis, body, cost_ms=result.spent_ms, asked_us=result.now_us, now_us=now_us, slicing=slicing)
         self.on_asked(Asked(question, basis, explain, result.spent_ms, asked_us))
 
     def explained(self, result: Result, question: Question, body: bytes) -> bytes:
@@ -81,6 +121,8 @@ class CachedQueries:
     def _said(self, result: Result, question: Question, explain: Explain, now_us: int) -> str:
         if any(self._cache.is_kept(replace(question, format=f), now_us=now_us) for f in FORMATS):
             return "the answer is kept, and is given without this work"
+        if any(self._cache.growing(replace(question, format=f), now_us=now_us) for f in CUT_FORMATS):
+            return "the answer is kept, and is completed by the rows of those buckets of time in which something has changed"
         basis = result.basis
         varies = "always" if basis is None else basis.varies
         begin = f"{explain.stood_in} and what has come since; " if explain.stood_in.startswith(NAME) else ""
@@ -94,10 +136,10 @@ class KeptResult(AsyncIterator[bytes]):
     """An answer out of the cache."""
 
     notes: tuple[str, ...] = ()
-    cached = "hit"
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, cached: str = "hit") -> None:
         self._body: bytes | None = body
+        self.cached = cached
 
     @property
     def whole(self) -> bytes | None:

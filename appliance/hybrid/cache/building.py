@@ -10,9 +10,9 @@ import io
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
@@ -27,6 +27,7 @@ from appliance.hybrid.cache.changes import bounds
 from appliance.hybrid.cache.habits import Habit, Habits, Pays
 from appliance.hybrid.cache.kept import Kept, Key, key_of
 from appliance.hybrid.cache.parts import Part, packed, sorted_by_bucket
+from appliance.hybrid.cache.slices import NotSliced, Slicing, slicing_of
 from appliance.observe.ladder import Ladder, Step
 from appliance.records import fold
 from appliance.serving.constancy import varies
@@ -38,8 +39,8 @@ from appliance.spans import FIRST, LAST, Span, fewer, floor_to, union
 
 log = logging.getLogger(__name__)
 WORKLOAD: Final = "_cache"
-TICK_S: Final = 5.0
-"""How often parts are looked at."""
+PAUSED_S: Final = 5.0
+"""Between two looks at the ladder while it says that nothing is to be done."""
 PART_IDLE_US: Final = 3_600 * 1_000_000
 """A part that nobody has used for so long is not kept up; whoever uses it again has it caught up."""
 SPANS_MAX: Final = 4
@@ -63,6 +64,7 @@ class Builder:
         self.habits = Habits()
         self._wanted: OrderedDict[str, Habit] = OrderedDict()
         self._cold: OrderedDict[Key, Kept] = OrderedDict()
+        self._uncut: dict[Key, tuple[Question, Slicing]] = {}
         self._wake = asyncio.Event()
 
     def asked(self, asked: Asked) -> None:
@@ -70,8 +72,26 @@ class Builder:
         habit = self.habits.note(asked.question, at_us=asked.at_us)
         if asked.explain is not None and not asked.explain.stood_in:
             habit.records, habit.cost_ms = asked.explain.records, asked.spent_ms
-        if habit.wants_part(self._pays) and not self._cache.has_part(habit.part):
+        self._note_slicing(asked, habit)
+        is_new = habit.pays(self._pays) and not habit.is_known
+        if is_new or (habit.wants_part(self._pays) and not self._cache.has_part(habit.part)):
             self._wanted[habit.question.sql] = habit
+            self._wake.set()
+
+    def _note_slicing(self, asked: Asked, habit: Habit) -> None:
+        """An answer that has just been kept is to be cut; where the stream has got other columns somebody has to look again how."""
+        if habit.slicing is None or asked.basis is None:
+            return
+        streams = [asked.basis.state.streams.get(want.stream) for want in asked.basis.wanted]
+        if any(s is None or s.schema.version != habit.slicing.schema_version for s in streams):
+            habit.slicing, habit.is_known = None, False
+            return
+        self._cut_soon(asked.question)
+
+    def _cut_soon(self, question: Question) -> None:
+        slicing = self.habits.slicing_of(question)
+        if slicing is not None:
+            self._uncut[key_of(question)] = question, slicing
             self._wake.set()
 
     def dropped(self, kept: Kept) -> None:
@@ -81,23 +101,28 @@ class Builder:
             while len(self._cold) > WARM_MAX:
                 self._cold.popitem(last=False)
 
+    def moved(self) -> None:
+        """Records have been rolled, segments or files of views have been made anew: what is asked regularly is brought up to that."""
+        self._wake.set()
+
     async def run(self) -> None:
         """Works until it is cancelled."""
         while True:
-            try:
-                async with asyncio.timeout(TICK_S):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            await self._wake.wait()
             self._wake.clear()
             if self._ladder.step < Step.BATCH_PAUSED:
                 await self.work()
+            else:
+                asyncio.get_running_loop().call_later(PAUSED_S, self._wake.set)
 
     async def work(self) -> None:
         """All that is to be done now."""
         while self._wanted:
             _, habit = self._wanted.popitem(last=False)
             await self._tried(self._make(habit), habit)
+        while self._uncut:
+            _, (question, slicing) = self._uncut.popitem()
+            await asyncio.to_thread(self._cache.cut, question, slicing)
         for part in self._cache.parts():
             if self._cache.options.warm and self._clock.now_us() - part.used_us <= PART_IDLE_US:
                 await self._tried(self._catch_up(part), None)
@@ -120,13 +145,22 @@ class Builder:
                 habit.no_part = "making it failed; the log says why"
 
     async def _make(self, habit: Habit) -> None:
-        """Raises ``NoParts`` where its answer can't be put together from sums, and what queries raise."""
+        """Finds out how its answers are cut, and makes a part of it where that is of use.
+
+        Raises ``NoParts`` where its answer can't be put together from sums, and what queries raise.
+        """
         question = habit.question
         tree = msgspec.json.decode(await self._text(f"SELECT json_serialize_sql({_literal(question.sql)}::VARCHAR)::VARCHAR"))
+        is_new, habit.is_known = not habit.is_known, True
         if tree.get("error") is not False:
             raise NoParts("it can't be read")
         stream = self._stream_of(tree)
-        found = parts_of(tree, {fold(c.name): c.name for c in stream.schema.columns}, widths_us=widths_us(stream))
+        columns = {fold(c.name): c.name for c in stream.schema.columns}
+        if is_new:
+            self._look_how(habit, tree, columns, stream.schema.version)
+        if not habit.wants_part(self._pays) or self._cache.has_part(habit.part):
+            return
+        found = parts_of(tree, columns, widths_us=widths_us(stream))
         if varies(found.node) != "never":
             raise NoParts("what it takes of each record changes with the time")
         whole = msgspec.json.encode({"error": False, "statements": [{"node": found.node, "named_param_map": []}]}).decode()
@@ -161,6 +195,14 @@ class Builder:
         if self._cache.add_part(part, basis.state):
             habit.part = part.number
             log.info("a part is kept of a question that is asked again and again: %d rows, %d bytes", part.table.num_rows, part.bytes)
+
+    def _look_how(self, habit: Habit, tree: Any, columns: Mapping[str, str], schema_version: int) -> None:
+        """Finds out how its answers are cut."""
+        try:
+            habit.slicing = slicing_of(tree, columns, schema_version=schema_version)
+            self._cut_soon(habit.question)
+        except NotSliced as e:
+            log.debug("answers to a question that is asked again and again can't be cut: %s", e)
 
     async def _catch_up(self, part: Part) -> None:
         """Computes what is dirty and what is closed by now."""

@@ -16,14 +16,15 @@ from appliance.config import CacheOptions
 from appliance.errors import QueryRefused
 from appliance.hot.state import State, StreamState
 from appliance.hybrid.cache.changes import Changes, changes
-from appliance.hybrid.cache.depends import depends_of
+from appliance.hybrid.cache.depends import Depends, depends_of
 from appliance.hybrid.cache.kept import Kept, Shelves
 from appliance.hybrid.cache.parts import NAME, Part
+from appliance.hybrid.cache.slices import SPANS_MAX, Slices, Slicing, are_few, completed, sliced
 from appliance.serving.question import Question
 from appliance.serving.running import Basis
 from appliance.serving.snapshot import Offer, WantedView
 from appliance.serving.view_pins import ViewPin
-from appliance.spans import Span
+from appliance.spans import Span, common, fewer, without
 
 
 @dataclass(slots=True)
@@ -37,6 +38,18 @@ class Counts:
     evicted: int = 0
     warmed: int = 0
     saved_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Growing:
+    """An answer that is to be completed."""
+
+    kept: Kept
+    slices: Slices
+    spans: tuple[Span, ...]
+    """The buckets that have to be found anew."""
+    state: State
+    """The picture in which all others are true."""
 
 
 class Cache:
@@ -64,8 +77,8 @@ class Cache:
             if found is not None and not found.holds_at(now_us):
                 self._shelves.drop(found)
                 found = None
-            if found is None:
-                self.counts.misses += 1
+            if found is None or found.dirty:
+                self.counts.misses += found is None
                 return None
             found.hits, found.used_us = found.hits + 1, now_us
             self.counts.hits += 1
@@ -77,12 +90,24 @@ class Cache:
         with self._lock:
             self._look()
             found = self._shelves.get(question)
-            return found is not None and found.holds_at(now_us)
+            return found is not None and found.holds_at(now_us) and not found.dirty
 
     def keep(
-        self, question: Question, basis: Basis, body: bytes, *, cost_ms: float, asked_us: int, now_us: int, warmed: bool = False
+        self,
+        question: Question,
+        basis: Basis,
+        body: bytes,
+        *,
+        cost_ms: float,
+        asked_us: int,
+        now_us: int,
+        warmed: bool = False,
+        slicing: Slicing | None = None,
     ) -> str:
-        """Keeps an answer that was found from ``basis`` when it was asked at ``asked_us``; why not, or empty."""
+        """Keeps an answer that was found from ``basis`` when it was asked at ``asked_us``; why not, or empty.
+
+        ``slicing`` says how it can be cut where only some of its buckets change.
+        """
         if basis.varies == "always":
             return "it gives another answer each time (now(), random(), …)"
         if len(body) > self.options.answer_bytes_max or not self.options.memory_bytes_max:
@@ -100,10 +125,68 @@ class Cache:
                 return "its names stand for something else by now"
             day = asked_us // US_PER_DAY if basis.varies == "daily" else None
             kept = Kept(question, body, depends, day, cost_ms, now_us, warmed, used_us=now_us)
+            kept.slicing = slicing if basis.varies == "never" and _is_of(slicing, basis.state, depends) else None
             self._shelves.put(kept)
             self.counts.warmed += warmed
             self._make_room()
         return ""
+
+    def growing(self, question: Question, *, now_us: int) -> Growing | None:
+        """An answer that holds but for some buckets, where it pays to find just these; None: there is none. Cuts it, if it was not yet."""
+        with self._lock:
+            self._look()
+            kept = self._shelves.get(question)
+            if kept is None or not kept.dirty or kept.slicing is None or not kept.holds_at(now_us):
+                return None
+            if kept.slices is None:
+                slices = sliced(kept.body, question.format, kept.slicing)
+                if slices is None:
+                    self._drop([kept])
+                    return None
+                self._shelves.cut(kept, slices, dirty=kept.dirty)
+            assert kept.slices is not None
+            spans = fewer(kept.dirty, SPANS_MAX)
+            return Growing(kept, kept.slices, spans, self._seen) if are_few(kept.slices, spans) else None
+
+    def cut(self, question: Question, slicing: Slicing) -> None:
+        """Cuts an answer beforehand: one of megabytes takes some milliseconds, which nobody should wait for. From any thread."""
+        with self._lock:
+            self._look()
+            kept = self._shelves.get(question)
+            if kept is None or kept.slices is not None or kept.day is not None or not _is_of(slicing, self._seen, kept.depends):
+                return
+            kept.slicing, body = slicing, kept.body
+        slices = sliced(body, question.format, slicing)
+        with self._lock:
+            if slices is not None and kept.body is body and self._shelves.get(question) is kept:
+                self._shelves.cut(kept, slices, dirty=kept.dirty)
+                self._make_room()
+
+    def grow(self, growing: Growing, fresh: Sequence[tuple[bytes, State]], *, spent_ms: float, now_us: int) -> bytes | None:
+        """The answer with the rows of its spans as they are in each of these pictures (rising): that of the last one. None where other
+        buckets have changed meanwhile, or the stream's columns."""
+        kept, slicing, last = growing.kept, growing.kept.slicing, fresh[-1][1]
+        assert slicing is not None, "what grows is cut"
+        (stream,) = {on.stream for on in kept.depends.streams}
+        before = zip(growing.spans, (state for _, state in fresh), strict=True)
+        if not kept.depends.holds(last, self._own) or _others(growing.state, last, stream, slicing, growing.spans):
+            return None
+        if any(common(_buckets(state, last, stream, slicing), (span,)) for span, state in before):
+            return None
+        found = completed(growing.slices, list(zip(growing.spans, (b for b, _ in fresh), strict=True)), kept.question.format, slicing)
+        with self._lock:
+            self._look()
+            if found is None:
+                self._shelves.drop(kept)
+                return None
+            self.counts.partial_hits += 1
+            self.counts.saved_ms += max(0.0, kept.cost_ms - spent_ms)
+            kept.hits, kept.used_us = kept.hits + 1, now_us
+            after = self._between(last, stream)
+            if self._shelves.get(kept.question) is kept and not after.everything:
+                self._shelves.cut(kept, found, dirty=after.buckets(slicing.width_us))
+                self._make_room()
+            return found.body
 
     def look(self) -> None:
         """Compares what is kept with the newest picture; after each commit soon, so that room is given back at once."""
@@ -223,7 +306,7 @@ class Cache:
         self._drop(
             kept
             for kept in self._shelves.of_stream(stream)
-            if any(on.stream == stream and on.is_touched(found) for on in kept.depends.streams)
+            if any(on.stream == stream and on.is_touched(found) for on in kept.depends.streams) and not kept.outlives(found)
         )
         for part in [p for p in self._parts.values() if p.stream == stream]:
             if found.everything:
@@ -253,3 +336,19 @@ class Cache:
             del self._parts[oldest.number]
             self.counts.evicted += 1
         self.counts.evicted += self._shelves.make_room(max(0, bytes_max - held))
+
+
+def _is_of(slicing: Slicing | None, state: State, depends: Depends) -> bool:
+    """Whether it was found for the columns that the only stream has."""
+    streams = [state.streams.get(on.stream) for on in depends.streams]
+    return slicing is not None and all(s is not None and s.schema.version == slicing.schema_version for s in streams)
+
+
+def _buckets(before: State, now: State, stream: str, slicing: Slicing) -> tuple[Span, ...]:
+    """The buckets that have changed from one picture to a later one."""
+    return changes(before.streams.get(stream), now.streams.get(stream)).buckets(slicing.width_us)
+
+
+def _others(before: State, now: State, stream: str, slicing: Slicing, spans: Sequence[Span]) -> bool:
+    """Whether any buckets have changed outside of some spans."""
+    return bool(without(_buckets(before, now, stream, slicing), spans))

@@ -7,7 +7,7 @@ that are gone with nothing in their place change it where they were. Whatever is
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from appliance.hot.series import I64
 from appliance.hot.state import Chunk, StreamState
 from appliance.manifest import Segment
 from appliance.records import TimeRange
+from appliance.serving.question import Question
 from appliance.spans import EVERYTHING, FIRST, LAST, Span, common, union, widened
 
 
@@ -73,6 +74,12 @@ def changes(before: StreamState | None, now: StreamState | None) -> Changes:
 def bounds(span: TimeRange) -> Span:
     """A range as a span."""
     return FIRST if span.since is None else span.since, LAST if span.until is None else span.until
+
+
+def within(question: Question, span: Span) -> Question:
+    """The same question about the records of a (bounded) span alone."""
+    since, until = bounds(question.span)
+    return replace(question, since_us=max(since, span[0]), until_us=min(until, span[1]))
 
 
 def _come(before: StreamState, now: StreamState) -> tuple[tuple[I64, ...], tuple[Span, ...]]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance.clock import US_PER_S
-from appliance.hybrid.cache.kept import Kept
+from appliance.hybrid.cache.kept import Kept, key_of
+from appliance.hybrid.cache.slices import FORMATS, Slicing
 from appliance.serving.question import Question
 from appliance.serving.templates import cut
 
@@ -47,12 +48,26 @@ class Habit:
     """The number of the part that serves it; 0: none has been made."""
     no_part: str = ""
     """Why no part can be made of it; empty: nothing speaks against it."""
+    has_varied: bool = False
+    """Whether other constants or bounds were asked for."""
+    slicing: Slicing | None = None
+    """How its answers are cut; None: they can't be, or nobody has looked."""
+    is_known: bool = False
+    """Whether somebody has looked how its answers are cut."""
 
     def wants_part(self, pays: Pays) -> bool:
-        """Whether keeping a part of it pays."""
+        """Whether keeping a part of it pays: answers that can be cut are completed without one, unless it is another one each time."""
+        return not self.no_part and self.pays(pays) and not self.is_completed
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether an answer to it is kept and only completed."""
+        return self.slicing is not None and not self.has_varied and self.question.format in FORMATS
+
+    def pays(self, pays: Pays) -> bool:
+        """Whether it is asked often, and takes long."""
         return (
-            not self.no_part
-            and self.asks >= pays.asks_min
+            self.asks >= pays.asks_min
             and self.records >= pays.records_min
             and self.cost_ms >= pays.ms_min
             and self.question.path == "merged"
@@ -71,10 +86,16 @@ class Habits:
         key = _text(question)
         habit = self._known.setdefault(key, Habit(question))
         self._known.move_to_end(key)
+        habit.has_varied |= key_of(question)[:4] != key_of(habit.question)[:4]
         habit.question, habit.asks, habit.used_us = question, habit.asks + 1, at_us
         if len(self._known) > HABITS_MAX:
             self._known.popitem(last=False)
         return habit
+
+    def slicing_of(self, question: Question) -> Slicing | None:
+        """How the answers to a question are cut, as far as that is known."""
+        habit = self._known.get(_text(question))
+        return None if habit is None or question.format not in FORMATS or question.path != "merged" else habit.slicing
 
     def is_worth_warming(self, kept: Kept, *, now_us: int) -> bool:
         """Whether an answer that is no longer true should be computed again before anybody asks."""

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance.clock import US_PER_DAY
+from appliance.hybrid.cache.changes import Changes
 from appliance.hybrid.cache.depends import Depends
+from appliance.hybrid.cache.slices import Slices, Slicing
 from appliance.serving.question import Question
+from appliance.spans import Span, fewer, union
 
 ENTRY_BYTES: Final = 1_024
 """Memory of an answer besides its bytes and its SQL, about."""
 ENTRIES_MAX: Final = 4_096
+DIRTY_MAX: Final = 16
+"""Spans of an answer that are remembered apart; more are joined over the smallest gaps."""
 Key = tuple[str, int | None, int | None, str, str, bool]
 
 
@@ -36,11 +41,24 @@ class Kept:
     warmed: bool
     used_us: int = 0
     hits: int = 0
+    slicing: Slicing | None = None
+    """How it is cut where only some of its buckets have changed; None: it can't be."""
+    slices: Slices | None = None
+    """It, cut; None: it has not been yet."""
+    dirty: tuple[Span, ...] = ()
+    """Whole buckets that are others by now: without these it is true."""
 
     @property
     def bytes(self) -> int:
         """Memory that it takes, about."""
-        return len(self.body) + 2 * len(self.question.sql) + ENTRY_BYTES
+        return len(self.body) + 2 * len(self.question.sql) + ENTRY_BYTES + (0 if self.slices is None else self.slices.bytes)
+
+    def outlives(self, found: Changes) -> bool:
+        """Takes note of what has changed of its stream; False where nothing of it holds any more."""
+        if self.slicing is None or found.everything:
+            return False
+        self.dirty = fewer(union([*self.dirty, *found.buckets(self.slicing.width_us)]), DIRTY_MAX)
+        return True
 
     def holds_at(self, now_us: int) -> bool:
         """Whether it is the answer at this time, by what it asks of the date."""
@@ -87,6 +105,12 @@ class Shelves:
         self.bytes += kept.bytes
         for on in kept.depends.streams:
             self._by_stream.setdefault(on.stream, {})[key] = kept
+
+    def cut(self, kept: Kept, slices: Slices, *, dirty: tuple[Span, ...]) -> None:
+        """Other rows of an answer that is kept, and where its buckets lie in them."""
+        self.bytes -= kept.bytes
+        kept.body, kept.slices, kept.dirty = slices.body, slices, dirty
+        self.bytes += kept.bytes
 
     def drop(self, kept: Kept) -> None:
         """Keeps it no more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from appliance.batching.work import Work
 from appliance.box import Box
 from appliance.config import Config
+from appliance.hot.state import State
 from appliance.hybrid.cache.answering import CachedQueries
 from appliance.hybrid.cache.building import Builder
 from appliance.hybrid.cache.cache import Cache
@@ -51,6 +52,7 @@ class CachePart:
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_called = False
+        self._seen = box.state
 
     async def start(self) -> None:
         """Follows commits from now on."""
@@ -58,13 +60,15 @@ class CachePart:
             return
         self._loop = asyncio.get_running_loop()
         self.queries.on_asked = self.builder.asked
+        self.queries.slicing = self.builder.habits.slicing_of
         self.cache.on_drop = self.builder.dropped
-        self._box.door.listeners.append(self._committed)
+        self._box.writer.on_publish.append(self._published)
         self._task = self._loop.create_task(self.builder.run())
 
     async def stop(self) -> None:
         """Keeps nothing: it can all be made again."""
         if self._task is not None:
+            self._box.writer.on_publish.remove(self._published)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self._pool.close()
@@ -130,8 +134,8 @@ class CachePart:
             rows=tuple(rows[:ROWS_MAX]),
         )
 
-    def _committed(self, _counts: Mapping[str, int]) -> None:
-        """In the writer's thread: the loop looks soon, once however many commits there are."""
+    def _published(self, _state: State) -> None:
+        """In the writer's thread: the loop looks soon, once however many pictures there are."""
         if not self._is_called and self._loop is not None:
             self._is_called = True
             self._loop.call_soon_threadsafe(self._look)
@@ -139,3 +143,17 @@ class CachePart:
     def _look(self) -> None:
         self._is_called = False
         self.cache.look()
+        before, self._seen = self._seen, self._box.state
+        if is_moved(before, self._seen):
+            self.builder.moved()
+
+
+def is_moved(before: State, now: State) -> bool:
+    """Whether segments of streams or files of views have come or gone from one picture to a later one."""
+    if any(key not in before.streams or before.streams[key].segments is not s.segments for key, s in now.streams.items()):
+        return True
+    return now.views is not before.views and _files(before) != _files(now)
+
+
+def _files(state: State) -> list[str]:
+    return [file.path for view in state.views.values() if view.active is not None for file in view.active.files]

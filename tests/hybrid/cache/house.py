@@ -55,6 +55,7 @@ class CacheHouse(House):
         self.queries = CachedQueries(queries, self.cache, clock=self.clock)
         self.builder = Builder(self.cache, queries, clock=self.clock, ladder=Ladder(), pays=Pays(2, 0, 0.0))
         self.queries.on_asked = self.builder.asked
+        self.queries.slicing = self.builder.habits.slicing_of
         self.cache.on_drop = self.builder.dropped
 
     def close(self) -> None:

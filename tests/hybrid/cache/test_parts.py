@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from appliance.clock import US_PER_DAY
+from appliance.hybrid.cache import building
+from appliance.hybrid.cache.side import is_moved
+from appliance.observe.ladder import Standing, Step
 from tests.clock import NOON_US
 from tests.hybrid.cache.house import CacheHouse
-from tests.views.house import HOUR_US
+from tests.views.house import HOUR_US, view
 
-HOURS = "SELECT time_bucket(INTERVAL '1 hour', ts) AS hour, device, avg(value) AS mean, count(*) AS n FROM readings GROUP BY ALL"
+HOURS = "SELECT time_bucket(INTERVAL '1 hour', ts) AS hour, device, avg(value) AS mean, count(*) AS n FROM readings GROUP BY ALL ORDER BY n"
 DEVICES = "SELECT device, max(value) AS high FROM readings WHERE ts >= now() - INTERVAL '20 hours' GROUP BY device"
 
 
@@ -142,3 +146,44 @@ def test_what_is_asked_regularly_is_computed_again_before_anybody_asks(house: Ca
     house.build()
     assert house.cache.counts.warmed == 1
     assert house.same(sql) == "hit"
+
+
+def test_what_rolls_and_refreshes_bring_is_an_event_and_what_commits_bring_is_none(tmp_path: Path) -> None:
+    house = CacheHouse(tmp_path, {"hourly": view()})
+    house.come([(-29.0, "a", 1), (-5.0, "b", 2)])
+    house.configure(house.views)
+
+    def moves(what: Callable[[], object]) -> bool:
+        before = house.box.state
+        what()
+        return is_moved(before, house.box.state)
+
+    assert moves(house.roll)
+    assert moves(house.refresh)
+    assert not moves(lambda: house.come([(-4.0, "a", 2)]))
+    assert moves(house.roll)
+    assert moves(house.compact)
+    assert not moves(lambda: house.delete(NOON_US - HOUR_US, NOON_US))
+    house.refresh()
+    assert moves(lambda: house.expire(NOON_US - US_PER_DAY // 2))
+    house.close()
+
+
+async def test_the_builder_works_at_an_event_and_not_while_batch_is_paused(house: CacheHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = asyncio.Event()
+
+    async def work() -> None:
+        done.set()
+
+    monkeypatch.setattr(house.builder, "work", work)
+    monkeypatch.setattr(building, "PAUSED_S", 0.0)
+    task = asyncio.get_running_loop().create_task(house.builder.run())
+    house.builder._ladder.standing = Standing(step=Step.BATCH_PAUSED)
+    house.builder.moved()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not done.is_set()
+    house.builder._ladder.standing = Standing()
+    await asyncio.wait_for(done.wait(), 20)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from appliance.clock import US_PER_DAY
 from tests.clock import NOON_US
 from tests.hybrid.cache.house import CacheHouse
+from tests.hybrid.cache.plain import BACK, HOURS, SUMS, PlainHouse
 from tests.views.house import HOUR_US, view
 
 QUESTIONS = (
@@ -68,7 +70,7 @@ def do(house: CacheHouse, what: Any) -> None:
 
 
 @settings(
-    max_examples=int(os.environ.get("CACHE_EXAMPLES", "2")),
+    max_examples=int(os.environ.get("CACHE_EXAMPLES", "1")),
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
@@ -89,6 +91,69 @@ def test_any_interleaving_gives_the_answer_of_the_records(steps: list[Any], ring
         house.build()
         for sql in QUESTIONS:
             house.same(sql)
+    finally:
+        house.close()
+        shutil.rmtree(root)
+
+
+NIGHT = {"since_us": NOON_US - 20 * HOUR_US, "until_us": NOON_US - 5 * HOUR_US - 7}
+ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
+    (HOURS, {}),
+    (BACK, {}),
+    (HOURS, NIGHT),
+    (SUMS, {}),
+    (SUMS, NIGHT),
+    (SUMS, {"path": "hot"}),
+    (SUMS, {"path": "cold"}),
+)
+plain_step = st.one_of(
+    st.lists(row, min_size=1, max_size=3),
+    st.tuples(row, row),
+    st.sampled_from(["roll", "roll", "compact", "expire"]),
+    span,
+)
+
+
+def do_plainly(house: PlainHouse, what: Any) -> None:
+    match what:
+        case "expire":
+            house.expire(NOON_US - US_PER_DAY)
+        case str():
+            getattr(house, what)()
+        case (int() as since, int() as hours):
+            house.delete(NOON_US + since * HOUR_US, NOON_US + (since + hours) * HOUR_US, "a" if hours % 2 else "*")
+        case list():
+            house.come(what)
+        case tuple():
+            for sql, more in ASKED:
+                house.come([(-0.1, "b", 1), (-3.2, "a", 2)])
+                before, meanwhile = ([(*r[:2], next(house.ids))] for r in what)  # another value each time
+                house.before, house.meanwhile = [partial(house.come, before)], [partial(house.come, meanwhile)]
+                house.get(sql, **more)  # what comes meanwhile is in it or not, and it must not be given again
+                house.before, house.meanwhile = [], []
+                house.same(sql, **more)
+
+
+@settings(
+    max_examples=int(os.environ.get("CACHE_EXAMPLES", "20")),
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(steps=st.lists(plain_step, min_size=6, max_size=12), ring=st.sampled_from(["1KiB", "64MiB"]))
+def test_whatever_comes_moves_or_goes_no_kept_or_completed_answer_is_another_than_the_records_give(steps: list[Any], ring: str) -> None:
+    root = Path(tempfile.mkdtemp(prefix="cache"))
+    house = PlainHouse(root, ring=ring)
+    try:
+        house.come([(n / 2 - 60, "ab"[n % 2], n % 7) for n in range(120)])
+        house.roll()
+        house.come([(-29.0, "a", 1), (-5.0, "b", 2), (-0.5, "a", 3)])
+        for what in (None, *steps):
+            if what is not None:
+                do_plainly(house, what)
+            for sql, more in ASKED:
+                house.same(sql, **more)
+                assert house.same(sql, **more) == "hit"
     finally:
         house.close()
         shutil.rmtree(root)
