@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 ATTEMPTS_MAX: Final = 20
 NAMES_MAX: Final = 10
 """Names before the records."""
-COUNTED_NS: Final = 25_000_000
+COUNTED_NS: Final = 15_000_000
 """Time that is spent on counting once the hits that are shown are known."""
 
 
@@ -121,19 +121,25 @@ class _Search:
         streams = [(s, f) for s in _streams(self._state, self._asked.streams) if (f := fields_of(s, self._place.options))]
         pairs = [pair for stream, fields in streams for pair in self._sources(stream, fields)]
         pairs.sort(key=lambda pair: pair[1].span[1], reverse=True)
-        settled_ns: int | None = None
         for number, (sought, source) in enumerate(pairs):
-            is_settled = self._is_settled(source)
-            now_ns = self._place.clock.monotonic_ns()
-            settled_ns = (settled_ns or now_ns) if is_settled else None
-            if is_settled and settled_ns is not None and now_ns - settled_ns > COUNTED_NS:
-                self._is_whole = False
+            if self._is_settled(source):  # and so is all that comes after it, since it is older
+                self._count(pairs, number)
                 break
-            self._take(number, sought, source, is_counted=is_settled)
+            self._take(number, sought, source, is_counted=False)
         hits = self._shown(pairs)
         names = () if _is_narrow(self._asked) else self._place.names(self._query, self._state)
         shown = list(names[: min(NAMES_MAX, self._asked.limit)])
         return [*shown, *hits][: self._asked.limit], self._total + len(names), self._is_whole, self._notes
+
+    def _count(self, pairs: Sequence[tuple[Sought, Source]], first: int) -> None:
+        """How many there are in the sources from ``first`` on: what is known without looking, then what time allows to look at."""
+        start_ns = self._place.clock.monotonic_ns()
+        left = sorted(range(first, len(pairs)), key=lambda number: not pairs[number][1].is_counted(pairs[number][0]))
+        for number in left:
+            if self._place.clock.monotonic_ns() - start_ns > COUNTED_NS:
+                self._is_whole = False
+                return
+            self._take(number, *pairs[number], is_counted=True)
 
     def _is_settled(self, source: Source) -> bool:
         """Whether nothing in the source can be among the hits."""

@@ -31,7 +31,7 @@ ROWS_MIN: Final = 4_096
 """Hot records that are not indexed yet, from which on they are: fewer are read in some milliseconds."""
 ROUND_ROWS: Final = 5_000
 """Records of one transaction."""
-CANDIDATES_MAX: Final = 5_000
+CANDIDATES_MAX: Final = 2_000
 """Where more records than this have the words, those are so common that the newest are found as fast without an index."""
 
 

@@ -45,6 +45,10 @@ class Source(Protocol):
         """How many records count, where that is known without looking at each; None: it isn't."""
         ...
 
+    def is_counted(self, sought: Sought) -> bool:
+        """Whether ``count`` knows, which it is not asked for."""
+        ...
+
     def rows(self, places: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
         """Whole records by their numbers; columns that are not there are left out."""
         ...
@@ -56,6 +60,10 @@ class Indexed(Protocol):
     def scores(self, query: Query) -> list[tuple[int, U8, Mask | None]]:
         """For runs of rows the number of the first, of each row how many wanted words it has (0: it doesn't fit), and in which rows phrases
         have to be looked up. Raises ``Broken``."""
+        ...
+
+    def count(self, query: Query) -> int:
+        """How many rows fit, but for phrases that have to be looked up. Raises ``Broken``."""
         ...
 
 
@@ -84,11 +92,15 @@ class InSegment:
             for first, scores, doubtful in runs:
                 yield from _picked(picker, sought, first, scores, doubtful)
 
+    def is_counted(self, sought: Sought) -> bool:
+        """See ``Source``."""
+        return self.index is not None and sought.is_open and all(len(leaf.words) == 1 for leaf in sought.query.leaves)
+
     def count(self, sought: Sought) -> int | None:
         """See ``Source``."""
-        if self.index is None or not sought.is_open or any(len(leaf.words) > 1 for leaf in sought.query.leaves):
+        if self.index is None or not self.is_counted(sought):
             return None
-        return sum(int(np.count_nonzero(scores)) for _, scores, _ in self.index.scores(sought.query))
+        return self.index.count(sought.query)
 
     def rows(self, places: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
         """See ``Source``."""
@@ -180,9 +192,13 @@ class InMemory:
             if found is not None:
                 yield found
 
+    def is_counted(self, sought: Sought) -> bool:
+        """See ``Source``."""
+        return self.only is not None and self.is_exact and sought.is_open
+
     def count(self, sought: Sought) -> int | None:
         """See ``Source``."""
-        return len(self.only) if self.only is not None and self.is_exact and sought.is_open else None
+        return len(self.only) if self.only is not None and self.is_counted(sought) else None
 
     def rows(self, places: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
         """See ``Source``."""
@@ -223,6 +239,10 @@ class Apart:
                 places = np.arange(kept, kept + len(found.places), dtype=np.int64)
                 kept += len(places)
                 yield Matched(places, found.ts, found.seqs, found.scores)
+
+    def is_counted(self, sought: Sought) -> bool:  # noqa: ARG002 - as the protocol has it
+        """See ``Source``."""
+        return False
 
     def count(self, sought: Sought) -> int | None:  # noqa: ARG002 - as the protocol has it
         """See ``Source``."""

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from appliance.hybrid.search.language import Query
 from appliance.hybrid.search.sealed.frames import Broken, Frames
-from appliance.hybrid.search.sealed.looking import Run
+from appliance.hybrid.search.sealed.looking import Memory, Room, Run
 from appliance.hybrid.search.sealed.packing import PackedPart
 from appliance.hybrid.search.words import U8, Mask
 
@@ -110,25 +110,32 @@ def read_facts(path: Path) -> Facts:
 
 
 class OpenIndex:
-    """One file, open; from any thread, which waits for others. It remembers its common words."""
+    """One file, open; from any thread, which waits for others. It remembers its common words, and few patterns of them."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises ``Broken``."""
+    def __init__(self, path: Path, room: Room | None = None) -> None:
+        """``room`` is what may be remembered of all files together. Raises ``Broken``."""
         self._path = path
+        self._room = room or Room()
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
-        self._parts: list[tuple[int, int, int, bytes]] = []
+        self._parts: list[_Part] = []
 
     def scores(self, query: Query) -> list[tuple[int, U8, Mask | None]]:
         """For each run of rows in which some fit: its first row, and ``Run.scores``. Raises ``Broken``."""
         found = []
         with self._lock, _wrapped(self._path):
             db = self._opened()
-            for number, first, rows, common in self._parts:
-                part = Run(rows, common, partial(_head, db, number), partial(_blocks, db, number)).scores(query)
-                if part is not None:
-                    found.append((first, *part))
+            for part in self._parts:
+                scores = part.run(db).scores(query)
+                if scores is not None:
+                    found.append((part.first, *scores))
         return found
+
+    def count(self, query: Query) -> int:
+        """In how many rows ``scores`` is not 0. Raises ``Broken``."""
+        with self._lock, _wrapped(self._path):
+            db = self._opened()
+            return sum(part.run(db).count(query) for part in self._parts)
 
     def close(self) -> None:
         """Whoever asks again opens it again."""
@@ -136,13 +143,31 @@ class OpenIndex:
             if self._db is not None:
                 self._db.close()
                 self._db = None
+            for part in self._parts:
+                part.memory.forget()
+            self._parts = []
 
     def _opened(self) -> sqlite3.Connection:
         if self._db is None:
             self._db = _connected(self._path)
             sql = "SELECT id, first, rows, common FROM part ORDER BY id"
-            self._parts = [(i, first, rows, Frames(common).section(0)) for i, first, rows, common in self._db.execute(sql)]
+            found = self._db.execute(sql).fetchall()
+            self._parts = [_Part(i, first, rows, Frames(common).section(0), Memory(room=self._room)) for i, first, rows, common in found]
         return self._db
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A run of rows, and what is remembered of it."""
+
+    number: int
+    first: int
+    rows: int
+    common: bytes
+    memory: Memory
+
+    def run(self, db: sqlite3.Connection) -> Run:
+        return Run(self.rows, self.common, partial(_head, db, self.number), partial(_blocks, db, self.number), self.memory)
 
 
 def _head(db: sqlite3.Connection, part: int) -> bytes:

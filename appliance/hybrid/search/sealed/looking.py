@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from appliance.hybrid.search.language import All, Leaf, Node, Not, Query
 from appliance.hybrid.search.sealed.frames import PLANES, Frames
@@ -18,7 +20,10 @@ Blocks = Callable[[bytes, bool], Sequence[bytes]]
 """(word, whether it is only the beginning) -> the bodies of the blocks in which it can stand."""
 Said = tuple[bytes, bool]
 """A word, and whether only its beginning is said."""
+U16 = npt.NDArray[np.uint16]
 _JOIN: Final = b"\n"
+KEPT_BYTES_MAX: Final = 96 * 1024
+"""Of the patterns of a run that are remembered; what has more patterns than that is unpacked for each query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +34,8 @@ class _Listed:
     low: int
     high: int
 
-    def mark(self, mask: Mask) -> None:
-        """Marks the rows that are listed for them."""
+    def rows(self) -> I64:
+        """The rows that are listed for them; of several words one may come twice."""
         count = self.block.section(0).count(_JOIN) + 1
         many = self.block.numbers(1, count).astype(np.int64)
         ends = np.cumsum(many)
@@ -38,7 +43,7 @@ class _Listed:
         steps = self.block.numbers(1 + PLANES, int(ends[-1]))[begin:end].astype(np.int64)
         starts = ends[self.low : self.high] - many[self.low : self.high] - begin
         rows = np.cumsum(steps)
-        mask[rows - np.repeat(np.append(0, rows)[starts], many[self.low : self.high])] = True
+        return np.asarray(rows - np.repeat(np.append(0, rows)[starts], many[self.low : self.high]), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +58,62 @@ class _Place:
     def is_there(self) -> bool:
         return self.low < self.high or bool(self.listed)
 
+    @property
+    def rows(self) -> I64:
+        """The rows that blocks list, rising."""
+        return np.unique(np.concatenate([listed.rows() for listed in self.listed])) if self.listed else np.empty(0, np.int64)
+
+
+@dataclass(slots=True)
+class Room:
+    """Bytes that may be remembered of all runs together. From any thread."""
+
+    bytes_max: int = 0
+    bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, count: int) -> bool:
+        """Whether so many more may be."""
+        with self._lock:
+            is_room = self.bytes + count <= self.bytes_max
+            self.bytes += count if is_room else 0
+            return is_room
+
+    def give_back(self, count: int) -> None:
+        """So many are not remembered any more."""
+        with self._lock:
+            self.bytes -= count
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is remembered of a run from one query to the next, so that most queries need not unpack it. Of one thread at a time."""
+
+    patterns: tuple[I64, I64] | None = None
+    """How many words each pattern has, and the words of all of them."""
+    counts: I64 | None = None
+    """In how many rows each pattern stands."""
+    of_row: U16 | None = None
+    """The pattern of each row."""
+    room: Room = field(default_factory=Room)
+
+    def forget(self) -> None:
+        """Gives it all back."""
+        if self.of_row is not None:
+            self.room.give_back(self.of_row.nbytes)
+        self.patterns = self.counts = self.of_row = None
+
 
 class Run:
     """One packed run of rows. Raises ``Broken`` where it is not what was written."""
 
-    def __init__(self, rows: int, common: bytes, head: Callable[[], bytes], blocks: Blocks) -> None:
+    def __init__(self, rows: int, common: bytes, head: Callable[[], bytes], blocks: Blocks, memory: Memory | None = None) -> None:
         """``common`` are the common words, joined; ``head`` gives the patterns where they are needed."""
+        self._memory = memory or Memory()
         self.rows = rows
         self._common, self._blocks, self._get_head = common, blocks, head
         self._head: Frames | None = None
-        self._pattern: tuple[I64, I64] | None = None
+        self._pattern = self._memory.patterns
         self._of_row: I64 | None = None
 
     def scores(self, query: Query) -> tuple[U8, Mask | None] | None:
@@ -71,6 +122,23 @@ class Run:
 
         Words that are all common are looked for among the patterns, of which there are few, and only what fits is looked up row by row.
         """
+        found = self._fitting(query)
+        if found is None or not found[2]:
+            return None if found is None else found[:2]
+        many, doubtful, _ = found
+        of_row = self._rows()
+        return many[of_row], doubtful[of_row] if doubtful is not None else None
+
+    def count(self, query: Query) -> int:
+        """How many rows ``scores`` is not 0 of."""
+        found = self._fitting(query)
+        if found is None:
+            return 0
+        many, _, by_pattern = found
+        return int(self._counts()[many > 0].sum()) if by_pattern else int(np.count_nonzero(many))
+
+    def _fitting(self, query: Query) -> tuple[U8, Mask | None, bool] | None:
+        """``scores`` of rows, or of patterns where the last is True."""
         absent: set[Leaf] = set()
         places: dict[Said, _Place] = {}
         for leaf in sorted(query.leaves, key=_rarity):
@@ -79,6 +147,11 @@ class Run:
                 absent.add(leaf)
                 if not _may_hold(query.root, absent):
                     return None
+        few = None if absent else self._few(query, places)
+        if few is not None:
+            many = np.zeros(self.rows, np.uint8)
+            many[few] = len(query.wanted)
+            return (many, None, False) if len(few) else None
         by_pattern = not any(place.listed for place in places.values())
         found: dict[Leaf, Mask] = {}
         for leaf in query.leaves:
@@ -93,10 +166,7 @@ class Run:
         many = np.where(may, np.maximum(many, 1), 0).astype(np.uint8)
         phrases = [found[leaf] for leaf in query.leaves if len(leaf.words) > 1]
         doubtful: Mask | None = np.asarray(np.logical_or.reduce(phrases) & may, np.bool_) if phrases else None
-        if by_pattern:
-            of_row = self._rows()
-            return many[of_row], doubtful[of_row] if doubtful is not None else None
-        return many, doubtful
+        return many, doubtful, by_pattern
 
     def _place(self, word: bytes, is_prefix: bool) -> _Place:
         low, high = _range(self._common, word, is_prefix)
@@ -113,14 +183,36 @@ class Run:
         """The patterns, or the rows, in which a word stands."""
         mask = np.zeros(self._length(by_pattern), np.bool_)
         if place.low < place.high:
-            sizes, codes = self._patterns()
-            has = mask if by_pattern else np.zeros(len(sizes), np.bool_)
-            has[np.repeat(np.arange(len(sizes)), sizes)[(codes >= place.low) & (codes < place.high)]] = True
-            if not by_pattern:
-                mask = has[self._rows()]
+            has = self._pattern_mask(place)
+            mask = has if by_pattern else has[self._rows()]
         for listed in place.listed:
-            listed.mark(mask)
+            mask[listed.rows()] = True
         return mask
+
+    def _few(self, query: Query, places: Mapping[Said, _Place]) -> I64 | None:
+        """The rows that have all of some words, of which one at least is rare: looked for among the rows of that one. None: it is asked
+        for something else."""
+        leaves = query.root.of if isinstance(query.root, All) else (query.root,)
+        if not all(isinstance(leaf, Leaf) and len(leaf.words) == 1 for leaf in leaves):
+            return None
+        rare = sorted((place.rows for place in places.values() if place.low == place.high), key=len)
+        if not rare:
+            return None
+        rows = rare[0]
+        for others in rare[1:]:
+            rows = rows[np.isin(rows, others, assume_unique=True)]
+        for place in places.values():
+            if place.low < place.high and len(rows):
+                has = self._pattern_mask(place)[self._rows()[rows]]
+                rows = rows[has | np.isin(rows, place.rows, assume_unique=True)]
+        return rows
+
+    def _pattern_mask(self, place: _Place) -> Mask:
+        """The patterns in which one of the common words of a place stands."""
+        sizes, codes = self._patterns()
+        has = np.zeros(len(sizes), np.bool_)
+        has[np.repeat(np.arange(len(sizes)), sizes)[(codes >= place.low) & (codes < place.high)]] = True
+        return has
 
     def _frames(self) -> Frames:
         if self._head is None:
@@ -134,12 +226,30 @@ class Run:
             count = max(1, *(len(head.section(plane)) for plane in range(PLANES)))  # one pattern without words leaves nothing
             sizes = head.numbers(0, count).astype(np.int64)
             self._pattern = sizes, head.numbers(PLANES, int(sizes.sum())).astype(np.int64)
+            if sum(part.nbytes for part in self._pattern) <= KEPT_BYTES_MAX:
+                self._memory.patterns = self._pattern
         return self._pattern
 
-    def _rows(self) -> I64:
+    def _counts(self) -> I64:
+        """In how many rows each pattern stands."""
+        if self._memory.counts is not None:
+            return self._memory.counts
+        sizes, _ = self._patterns()
+        counts = np.bincount(self._rows(), minlength=len(sizes)).astype(np.int64)
+        if self._memory.patterns is not None:
+            self._memory.counts = counts
+        return counts
+
+    def _rows(self) -> U16 | I64:
         """The pattern of each row."""
+        if self._memory.of_row is not None:
+            return self._memory.of_row
         if self._of_row is None:
-            self._of_row = self._frames().numbers(2 * PLANES, self.rows).astype(np.int64)
+            found = self._frames().numbers(2 * PLANES, self.rows)
+            if len(self._patterns()[0]) <= np.iinfo(np.uint16).max and self._memory.room.take(2 * self.rows):
+                self._memory.of_row = found.astype(np.uint16)
+                return self._memory.of_row
+            self._of_row = found.astype(np.int64)
         return self._of_row
 
 

@@ -14,20 +14,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from appliance.cold.beside import FOLDER, SUFFIX, index_place
 from appliance.hot.state import State, StreamState
 from appliance.hybrid.search.language import Query
 from appliance.hybrid.search.sealed import file
 from appliance.hybrid.search.sealed.building import One, one_of
 from appliance.hybrid.search.sealed.file import Facts, OpenIndex
 from appliance.hybrid.search.sealed.frames import Broken
+from appliance.hybrid.search.sealed.looking import Room
 from appliance.hybrid.search.words import U8, Mask
 from appliance.manifest import Segment
 
 log = logging.getLogger(__name__)
-FOLDER: Final = "search"
-SUFFIX: Final = ".words"
 OPEN_MAX: Final = 64
-"""Files that are held open; each has some kilobytes of common words a run of rows in memory, and 256 KiB of SQLite's pages at most."""
+"""Files that are held open; each has some kilobytes of common words and patterns a run of rows in memory, and 256 KiB of SQLite's pages at
+most."""
+REMEMBERED_BYTES_MAX: Final = 16 << 20
+"""Of all open files, which pattern each row has, two bytes a row: what was opened first stays, until nobody has searched for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,10 @@ class Index:
         """See ``OpenIndex.scores``. Raises ``Broken``."""
         return self.open(self.path).scores(query)
 
+    def count(self, query: Query) -> int:
+        """See ``OpenIndex.count``. Raises ``Broken``."""
+        return self.open(self.path).count(query)
+
 
 @dataclass(slots=True)
 class Shelf:
@@ -56,12 +63,13 @@ class Shelf:
     _open: OrderedDict[Path, OpenIndex] = field(default_factory=OrderedDict)
     """Those that were asked last, the newest at the end."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _room: Room = field(default_factory=lambda: Room(REMEMBERED_BYTES_MAX))
 
     def opened(self, path: Path) -> OpenIndex:
         """A file, open; of those that were not asked for longest some are closed."""
         gone: list[OpenIndex] = []
         with self._lock:
-            found = self._open.setdefault(path, OpenIndex(path))
+            found = self._open.get(path) or self._open.setdefault(path, OpenIndex(path, self._room))
             self._open.move_to_end(path)
             while len(self._open) > OPEN_MAX:
                 gone.append(self._open.popitem(last=False)[1])
@@ -155,4 +163,4 @@ class Shelf:
 
 def place_of(stream: StreamState, segment: Segment) -> str:
     """Where a segment's index lies, relative to the data folder."""
-    return f"{FOLDER}/{stream.folder}/{segment.sha256[:40]}{SUFFIX}"
+    return index_place(stream.folder, segment.sha256)
