@@ -56,8 +56,9 @@ def lines(s: Status) -> list[str]:
         f"streams  {len(s.streams)}, {sum(t.records for t in s.streams)} records, {s.rate:.1f}/s",
         f"hot      {sum(t.hot_rows for t in s.streams)} records; ring {size(store.ring_bytes)} of {size(store.ring_bytes_max)};"
         f" hot.sqlite {size(store.sqlite_bytes)} + WAL {size(store.wal_bytes)}; durability {store.durability}",
-        f"cold     {lake.rows} records in {lake.segments} segments, {size(lake.bytes)};"
-        f" disk {size(lake.disk_free_bytes)} free of {size(lake.disk_total_bytes)}",
+        f"cold     {lake.rows} records in {lake.segments} segments, {size(lake.bytes)}"
+        + (f" and {size(lake.index_bytes)} of search indexes;" if lake.index_bytes else ";")
+        + f" disk {size(lake.disk_free_bytes)} free of {size(lake.disk_total_bytes)}",
         f"disk     {disk_ahead(lake, now_us=s.as_of_us)}",
         f"alerts   {s.alerts_firing} firing, {s.alerts_pending} pending",
         f"latency  received to acknowledged, last minute: {latency}",

@@ -91,6 +91,8 @@ class LakeStatus(msgspec.Struct, frozen=True):
     """Days, or files of several, that retention should remove and can't yet."""
     deletions: int = 0
     """Whose records are hidden and may still be in a file."""
+    index_bytes: int = 0
+    """Of search indexes beside the segments, as of less than a minute ago; they go with their segments."""
 
 
 class SourceStatus(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from appliance.box import Box
+from appliance.cold.beside import bytes_beside
 from appliance.cold.retention.plan import Hold, RetentionPlan, Times, plan_retention
 from appliance.door.lake_commits import commit_retention
 from appliance.hot.reader import HotReader
@@ -35,6 +36,7 @@ def expire(box: Box, reader: HotReader, *, holds: Holds, other_bytes: Callable[[
         of_streams={fold(name): options for name, options in config.streams.items()},
         hot=hot_times(reader, state),
         holds=needed,
+        beside=bytes_beside(box.folder, state.streams.values()),
         other_bytes=other_bytes(),
         now_us=box.clock.now_us(),
     )

@@ -14,6 +14,7 @@ from typing import Any
 from appliance import __version__
 from appliance.box import Box
 from appliance.clock import US_PER_DAY, Clock, iso
+from appliance.cold.beside import bytes_beside
 from appliance.door.door import ALL
 from appliance.hot.state import StreamState
 from appliance.hot.store import FILE_NAME
@@ -28,6 +29,8 @@ DEAD_LETTER_NEW_US = 3600 * 1_000_000
 DISK_WARN_SHARE = 0.1
 FULL_SOON_US = 14 * US_PER_DAY
 LETTERS_EVERY_US = 1_000_000
+BESIDE_EVERY_US = 30_000_000
+"""Between two looks at what lies beside segments: one asks the disk for each of them."""
 
 
 class Board:
@@ -67,6 +70,8 @@ class Board:
         self._letters: tuple[int, int, str | None] = (0, 0, None)
         self._letters_of = -1
         self._letters_us = 0
+        self._beside: dict[str, int] = {}
+        self._beside_us = -BESIDE_EVERY_US
 
     def status(self) -> Status:
         """The picture of now; whoever asks meanwhile waits."""
@@ -145,7 +150,9 @@ class Board:
 
     def _lake(self, streams: Sequence[StreamStatus], keeper: KeeperStatus, now_us: int) -> LakeStatus:
         box, disk = self._box, os.statvfs(self._box.folder)
-        ahead = ahead_of(box.state, box.config, room_bytes=disk.f_bavail * disk.f_frsize, now_us=now_us)
+        if now_us - self._beside_us >= BESIDE_EVERY_US or now_us < self._beside_us:
+            self._beside_us, self._beside = now_us, bytes_beside(box.folder, box.state.streams.values())
+        ahead = ahead_of(box.state, box.config, room_bytes=disk.f_bavail * disk.f_frsize, now_us=now_us, beside=self._beside)
         return LakeStatus(
             segments=sum(s.segments for s in streams),
             rows=sum(s.cold_rows for s in streams),
@@ -163,6 +170,7 @@ class Board:
             eater=ahead.stream,
             kept_back=len(keeper.retention.kept),
             deletions=sum(len(s.deletions) for s in box.state.streams.values()),
+            index_bytes=sum(self._beside.values()),
         )
 
     def _store(self, now_ns: int) -> StoreStatus:

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from appliance import __version__
 from appliance.clock import Clock, SystemClock
+from appliance.cold.beside import bytes_beside
 from appliance.errors import StoreDamaged, UsageRefused
 from appliance.hot.reader import HotReader
 from appliance.hot.state import State, StreamState
@@ -90,7 +91,8 @@ def folder_status(folder: Path, *, clock: Clock | None = None) -> Status:
         lost = lost_problems(state, since_us=now_us)
         deletions = sum(len(s.deletions) for s in state.streams.values())
         disk = os.statvfs(folder)
-        ahead = ahead_of(state, None, room_bytes=disk.f_bavail * disk.f_frsize, now_us=now_us)
+        beside = bytes_beside(folder, state.streams.values())
+        ahead = ahead_of(state, None, room_bytes=disk.f_bavail * disk.f_frsize, now_us=now_us, beside=beside)
     return Status(
         as_of_us=now_us,
         node="",
@@ -118,6 +120,7 @@ def folder_status(folder: Path, *, clock: Clock | None = None) -> Status:
             trim_us=ahead.trim_us,
             eater=ahead.stream,
             deletions=deletions,
+            index_bytes=sum(beside.values()),
         ),
         ingest=LatencyStatus(),
         rate=0.0,

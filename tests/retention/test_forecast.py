@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from appliance.clock import US_PER_DAY
-from appliance.cold.retention.forecast import Growth, forecast, growth_of
+from appliance.cold.retention.forecast import Growth, forecast, forecast_of, growth_of
 from tests.retention.test_plan import NOW_US, TODAY, Stream, daily, segment
 
 
@@ -49,6 +49,14 @@ def test_the_day_on_which_there_is_no_room(
 )
 def test_what_a_day_brings(stream: Stream, per_day: int) -> None:
     assert growth_of("a", stream.segments, keep_s=None, now_us=NOW_US).bytes_per_day == per_day
+
+
+def test_what_lies_beside_segments_grows_with_them() -> None:
+    stream = daily("a")
+    beside = {segment.path: 30 for segment in stream.segments}
+    assert growth_of("a", stream.segments, keep_s=None, now_us=NOW_US, beside=beside).bytes_per_day == 130
+    more = {"room_bytes": 10**6, "disk_bytes_max": 9 * 130 + 260, "now_us": TODAY * US_PER_DAY}
+    assert day(forecast_of({"a": (stream.segments, None)}, beside=beside, **more).trim_us) == 2
 
 
 def test_what_is_kept_for_some_days_grows_until_it_is_that_old() -> None:

@@ -114,6 +114,13 @@ def test_by_disk_the_oldest_days_of_what_is_worth_least_go_first() -> None:
     assert days(plan(*streams, disk=950, other_bytes=100, own=own)) == wanted[:2]
 
 
+def test_what_lies_beside_segments_counts_and_goes_with_them() -> None:
+    stream = daily("a", first=TODAY - 4)
+    beside = {segment.path: 50 for segment in stream.segments}
+    for disk, gone in ((600, 0), (599, 1), (450, 1), (449, 2)):
+        assert len(plan(stream, disk=disk, beside=beside).removals) == gone
+
+
 def test_today_stays_whatever_the_disk_says_and_the_plan_tells_what_is_over() -> None:
     found = plan(Stream("a", (segment("a", TODAY, size=500),)), disk=100)
     assert (found.removals, found.bytes_over) == ((), 400)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from appliance.clock import US_PER_DAY, US_PER_S, day_of
 from appliance.manifest import Segment
@@ -38,10 +39,12 @@ class Forecast:
     """The one that grows most; None: none does."""
 
 
-def growth_of(stream: str, segments: Iterable[Segment], *, keep_s: float | None, now_us: int) -> Growth:
+def growth_of(
+    stream: str, segments: Iterable[Segment], *, keep_s: float | None, now_us: int, beside: Mapping[str, int] = MappingProxyType({})
+) -> Growth:
     """The mean of the last whole days, by event time; since its first day, for a stream that is younger than these.
 
-    A file of several days counts in equal parts.
+    A file of several days counts in equal parts. ``beside`` are bytes that lie beside a segment (its search index), by its path.
     """
     today = day_of(now_us)
     live = [s for s in segments if s.day < today]
@@ -49,7 +52,7 @@ def growth_of(stream: str, segments: Iterable[Segment], *, keep_s: float | None,
         return Growth(stream, 0, None)
     first = min(s.day for s in live)
     since = max(today - WINDOW_DAYS, first)
-    grown = sum(s.bytes * max(0, min(s.day_last, today - 1) - max(s.day, since) + 1) // s.days for s in live)
+    grown = sum((s.bytes + beside.get(s.path, 0)) * max(0, min(s.day_last, today - 1) - max(s.day, since) + 1) // s.days for s in live)
     left = None if keep_s is None else max(0.0, keep_s / 86_400 - (today - first))
     return Growth(stream, grown // max(1, today - since), left)
 
@@ -87,10 +90,15 @@ def _day_us(now_us: int, days: float) -> int:
 
 
 def forecast_of(
-    streams: Mapping[str, tuple[Iterable[Segment], float | None]], *, room_bytes: int, disk_bytes_max: int | None, now_us: int
+    streams: Mapping[str, tuple[Iterable[Segment], float | None]],
+    *,
+    room_bytes: int,
+    disk_bytes_max: int | None,
+    now_us: int,
+    beside: Mapping[str, int] = MappingProxyType({}),
 ) -> Forecast:
-    """``forecast`` over each stream's segments and ``keep`` in seconds."""
+    """``forecast`` over each stream's segments and ``keep`` in seconds, with what lies beside segments."""
     held = {name: (tuple(segments), keep_s) for name, (segments, keep_s) in streams.items()}
-    growths = [growth_of(name, segments, keep_s=keep_s, now_us=now_us) for name, (segments, keep_s) in held.items()]
-    lake_bytes = sum(s.bytes for segments, _ in held.values() for s in segments)
+    growths = [growth_of(name, segments, keep_s=keep_s, now_us=now_us, beside=beside) for name, (segments, keep_s) in held.items()]
+    lake_bytes = sum(s.bytes + beside.get(s.path, 0) for segments, _ in held.values() for s in segments)
     return forecast(growths, room_bytes=room_bytes, lake_bytes=lake_bytes, disk_bytes_max=disk_bytes_max, now_us=now_us)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 from appliance.batch_options import RetentionOptions
@@ -96,13 +97,15 @@ def plan_retention(
     of_streams: Mapping[str, StreamOptions],
     hot: Mapping[str, Sequence[Times]],
     holds: Mapping[str, Sequence[Hold]],
+    beside: Mapping[str, int] = MappingProxyType({}),
     other_bytes: int = 0,
     now_us: int,
 ) -> RetentionPlan:
     """At most 64 removals: by age first, then by disk; each with its reason.
 
     ``of_streams``, ``hot`` and ``holds`` are by folded name: options, the times of batches that are not in the lake yet, and what is
-    still needed. ``other_bytes`` count towards the limit of the disk besides the segments (views). ``now_us`` is the wall clock.
+    still needed. ``beside`` are bytes that go with a segment (its search index), by its path; ``other_bytes`` count towards the limit of
+    the disk besides (views). ``now_us`` is the wall clock.
     """
     known = list(streams)
     clock_us = retention_clock(known, hot=hot, now_us=now_us)
@@ -119,8 +122,8 @@ def plan_retention(
                 left.append((_WORTH[own.worth], unit.day, stream.name, unit, stream))
     over = 0
     if options.disk_bytes_max is not None:
-        bytes_all = other_bytes + sum(s.bytes for stream in known for s in stream.segments)
-        over = bytes_all - sum(r.bytes for r in removals) - options.disk_bytes_max
+        bytes_all = other_bytes + sum(_taken(stream.segments, beside) for stream in known)
+        over = bytes_all - sum(_taken(r.segments, beside) for r in removals) - options.disk_bytes_max
         for _worth, _day, _name, unit, stream in sorted(left, key=lambda e: e[:3]):
             if over <= 0:
                 break
@@ -128,7 +131,7 @@ def plan_retention(
                 continue  # today's records are what the box is for; were they removed, the next roll would bring more of them
             before = len(removals)
             _sort(stream, unit, "the disk that history may take is full", hot, holds, removals, kept)
-            over -= unit.bytes if len(removals) > before else 0
+            over -= _taken(unit.segments, beside) if len(removals) > before else 0
     return RetentionPlan(tuple(removals[:REMOVALS_MAX]), tuple(kept), max(over, 0))
 
 
@@ -144,6 +147,11 @@ def retention_clock(streams: Iterable[KeptStream], *, hot: Mapping[str, Sequence
         for low, high in (*spans, *hot.get(fold(stream.name), ())):
             newest = max(newest, high if high <= now_us else low if low <= now_us else newest)
     return min(now_us, newest)
+
+
+def _taken(segments: Iterable[Segment], beside: Mapping[str, int]) -> int:
+    """Bytes of files and of what goes with them."""
+    return sum(s.bytes + beside.get(s.path, 0) for s in segments)
 
 
 def _sort(

@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -26,6 +26,7 @@ from appliance.hybrid.search.names import Names
 from appliance.hybrid.search.pictures import index_rows
 from appliance.hybrid.search.sealed.shelf import Shelf
 from appliance.hybrid.search.sealing import NAME, Sealing
+from appliance.manifest import Segment
 from appliance.observe.search import Found, Hit, SearchPicture, SearchQuery
 from appliance.observe.status import Problem
 from appliance.reconcile.start import put_aside
@@ -40,6 +41,8 @@ LOOK_S: Final = 0.25
 """Between two looks for hot records to index."""
 SEAL_LOOKS: Final = 20
 """Between two looks for segments to index, in looks."""
+REST_LOOKS: Final = 480
+"""Without a search in so many looks indexes are closed."""
 RETRY_S: Final = 15.0
 
 
@@ -80,7 +83,7 @@ class Search:
         self._named = Names(lambda stream: box.last_values(stream.name), box.clock)
         self._room = threading.BoundedSemaphore(AT_ONCE_MAX)
         self._task: asyncio.Task[None] | None = None
-        self._queries = 0
+        self._queries = self._rested = 0
         self._times_ms: deque[float] = deque(maxlen=TIMES_KEPT)
 
     async def start(self) -> None:
@@ -113,6 +116,7 @@ class Search:
     async def _follow(self) -> None:
         """Keeps the indexes up: hot records several times a second, segments every few seconds."""
         looks = 0
+        swept: Mapping[str, Sequence[Segment]] = {}
         while True:
             await asyncio.sleep(LOOK_S)
             try:
@@ -120,12 +124,29 @@ class Search:
                     if not await asyncio.to_thread(self._index_hot):
                         break
                 looks += 1
+                if looks % REST_LOOKS == 0:
+                    self._rest()
+                swept = await self._tidied(swept)
                 is_time = looks % SEAL_LOOKS == 0 or self.sealing.is_hurried
                 if is_time and await asyncio.to_thread(self.sealing.is_due, self._box.clock.monotonic_ns()):
                     await self._ask(NAME)
             except (ApplianceError, sqlite3.Error, OSError) as e:
                 log.warning("the search index could not be kept up and is tried again: %s", e)
                 await asyncio.sleep(RETRY_S)
+
+    def _rest(self) -> None:
+        """Gives back what searching has in memory, when nobody has searched since the last time."""
+        if self._rested != self._queries:
+            self._rested = self._queries
+        else:
+            self.shelf.close()
+
+    async def _tidied(self, swept: Mapping[str, Sequence[Segment]]) -> Mapping[str, Sequence[Segment]]:
+        """Indexes go as soon as their segments do; ``swept`` are those that there were at the last look."""
+        now = {key: stream.segments for key, stream in self._box.state.streams.items()}
+        if any(swept.get(key) is not segments for key, segments in now.items()):
+            await self.sealing.tidy()
+        return now
 
     def _index_hot(self) -> bool:
         """One round over all streams; whether there is more to do at once."""

@@ -55,6 +55,8 @@ class Sealing:
         """Segments that could not be indexed, by path, and why."""
         self._since_ns: int | None = None
         self._under_way = False
+        self._turn = asyncio.Lock()
+        """Held while files are written below ``search``."""
         self.is_hurried = False
         """Whether what is missing is due at the next look."""
 
@@ -83,9 +85,16 @@ class Sealing:
         """See ``Work``."""
         self._under_way = True
         try:
-            return await self._build(context)
+            async with self._turn:
+                return await self._build(context)
         finally:
             self._under_way = False
+
+    async def tidy(self) -> None:
+        """Removes the indexes of segments that are gone; while others are made that is left to whoever makes them."""
+        if not self._turn.locked():
+            async with self._turn:
+                await asyncio.to_thread(self._shelf.sweep, self._state())
 
     async def _build(self, context: Context) -> Outcome:
         await asyncio.to_thread(self._shelf.sweep, self._state())
