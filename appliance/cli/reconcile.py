@@ -54,9 +54,11 @@ def _ask(config: Config, since_us: int | None, *, repair: bool, full: bool, cloc
     except NotRunning:
         import msgspec
 
+        from appliance.hybrid.search.offline import checks_of_folder
         from appliance.reconcile.alone import reconcile_folder
 
-        done = reconcile_folder(config, since_us=since_us, repair=repair, full=full, clock=clock)
+        others, repairs = checks_of_folder(config)
+        done = reconcile_folder(config, since_us=since_us, repair=repair, full=full, clock=clock, others=others, repairs=repairs)
         found: dict[str, Any] = msgspec.to_builtins(done)
         return found
     return answer

@@ -6,7 +6,9 @@ What keeps a box from being opened at all (a batch that can't be read, a mark th
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import MappingProxyType
 
 from appliance.box import lock_folder, open_box
 from appliance.clock import Clock
@@ -17,25 +19,37 @@ from appliance.hot.reader import HotReader
 from appliance.hot.store import HotStore
 from appliance.observe.consistency import FindingRow, PassRow, ReconcileAnswer
 from appliance.reconcile.book import Book, row_of
-from appliance.reconcile.engine import Repaired, mend
+from appliance.reconcile.engine import CHECKS, REPAIRS, Repaired, mend
 from appliance.reconcile.finding import Finding
 from appliance.reconcile.folder import pass_folder
 from appliance.reconcile.hot_mending import FILE_REPAIRS, HotHand
-from appliance.reconcile.look import Hands, Scope, Unmendable
+from appliance.reconcile.look import Check, Hands, Repairs, Scope, Unmendable
 from appliance.reconcile.passing import Pass
 from appliance.reconcile.process import folder_query
 
 
-def reconcile_folder(config: Config, *, since_us: int | None, repair: bool, full: bool, clock: Clock) -> ReconcileAnswer:
+def reconcile_folder(
+    config: Config,
+    *,
+    since_us: int | None,
+    repair: bool,
+    full: bool,
+    clock: Clock,
+    others: Sequence[Check] = (),
+    repairs: Repairs = MappingProxyType({}),
+) -> ReconcileAnswer:
     """One pass, and where it is asked for repairs and a second one. Without repairs nothing is written, so findings have no ids.
+
+    ``others`` are checks of what is made of records elsewhere, ``repairs`` theirs.
 
     Raises as ``open_folder``; with ``repair`` also as ``open_box``.
     """
     scope: Scope = "full" if full else "all"
     begun_us, begun_ns = clock.now_us(), clock.monotonic_ns()
-    done = _pass(config, scope, since_us, clock)
+    look = partial(_pass, config, scope, since_us, clock, (*CHECKS, *others))
+    done = look()
     if repair and done.result.findings:
-        rows = _repair(config, done, scope, since_us, clock)
+        rows = _repair(config, done, look, {**REPAIRS, **repairs}, clock)
     else:
         rows = [row_of(f, clock.now_us()) for f in done.result.findings]
     took_s = (clock.monotonic_ns() - begun_ns) / 1e9
@@ -54,19 +68,19 @@ def reconcile_folder(config: Config, *, since_us: int | None, repair: bool, full
     return ReconcileAnswer(findings=tuple(rows), passes=(passed,), wrong=sum(r.state in WRONG for r in rows))
 
 
-def _pass(config: Config, scope: Scope, since_us: int | None, clock: Clock) -> Pass:
+def _pass(config: Config, scope: Scope, since_us: int | None, clock: Clock, checks: Sequence[Check]) -> Pass:
     with folder_query(config.data_dir) as query:
-        return pass_folder(config.data_dir, scope, now_us=clock.now_us(), since_us=since_us, query=query)
+        return pass_folder(config.data_dir, scope, now_us=clock.now_us(), checks=checks, since_us=since_us, query=query)
 
 
-def _repair(config: Config, done: Pass, scope: Scope, since_us: int | None, clock: Clock) -> list[FindingRow]:
+def _repair(config: Config, done: Pass, look: Callable[[], Pass], repairs: Repairs, clock: Clock) -> list[FindingRow]:
     first = _mend_file(config, [f for f in done.result.findings if f.kind in FILE_REPAIRS], clock)
     others = [f for f in done.result.findings if f.kind not in FILE_REPAIRS]
     with open_box(config) as box:
         book = Book(box)
         rows = {row.id: row for row in book.take(done.result)}
-        rows |= {row.id: row for row in book.repaired([*first, *mend(others, Hands(box=box, memory=False))])}
-    after = _pass(config, scope, since_us, clock)
+        rows |= {row.id: row for row in book.repaired([*first, *mend(others, Hands(box=box, memory=False), repairs)])}
+    after = look()
     with open_box(config) as box:
         rows |= {row.id: row for row in Book(box).take(after.result)}
     return list(rows.values())

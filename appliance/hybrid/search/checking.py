@@ -56,7 +56,6 @@ def make_check(shelf: Shelf, fields: Callable[[StreamState], tuple[str, ...]]) -
         kinds=frozenset({DIFFERS}),
         scopes=frozenset({"newest", *WHOLE}),
         by_turns=frozenset({"newest"}),
-        needs="memory",
     )
 
 

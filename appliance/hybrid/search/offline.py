@@ -9,11 +9,13 @@ from appliance.clock import Clock
 from appliance.config import Config
 from appliance.hot.reader import HotReader
 from appliance.hot.stored_latest import latest_values
+from appliance.hybrid.search.checking import DIFFERS, make_check, make_repair
 from appliance.hybrid.search.finding import Place, fields_of, find
 from appliance.hybrid.search.names import Names
 from appliance.hybrid.search.pictures import index_rows
 from appliance.hybrid.search.sealed.shelf import Shelf
 from appliance.observe.search import Found, SearchPicture, SearchQuery
+from appliance.reconcile.look import Check, Repairs
 from appliance.serving.folder import open_folder
 
 
@@ -40,6 +42,13 @@ def find_in_folder(config: Config, asked: SearchQuery, *, clock: Clock) -> Found
         hits, total, is_whole, notes = find(place, asked)
     took_ms = (clock.monotonic_ns() - start_ns) / 1e6
     return Found(hits=tuple(hits), total=total, is_whole=is_whole, took_ms=took_ms, notes=tuple(notes))
+
+
+def checks_of_folder(config: Config) -> tuple[tuple[Check, ...], Repairs]:
+    """What reconciliation looks at of indexes, and its repair: what differs is removed, and the next service makes it anew."""
+    shelf = Shelf(config.data_dir)
+    check = make_check(shelf, lambda stream: fields_of(stream, config.streams))
+    return (check,), {DIFFERS: make_repair(shelf, lambda: None)}
 
 
 def picture_of_folder(config: Config) -> SearchPicture:

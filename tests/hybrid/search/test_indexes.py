@@ -11,21 +11,27 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from appliance.batch_options import BatchOptions
 from appliance.batching.work import Context
 from appliance.batching.work import Run as Asked
-from appliance.hybrid.search.checking import difference
+from appliance.cold.beside import bytes_beside
+from appliance.config import load_config
+from appliance.hybrid.search.checking import DIFFERS, difference
 from appliance.hybrid.search.language import parse
 from appliance.hybrid.search.matching import fitting
+from appliance.hybrid.search.offline import checks_of_folder
 from appliance.hybrid.search.sealed.building import Task, build
 from appliance.hybrid.search.sealed.frames import Frames
-from appliance.hybrid.search.sealed.looking import Run
+from appliance.hybrid.search.sealed.looking import Memory, Room, Run
 from appliance.hybrid.search.sealed.packing import PackedPart, pack
 from appliance.hybrid.search.sealing import WAIT_NS, Sealing
+from appliance.reconcile.alone import reconcile_folder
 from appliance.records import Format
+from appliance.serving.folder import folder_status
 from tests.hybrid.search.house import TextHouse, seqs
 
 WORDS = ["disk", "error", "on", "late", "sda", "been", "be", "bee", "é", "100", "10", "1000"]
@@ -68,12 +74,16 @@ def test_a_packed_run_says_which_rows_fit(count: int, seed: int) -> None:
 
     def run() -> Run:
         blocks = partial(blocks_of, part)
-        return Run(part.rows, Frames(part.common).section(0), lambda: part.head, blocks)
+        return Run(part.rows, Frames(part.common).section(0), lambda: part.head, blocks, memory)
 
-    for text in QUERIES:
+    room = Room(2 * count if seed % 2 else 0)
+    memory = Memory(room=room)
+    numbers = [f"{word} {text.split()[-1]}" for text in texts.slice(0, 5).to_pylist() if text for word in ("disk", "be*", "1*")]
+    for text in (*QUERIES, *numbers, *QUERIES):  # the last ones out of what is remembered
         query = parse(text)
         found = run().scores(query)
         wanted = fitting(query, [texts])
+        assert run().count(query) == (0 if found is None else np.count_nonzero(found[0])), text
         if found is None:
             assert not wanted.any(), text
             continue
@@ -82,6 +92,8 @@ def test_a_packed_run_says_which_rows_fit(count: int, seed: int) -> None:
         assert (wanted[sure]).all(), text
         assert not wanted[scores == 0].any(), text
         assert doubtful is not None or (wanted == sure).all(), text
+    memory.forget()
+    assert room.bytes == 0
 
 
 def blocks_of(part: PackedPart, word: bytes, is_prefix: bool) -> list[bytes]:
@@ -163,6 +175,53 @@ def test_an_index_that_says_something_else_than_its_records_is_found(house: Text
         db.commit()
     shelf.close()
     assert "by the index in" in (difference(house.folder, segment, index, turn=0) or "")
+
+
+def test_an_index_goes_with_its_segment_and_its_bytes_are_known_until_then(house: TextHouse) -> None:
+    for day in (-48, -24, 0):
+        house.write([(day, "a", "disk", None)])
+        house.roll()
+    assert house.seal() == 3
+    state = house.box.state
+    beside = bytes_beside(house.folder, state.streams.values())
+    assert set(beside) == {segment.path for segment in state.streams["readings"].segments}
+    assert sum(beside.values()) == sum(path.stat().st_size for path in house.shelf.files())
+    assert folder_status(house.folder).lake.index_bytes == sum(beside.values())
+    assert house.expire(house.clock.now_us() - 36 * 3_600_000_000)
+    assert seqs(house.search("disk")[0]) == [3, 2], "what is gone is not found from then on"
+    work = Sealing(house.shelf, state=lambda: house.box.state, fields=lambda _s: ("note",), memory_bytes=16 << 20, batch=BatchOptions())
+    asyncio.run(work.tidy())
+    assert len(house.shelf.files()) == 2
+    house.delete(None, None, "a")
+    assert not house.search("disk")[0]
+    house.compact()
+    asyncio.run(work.tidy())
+    assert not house.shelf.files()
+
+
+def test_a_folder_without_a_service_says_which_index_is_wrong_and_is_mended(house: TextHouse, tmp_path: Path) -> None:
+    house.write([(-i / 100, "a", text, None) for i, text in enumerate(lines(300, 7))])
+    house.roll()
+    house.seal()
+    house.box.close()
+    [path] = house.shelf.files()
+    config = load_config(data_dir=house.folder, file=house.root / "box.toml")
+    ask = partial(reconcile_folder, config, since_us=None, full=False, clock=house.clock)
+
+    def found(*, repair: bool = False) -> list[tuple[str, str]]:
+        others, repairs = checks_of_folder(config)
+        answer = ask(repair=repair, others=others, repairs=repairs)
+        return [(row.kind, row.state) for row in answer.findings if row.kind == DIFFERS]
+
+    assert found() == []
+    whole = path.read_bytes()
+    path.write_bytes(whole[:3_000] + bytes([whole[3_000] ^ 0x55]) + whole[3_001:])
+    assert [kind for kind, _ in found()] == [DIFFERS]
+    assert found(repair=True) == [(DIFFERS, "repaired")]
+    assert not path.exists()
+    assert found() == []
+    house.start()
+    house.check("disk")
 
 
 class Here:
