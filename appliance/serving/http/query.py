@@ -62,7 +62,7 @@ class AskedV3(msgspec.Struct, frozen=True):
 
 async def run(desk: Desk, request: Request) -> Response:
     """``POST /api/query``: the answer in the format asked for; ``X-Query-Id`` names it, ``X-Query-Notes`` says what it lacks,
-    ``X-Query-Cache`` whether it was kept (``hit``) or not (``miss``).
+    ``X-Query-Cache`` whether it was kept (``hit``), kept and completed by what has changed (``completed``), or not (``miss``).
 
     With ``waiting`` false a heavy question is queued as batch work instead: 202 with the ``RunRow``, as for ``POST /api/jobs/query``.
     """
