@@ -120,13 +120,20 @@ COLUMNS = Group(
         Action("column_right", ("l", "right"), "→ l", "column", "chart the next column", foot=2, palette=False),
     ),
 )
-VIEWS = Group(
-    "The views",
-    (
-        Action("view_left", ("h", "left"), "← h", "view", "the view before: now, rules, history, silences, outbox", foot=2, palette=False),
-        Action("view_right", ("l", "right"), "→ l", "view", "the next view", foot=2, palette=False),
-    ),
-)
+
+
+def _views(names: str) -> Group:
+    """The keys of a screen with several views, whose ``names`` the help tells."""
+    return Group(
+        "The views",
+        (
+            Action("view_left", ("h", "left"), "← h", "view", f"the view before: {names}", foot=2, palette=False),
+            Action("view_right", ("l", "right"), "→ l", "view", "the next view", foot=2, palette=False),
+        ),
+    )
+
+
+VIEWS = _views("now, rules, history, silences, outbox")
 ALERTS = Group(
     "The chosen alert",
     (
@@ -140,27 +147,9 @@ REPORTS = Group(
     "The chosen report",
     (Action("issue", ("i",), "i", "issue", "make it anew now; issued as a revision where anything differs", foot=3),),
 )
-JOB_VIEWS = Group(
-    "The views",
-    (
-        Action("view_left", ("h", "left"), "← h", "view", "the view before: queue, jobs, history, views", foot=2, palette=False),
-        Action("view_right", ("l", "right"), "→ l", "view", "the next view", foot=2, palette=False),
-    ),
-)
-CONSISTENCY_VIEWS = Group(
-    "The views",
-    (
-        Action("view_left", ("h", "left"), "← h", "view", "the view before: open, repaired, streams, days", foot=2, palette=False),
-        Action("view_right", ("l", "right"), "→ l", "view", "the next view", foot=2, palette=False),
-    ),
-)
-ANALYSIS_VIEWS = Group(
-    "The views",
-    (
-        Action("view_left", ("h", "left"), "← h", "view", "the view before: incidents, learning, quality", foot=2, palette=False),
-        Action("view_right", ("l", "right"), "→ l", "view", "the next view", foot=2, palette=False),
-    ),
-)
+JOB_VIEWS = _views("queue, jobs, history, views")
+CONSISTENCY_VIEWS = _views("open, repaired, streams, days")
+ANALYSIS_VIEWS = _views("incidents, learning, quality")
 INCIDENTS = Group(
     "The chosen incident",
     (

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from appliance.batching.work import Written
 from appliance.clock import Clock
 from appliance.errors import QueryRefused, UsageRefused
 from appliance.hot.state import State
@@ -19,6 +18,7 @@ from appliance.manifest import Segment
 from appliance.records import EVERYTHING, TimeRange
 from appliance.serving.engine import Engine
 from appliance.serving.folder import HOT_BYTES_MAX, folder_source, open_folder
+from appliance.serving.handed import Handed
 from appliance.serving.limits import AddressSpace, without_unused
 from appliance.serving.question import Question
 from appliance.serving.source import StateSource
@@ -42,7 +42,7 @@ class FolderRunner:
             raise QueryRefused(f"the query gives more than {rows_max} rows: ask for fewer")
         return table
 
-    async def file(self, sql: str, *, format: str, span: TimeRange = EVERYTHING) -> Written:
+    async def file(self, sql: str, *, format: str, span: TimeRange = EVERYTHING) -> Handed:
         """As ``Runner.file``, for ``arrow`` alone."""
         assert format == "arrow", "a report asks for nothing else"
         table, notes, streams = await asyncio.to_thread(self._ask, sql, span)
@@ -51,7 +51,7 @@ class FolderRunner:
         with pa.OSFile(str(path), "wb") as out, pa.ipc.new_stream(out, table.schema) as writer:
             writer.write_table(table)
         read = {name: self._state.streams[name].last_seq for name in streams}
-        return Written(path, table.num_rows, path.stat().st_size, table.schema, read, self._state.version, notes)
+        return Handed(path, table.num_rows, path.stat().st_size, table.schema, read, self._state.version, notes)
 
     async def program(self, command: Sequence[str], *, input: bytes = b"") -> bytes:  # noqa: ARG002 - as the protocol has it
         """Nothing is run from a folder."""

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from appliance.batch_options import JobOptions, Priority
 from appliance.batching.kept import REPORTS, STAGED, Keeping
-from appliance.batching.work import Context, Limits, Outcome, When, Work, Written
+from appliance.batching.work import Context, Limits, Outcome, When, Work
 from appliance.box import Box
 from appliance.clock import US_PER_DAY, US_PER_S, Clock, day_name, day_of
 from appliance.cold.batch.text import file_name, names_day, with_day
@@ -21,6 +21,7 @@ from appliance.config import Config
 from appliance.errors import JobFailed, QueryCancelled, UsageRefused
 from appliance.names import result_format
 from appliance.records import TimeRange
+from appliance.serving.handed import Handed
 from appliance.units import show_duration, show_size
 
 log = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ class BackgroundQuery:
         words = _words(f"{written.rows:,} rows in {name}, {show_size(written.bytes)}, {kept}", written.notes)
         return Outcome(words, written.rows)
 
-    def _keep(self, written: Written, name: str) -> None:
+    def _keep(self, written: Handed, name: str) -> None:
         self._keeping.file(written, name)
         remove_old(
             self._folder / STAGED,

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from appliance.batching.work import Written
 from appliance.box import Box
 from appliance.cold.files import locate, sync
 from appliance.door.commit import Committer
@@ -23,6 +22,7 @@ from appliance.hot.job_tables import TableEntry
 from appliance.hot.sql_types import sql_type
 from appliance.names import folder_name
 from appliance.records import FileProgress, Format, Schema, Submission, fold
+from appliance.serving.handed import Handed
 from appliance.sources.codecs.parquet import read_parquet
 from appliance.sources.codecs.pieces import Target
 
@@ -41,7 +41,7 @@ class Keeping:
         self._box = box
         self._step = step
 
-    def file(self, written: Written, name: str) -> Path:
+    def file(self, written: Handed, name: str) -> Path:
         """Moves a result to ``name`` (relative to the data folder, with ``/``); a file of that name is replaced."""
         place = locate(self._box.folder, name)
         try:
@@ -53,7 +53,7 @@ class Keeping:
             raise RetryLater(f"{name}: can't be put there: {e.strerror}", after_s=60 if e.errno in _NO_ROOM else 1) from e
         return place
 
-    def table(self, written: Written, name: str, run_id: int) -> None:
+    def table(self, written: Handed, name: str, run_id: int) -> None:
         """The result becomes the table ``name``: a query sees the one before or this one, whole. The file before stays for those
         that read it; older ones go."""
         if fold(name) in self._box.state.streams:
@@ -92,7 +92,7 @@ class Keeping:
         place = self._staged(run_id)
         return place if place.exists() else None
 
-    def stage(self, written: Written, run_id: int) -> Path:
+    def stage(self, written: Handed, run_id: int) -> Path:
         """Keeps a result until all of it is in a stream, over a restart."""
         place = self.file(written, f"{STAGED}/{self._staged(run_id).name}")
         self._step("jobs.stream.staged")

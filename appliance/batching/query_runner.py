@@ -10,9 +10,9 @@ from typing import Final
 
 import pyarrow as pa
 
-from appliance.batching.work import Written
 from appliance.errors import QueryRefused, UsageRefused
 from appliance.records import EVERYTHING, TimeRange
+from appliance.serving.handed import Handed
 from appliance.serving.pool import TEMP
 from appliance.serving.queries import Queries
 from appliance.serving.question import Question
@@ -36,7 +36,7 @@ class QueryRunner:
             raise QueryRefused(f"the query gives more than {rows_max} rows: ask for fewer")
         return table
 
-    async def file(self, sql: str, *, format: str, span: TimeRange = EVERYTHING) -> Written:
+    async def file(self, sql: str, *, format: str, span: TimeRange = EVERYTHING) -> Handed:
         """As ``Runner.file``."""
         question = Question(sql=sql, id=f"r-{secrets.token_hex(8)}", since_us=span.since, until_us=span.until, format=format)
         into = self._folder / TEMP / f"{question.id}.{format}"
@@ -45,7 +45,7 @@ class QueryRunner:
                 raise AssertionError("a result that goes to a file gives no pieces")
         found = result.handed
         assert found is not None, "a result that has been read to its end is there"
-        return Written(found.path, found.rows, found.bytes, found.schema, found.read, found.version, found.notes, found.now_us)
+        return found
 
     async def program(self, command: Sequence[str], *, input: bytes = b"") -> bytes:  # noqa: ARG002 - as the protocol has it
         """Nobody who waits runs programs."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from appliance.batching.report_box import box_table
 from appliance.batching.report_definitions import Definition
-from appliance.batching.work import Runner, Written
+from appliance.batching.work import Runner
 from appliance.clock import day_name, day_of, iso
 from appliance.cold.batch.reports.document import ROWS_MAX, Block, Box, Chart, Query, Text
 from appliance.cold.batch.reports.parameters import Value, fill_sql, fill_text, values_of
@@ -24,6 +24,7 @@ from appliance.cold.batch.reports.values import Part, Report, Used
 from appliance.errors import QueryRefused, UsageRefused
 from appliance.hot.state import State
 from appliance.observe.status import Status
+from appliance.serving.handed import Handed
 
 STREAMS_COUNTED_MAX: Final = 200
 """Streams whose records of the period are counted; of more only the sequence is told."""
@@ -128,7 +129,7 @@ class _Found:
         """Folded stream -> the lowest of the sequences up to which the answers had everything."""
         self.notes: list[str] = []
 
-    def add(self, written: Written) -> None:
+    def add(self, written: Handed) -> None:
         for stream, seq in written.read.items():
             self.read[stream] = min(seq, self.read.get(stream, seq))
         self.notes += [note for note in written.notes if note not in self.notes]
@@ -158,7 +159,7 @@ def counting_sql(streams: Mapping[str, tuple[str, int]], period: Period, *, abov
     return " UNION ALL ".join(parts)
 
 
-def _taken(written: Written) -> Any:
+def _taken(written: Handed) -> Any:
     """As many rows of a result as are kept, or some more; its file goes."""
     try:
         return _read(written.path)

@@ -15,12 +15,13 @@ from typing import Final
 import pyarrow as pa
 
 from appliance.batching.program import Program
-from appliance.batching.work import Limits, Written
+from appliance.batching.work import Limits
 from appliance.clock import Clock
 from appliance.errors import ApplianceError, QueryCancelled, QueryRefused
 from appliance.observe.processes import Processes as Started
 from appliance.options import QueryOptions
 from appliance.records import EVERYTHING, TimeRange
+from appliance.serving.handed import Handed
 from appliance.serving.pool import TEMP, Manner
 from appliance.serving.queries import Queries
 from appliance.serving.question import Question
@@ -130,7 +131,7 @@ class LimitedRunner:
             raise QueryRefused(f"the result has {found.num_rows:,} rows, more than {rows_max:,}: ask for less at once")
         return found
 
-    async def file(self, sql: str, *, format: str, span: TimeRange = EVERYTHING) -> Written:
+    async def file(self, sql: str, *, format: str, span: TimeRange = EVERYTHING) -> Handed:
         """A result of any size as a file below ``tmp``. Raises like ``table``, and ``RetryLater`` where the disk is full."""
         question = self._question(sql, format, span)
         into = self._processes.data_dir / TEMP / f"result-{self._run_id}-{self._processes.next_number()}.{format}"
@@ -150,7 +151,7 @@ class LimitedRunner:
             self._under_way.discard(question.id)
         handed = result.handed
         assert handed is not None, "a result that has been read to its end is there"
-        return Written(handed.path, handed.rows, handed.bytes, handed.schema, handed.read, handed.version, handed.notes, handed.now_us)
+        return handed
 
     async def program(self, command: Sequence[str], *, input: bytes = b"") -> bytes:
         """A program's output, at most 16 MiB; it runs in the data folder. Raises ``JobFailed`` with its last words."""

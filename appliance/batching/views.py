@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from appliance.batch_options import Priority
 from appliance.batching.view_definitions import Definer, Waits, finished
-from appliance.batching.work import Context, Limits, Outcome, Runner, When, Written
+from appliance.batching.work import Context, Limits, Outcome, Runner, When
 from appliance.clock import Clock, iso
 from appliance.cold.batch.views.definition import ViewRefused
 from appliance.cold.batch.views.plan import Extent, Step, plan_refresh, target_of
@@ -29,6 +29,7 @@ from appliance.door.views import FOLDER
 from appliance.errors import JobFailed, QueryCancelled
 from appliance.hot.state import State
 from appliance.records import fold
+from appliance.serving.handed import Handed
 from appliance.spans import FIRST, Span, floor_to
 
 log = logging.getLogger(__name__)
@@ -205,7 +206,7 @@ class RefreshView:
         order = ", ".join([bucket, *(_quoted(k.column) for k in definition.keys)])
         return f"SELECT * FROM {_quoted(f'{self.name}@{version.number}')} WHERE {where} ORDER BY {order}"
 
-    def _publish(self, version: ViewVersion, step: Step, written: Written) -> tuple[ViewFile, ...]:
+    def _publish(self, version: ViewVersion, step: Step, written: Handed) -> tuple[ViewFile, ...]:
         publisher = Publisher(
             self._desk.folder, owner=f"view-{version.id}", step=lambda name: self._desk.step(name.replace("segment.", "views."))
         )

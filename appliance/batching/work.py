@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ import pyarrow as pa
 from appliance.batch_options import Priority
 from appliance.cold.batch.schedule import When as When  # part of what a piece of work is
 from appliance.records import TimeRange
+from appliance.serving.handed import Handed
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,32 +47,13 @@ class Run:
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The result of a query as a file."""
-
-    path: Path
-    """Below the data folder's ``tmp``, synced; whoever asked for it moves or removes it."""
-    rows: int
-    bytes: int
-    schema: pa.Schema
-    read: Mapping[str, int]
-    """Folded name of each stream that was read -> its highest sequence at the instant of the snapshot."""
-    version: int
-    """``State.version`` of that snapshot."""
-    notes: tuple[str, ...]
-    """What the answer lacks: segments that are missing or damaged."""
-    now_us: int = 0
-    """What ``now()`` gave."""
-
-
 class Runner(Protocol):
     """What a run can ask for. Everything runs in processes of lower priority than the hot path, within the run's limits."""
 
     async def table(self, sql: str, *, span: TimeRange = ..., rows_max: int = 100_000) -> pa.Table:
         """A small result. Raises ``QueryRefused`` for wrong SQL or more rows, ``QueryCancelled``."""
 
-    async def file(self, sql: str, *, format: str, span: TimeRange = ...) -> Written:
+    async def file(self, sql: str, *, format: str, span: TimeRange = ...) -> Handed:
         """A result of any size, as ``parquet``, ``csv``, ``json``, ``jsonl`` or ``arrow``. Raises like ``table``."""
 
     async def program(self, command: Sequence[str], *, input: bytes = b"") -> bytes:

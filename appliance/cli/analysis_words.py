@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -12,41 +13,41 @@ from appliance.config import Config
 from appliance.errors import NotRunning, UsageRefused
 from appliance.observe.author import author as who
 
-author_option = click.option("--author", default=who, show_default="user@host", help="Who says it.")
-comment_option = click.option("--comment", default="", help="Why; kept with it.")
+_Command = Callable[..., None]
+
+
+def _of_an_incident(command: _Command) -> _Command:
+    """What both commands are given: the incident, a comment, who says it, and the config."""
+    comment = click.option("--comment", default="", help="Why; kept with it.")
+    author = click.option("--author", default=who, show_default="user@host", help="Who says it.")
+    return click.argument("incident", type=click.IntRange(1))(comment(author(config_option(command))))
 
 
 @click.command("confirm")
-@click.argument("incident", type=click.IntRange(1))
-@comment_option
-@author_option
-@config_option
-def confirm(*, config: Config, incident: int, comment: str, author: str) -> None:
+@_of_an_incident
+def confirm(**said: Any) -> None:
     """Say that an incident was one. It counts from now on, and the next training learns from it.
 
     \b
     Example:
       appliance analysis confirm 12 --comment "the pump was dry"
     """
-    _say(config, incident, "confirm", comment, author)
+    _say("confirm", **said)
 
 
 @click.command("dismiss")
-@click.argument("incident", type=click.IntRange(1))
-@comment_option
-@author_option
-@config_option
-def dismiss(*, config: Config, incident: int, comment: str, author: str) -> None:
+@_of_an_incident
+def dismiss(**said: Any) -> None:
     """Say that an incident was none: its alert ends, and the next training learns from it.
 
     \b
     Example:
       appliance analysis dismiss 12 --comment "we moved the sensor"
     """
-    _say(config, incident, "dismiss", comment, author)
+    _say("dismiss", **said)
 
 
-def _say(config: Config, incident: int, verdict: str, comment: str, author: str) -> None:
+def _say(verdict: str, *, config: Config, incident: int, comment: str, author: str) -> None:
     body = {"author": author, "comment": comment}
     try:
         row: Any = post_json(config.data_dir, f"/api/analysis/{incident}/{verdict}", body, refused=UsageRefused)

@@ -62,7 +62,7 @@ def write_audit(*, config: Config, output: Path, since: str | None, until: str |
     Example:
       appliance audit --since 2d -o bundle
     """
-    from appliance.cli.query import as_moment
+    from appliance.cli.moments import as_moment
     from appliance.reconcile.audit.writing import Asked, write_bundle
     from appliance.serving.folder import open_folder
     from appliance.units import parse_duration

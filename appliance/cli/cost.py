@@ -10,7 +10,7 @@ import click
 from appliance.cli.alerts import print_json
 from appliance.cli.common import config_option, print_table
 from appliance.cli.local import get_json, post_json
-from appliance.cli.query import as_moment
+from appliance.cli.moments import as_moment
 from appliance.cli.status import size
 from appliance.clock import US_PER_S, SystemClock, iso
 from appliance.config import AlertOptions, Config

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
 from appliance.cli.common import config_option, visible
+from appliance.cli.moments import as_moment
 from appliance.clock import Clock, SystemClock, iso
 from appliance.config import Config
 from appliance.errors import NotRunning, UsageRefused
 from appliance.observe.author import author as who
-from appliance.serving.when import moment
 
 
 @click.command()
@@ -48,7 +47,7 @@ def delete(
       appliance delete readings --where device=d1 --since 2026-11-01 --until 2026-11-02 --reason "sensor was in the drawer"
     """
     clock = SystemClock()
-    since_us, until_us, tags = _moment(since, "--since", config, clock), _moment(until, "--until", config, clock), _tags(where)
+    since_us, until_us, tags = as_moment(since, "--since", config, clock), as_moment(until, "--until", config, clock), _tags(where)
     if since_us is None and until_us is None and not tags and not everything:
         raise UsageRefused("neither --since, --until nor --where narrows it; say --all to delete every record of the stream")
     if since_us is not None and until_us is not None and since_us >= until_us:
@@ -71,15 +70,6 @@ def _tags(where: tuple[str, ...]) -> dict[str, str | None]:
             raise UsageRefused(f"--where {visible(text)!r}: write TAG=VALUE")
         found[name] = value or None
     return found
-
-
-def _moment(text: str | None, option: str, config: Config, clock: Clock) -> int | None:
-    if text is None:
-        return None
-    try:
-        return moment(text, now_us=clock.now_us(), zone=ZoneInfo(config.node.timezone))
-    except (ValueError, OverflowError) as e:
-        raise UsageRefused(f"{option}: {e}") from None
 
 
 def _count(stream: str, tags: Mapping[str, str | None], since_us: int | None, until_us: int | None, config: Config, clock: Clock) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
 from typing import IO
 
-from appliance.cli.local import connect, refusal
+from appliance.cli.local import connect, post_json, refusal
 from appliance.errors import UsageRefused
 
 READ_BYTES = 1 << 18
@@ -40,16 +39,7 @@ def fetch(data_dir: Path, run_id: int, output: Path | None) -> None:
 
 def queue_query(data_dir: Path, asked: dict[str, object]) -> int:
     """Queues a query in the background; the id of its run. Raises ``NotRunning``, or the service's refusal."""
-    connection = connect(data_dir, timeout_s=None)
-    try:
-        connection.request("POST", "/api/jobs/query", body=json.dumps(asked), headers={"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        body = answer.read()
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise refusal(answer.status, body, answer.headers.get("Retry-After"), refused=UsageRefused)
-    return int(json.loads(body)["id"])
+    return int(post_json(data_dir, "/api/jobs/query", asked, refused=UsageRefused)["id"])
 
 
 def _copy(source: IO[bytes], to: IO[bytes]) -> None:

@@ -69,29 +69,39 @@ def get_json(
 ) -> Any:
     """The JSON that a GET gives. Raises ``NotRunning`` or the error that the service names; ``refused`` is what a 400 means."""
     connection = connect(data_dir, timeout_s=timeout_s)
-    try:
-        connection.request("GET", path + ("?" + urlencode(parameters) if parameters else ""))
-        answer = connection.getresponse()
-        body = answer.read()
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise refusal(answer.status, body, answer.headers.get("Retry-After"), refused=refused)
-    return json.loads(body)
+    return json.loads(_answered(connection, "GET", path + ("?" + urlencode(parameters) if parameters else ""), refused=refused))
 
 
 def post_json(data_dir: Path, path: str, value: Any, *, refused: type[ApplianceError] = QueryRefused) -> Any:
     """The JSON that a POST of JSON gives; waits as long as it takes. Raises as ``get_json``."""
+    return json.loads(post(data_dir, path, value, refused=refused))
+
+
+def post(data_dir: Path, path: str, value: Any, *, refused: type[ApplianceError] = QueryRefused) -> bytes:
+    """The body that a POST of JSON gives, whatever it is; else as ``post_json``."""
     connection = connect(data_dir, timeout_s=None)
+    return _answered(connection, "POST", path, json.dumps(value), {"Content-Type": "application/json"}, refused=refused)
+
+
+def _answered(
+    connection: UnixConnection,
+    method: str,
+    path: str,
+    body: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    *,
+    refused: type[ApplianceError],
+) -> bytes:
+    """The whole body of the answer; closes the connection. Raises what the service refuses."""
     try:
-        connection.request("POST", path, body=json.dumps(value), headers={"Content-Type": "application/json"})
+        connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
-        body = answer.read()
+        content = answer.read()
     finally:
         connection.close()
     if answer.status != 200:
-        raise refusal(answer.status, body, answer.headers.get("Retry-After"), refused=refused)
-    return json.loads(body)
+        raise refusal(answer.status, content, answer.headers.get("Retry-After"), refused=refused)
+    return content
 
 
 def get_lines(data_dir: Path, path: str, parameters: Mapping[str, str], on_answer: Callable[[], None] = lambda: None) -> Iterator[bytes]:

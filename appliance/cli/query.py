@@ -18,18 +18,17 @@ from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
 from appliance.cli.common import config_option, visible
 from appliance.cli.local import UnixConnection, connect, get_json, refusal
+from appliance.cli.moments import as_moment
 from appliance.clock import Clock, SystemClock
 from appliance.config import Config
 from appliance.errors import ApplianceError, NotRunning, QueryHeavy, QueryRefused, UsageRefused
 from appliance.names import RESULT_FORMATS
 from appliance.serving.question import FORMATS, PATHS, Question
-from appliance.serving.when import moment
 
 READ_BYTES = 1 << 18
 TICK_S = 0.5
@@ -255,16 +254,6 @@ class ProgressLine:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
             self._shown = False
-
-
-def as_moment(text: str | None, option: str, config: Config, clock: Clock) -> int | None:
-    """Microseconds of what an option says; None where it was not given. Raises ``UsageRefused``."""
-    if text is None:
-        return None
-    try:
-        return moment(text, now_us=clock.now_us(), zone=ZoneInfo(config.node.timezone))
-    except (ValueError, OverflowError) as e:
-        raise UsageRefused(f"{option}: {e}") from None
 
 
 @contextmanager

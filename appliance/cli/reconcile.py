@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
 from appliance.cli.common import config_option, visible
+from appliance.cli.moments import as_moment
 from appliance.clock import Clock, SystemClock
 from appliance.config import Config
 from appliance.errors import NotRunning, UsageRefused
-from appliance.serving.when import moment
 
 
 @click.command()
@@ -32,7 +31,7 @@ def reconcile(*, config: Config, since: str | None, repair: bool, full: bool, sh
       appliance reconcile --repair
     """
     clock = SystemClock()
-    answer = _ask(config, _moment(since, config, clock), repair=repair, full=full, clock=clock)
+    answer = _ask(config, as_moment(since, "--since", config, clock), repair=repair, full=full, clock=clock)
     if shape == "json":
         import json
 
@@ -62,15 +61,6 @@ def _ask(config: Config, since_us: int | None, *, repair: bool, full: bool, cloc
         found: dict[str, Any] = msgspec.to_builtins(done)
         return found
     return answer
-
-
-def _moment(text: str | None, config: Config, clock: Clock) -> int | None:
-    if text is None:
-        return None
-    try:
-        return moment(text, now_us=clock.now_us(), zone=ZoneInfo(config.node.timezone))
-    except (ValueError, OverflowError) as e:
-        raise UsageRefused(f"--since: {e}") from None
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from appliance.cli.common import config_option, print_table, visible
-from appliance.cli.local import connect, get_json, post_json, refusal
+from appliance.cli.local import get_json, post, post_json
 from appliance.clock import US_PER_S, SystemClock
 from appliance.config import Config
 from appliance.errors import ApplianceError, NotRunning, UsageRefused
@@ -71,7 +71,7 @@ def report(
         return
     form = format_ or (output.suffix.removeprefix(".") if output is not None and output.suffix[1:] in FORMATS else "md")
     try:
-        content = _rendered(config.data_dir, {**asked, "format": form})
+        content = post(config.data_dir, "/api/reports/render", {**asked, "format": form}, refused=UsageRefused).decode("utf-8")
     except NotRunning:
         content = _of_folder(config, name, day, dict(_pair(one) for one in parameters), form)
     if output is not None:
@@ -85,22 +85,6 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not name:
         raise UsageRefused(f"-p {text[:40]!r}: write NAME=VALUE")
     return name, value
-
-
-def _rendered(data_dir: Path, asked: Mapping[str, object]) -> str:
-    """By the service. Raises ``NotRunning``."""
-    import json
-
-    connection = connect(data_dir, timeout_s=None)
-    try:
-        connection.request("POST", "/api/reports/render", body=json.dumps(asked), headers={"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        body = answer.read()
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise refusal(answer.status, body, answer.headers.get("Retry-After"), refused=UsageRefused)
-    return body.decode("utf-8")
 
 
 def _of_folder(config: Config, name: str, day: str | None, parameters: Mapping[str, str], form: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import click
 
 from appliance.cli.common import config_option, print_table, visible
+from appliance.cli.moments import as_moment
 from appliance.clock import SystemClock, iso
 from appliance.errors import NotRunning, UsageRefused
 
@@ -59,13 +59,13 @@ def search(
         return _rebuild(config, streams)
     if status:
         return _status(config, as_json=as_format != "text")
-    now_us, zone = SystemClock().now_us(), config.node.timezone
+    clock = SystemClock()
     asked = {
         "text": " ".join(words),
         "streams": streams,
         "where": where,
-        "since_us": _moment(since, "--since", now_us, zone),
-        "until_us": _moment(until, "--until", now_us, zone),
+        "since_us": as_moment(since, "--since", config, clock),
+        "until_us": as_moment(until, "--until", config, clock),
         "order": order,
         "limit": limit,
     }
@@ -81,17 +81,6 @@ def search(
     for note in found.notes:
         click.echo(visible(note), err=True)
     return 0
-
-
-def _moment(text: str | None, option: str, now_us: int, zone: str) -> int | None:
-    from appliance.serving.when import moment
-
-    if text is None:
-        return None
-    try:
-        return moment(text, now_us=now_us, zone=ZoneInfo(zone))
-    except (ValueError, OverflowError) as e:
-        raise UsageRefused(f"{option}: {e}") from None
 
 
 def _find(config: Config, asked: dict[str, Any]) -> Found:

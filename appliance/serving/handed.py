@@ -16,9 +16,10 @@ from appliance.errors import RetryLater
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """A result as a file."""
+    """The result of a query as a file."""
 
     path: Path
+    """On the disk for good; whoever asked for it moves or removes it."""
     rows: int
     bytes: int
     schema: pa.Schema
@@ -27,6 +28,7 @@ class Handed:
     version: int
     """``State.version`` of that snapshot; 0 where no stream was read."""
     notes: tuple[str, ...]
+    """What the answer lacks: segments that are missing or damaged."""
     now_us: int = 0
     """What ``now()`` gave."""
 

@@ -18,11 +18,12 @@ from appliance.batching.panels.definition import Meaning, understand
 from appliance.batching.panels.panel import Panel
 from appliance.batching.panels.parts import NoParts, parts_of
 from appliance.batching.panels.work import PanelWork
-from appliance.batching.work import Context, Run, Written
+from appliance.batching.work import Context, Run
 from appliance.cold.files import no_step
 from appliance.config import PanelOptions, ViewOptions
 from appliance.paths.needs import Path
 from appliance.records import EVERYTHING, Batch, Format, Submission, TimeRange, fold
+from appliance.serving.handed import Handed
 from tests.clock import NOON_US
 from tests.views.house import HOUR_US, House
 
@@ -127,7 +128,7 @@ class PanelHouse(House):
             table = db.sql(sql).to_arrow_table()
         return settled(table, is_ordered=panel.meaning.is_ordered, rows_max=panel.options.rows_max)
 
-    async def file(self, sql: str, *, format: str, span: TimeRange = EVERYTHING) -> Written:
+    async def file(self, sql: str, *, format: str, span: TimeRange = EVERYTHING) -> Handed:
         """As a query process hands it over."""
         if format != "arrow":
             return await super().file(sql, format=format, span=span)
@@ -138,4 +139,4 @@ class PanelHouse(House):
         with path.open("wb") as out, pa.ipc.new_stream(out, table.schema) as writer:
             writer.write_table(table)
         seen = {key: s.last_seq for key, s in self.box.state.streams.items() if key in ("readings", "limits")}
-        return Written(path, table.num_rows, path.stat().st_size, table.schema, seen, source.version, explain.notes, self.clock.now_us())
+        return Handed(path, table.num_rows, path.stat().st_size, table.schema, seen, source.version, explain.notes, self.clock.now_us())

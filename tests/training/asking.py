@@ -10,10 +10,11 @@ from typing import Final
 import pyarrow as pa
 
 from appliance.batching.program import Program
-from appliance.batching.work import Limits, Written
+from appliance.batching.work import Limits
 from appliance.errors import QueryRefused
 from appliance.hot.state import State
 from appliance.records import EVERYTHING, TimeRange
+from appliance.serving.handed import Handed
 from appliance.serving.http.context import Answers
 from appliance.serving.question import Question
 
@@ -40,7 +41,7 @@ class AskingRunner:
             raise QueryRefused(f"the query gives {found.num_rows:,} rows, more than {rows_max:,}")
         return found
 
-    async def file(self, sql: str, *, format: str, span: TimeRange = EVERYTHING) -> Written:
+    async def file(self, sql: str, *, format: str, span: TimeRange = EVERYTHING) -> Handed:
         """As ``Runner.file``."""
         state = self._state()
         query = secrets.token_hex(8)
@@ -59,7 +60,7 @@ class AskingRunner:
         finally:
             await answer.aclose()
         read = {key: s.last_seq for key, s in state.streams.items()}
-        return Written(path, 0, path.stat().st_size, pa.schema([]), read, state.version, answer.notes)
+        return Handed(path, 0, path.stat().st_size, pa.schema([]), read, state.version, answer.notes)
 
     async def program(self, command: Sequence[str], *, input: bytes = b"") -> bytes:
         """As ``Runner.program``, within the limits of [batch]."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from appliance.batching.views import ViewDesk
-from appliance.batching.work import Context, Outcome, Run, Written
+from appliance.batching.work import Context, Outcome, Run
 from appliance.box import Box
 from appliance.clock import US_PER_DAY
 from appliance.cold.compaction.job import Job
@@ -35,6 +35,7 @@ from appliance.roll.roller import HotRows, Roller
 from appliance.serving.engine import Engine
 from appliance.serving.explain import Explain
 from appliance.serving.folder import folder_source
+from appliance.serving.handed import Handed
 from appliance.serving.question import Question
 from appliance.serving.snapshot import SnapshotProvider
 from appliance.serving.source import StateSource, Store, pinned_reader
@@ -282,7 +283,7 @@ class House:
     async def table(self, sql: str, *, span: TimeRange = EVERYTHING, rows_max: int = 100_000) -> pa.Table:  # noqa: ARG002 - as the protocol
         return self.answered(sql, self.source())[0]
 
-    async def file(self, sql: str, *, format: str, span: TimeRange = EVERYTHING) -> Written:  # noqa: ARG002 - as the protocol
+    async def file(self, sql: str, *, format: str, span: TimeRange = EVERYTHING) -> Handed:  # noqa: ARG002 - as the protocol
         source = self.source()
         table, explain = self.answered(sql, source)
         path = self.folder / "tmp" / f"{next(self._numbers)}.{format}"
@@ -290,7 +291,7 @@ class House:
         pq.write_table(table, path)
         self.between()
         read = {fold(s.stream): source.last_seq(fold(s.stream)) for s in explain.streams}
-        return Written(path, table.num_rows, path.stat().st_size, table.schema, read, source.version, explain.notes)
+        return Handed(path, table.num_rows, path.stat().st_size, table.schema, read, source.version, explain.notes)
 
     async def program(self, command: Sequence[str], *, input: bytes = b"") -> bytes:
         raise NotImplementedError

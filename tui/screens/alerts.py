@@ -8,69 +8,52 @@ from typing import Any, ClassVar
 
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.message import Message
 from textual.widget import Widget
 
-from appliance.errors import ApplianceError
 from appliance.observe.alerts import AlertRow, AlertsPicture, RuleRow, SilenceRow, TransitionRow, WindowChart
 from tui import figures
 from tui.actions import ALERTS, CHART, OPEN, ROWS, TABLE, VIEWS, Group, bindings
 from tui.alert_view import AlertsAnswer, Asked, ask_alerts
 from tui.look import Look, Span
+from tui.pace import Pace
+from tui.screens.acts import Acts
 from tui.screens.alert_tables import VIEW_NAMES, make_tables, rows_of
 from tui.screens.base import LiveScreen, ViewTable
-from tui.screens.rows import RowKeys
 from tui.screens.silence import SilenceScreen, covers_of
+from tui.screens.views import HistoryOfOne
 from tui.snapshot import Question, Snapshot
-from tui.widgets.alert_facts import facts, view_line
+from tui.widgets.alert_facts import facts
 from tui.widgets.alerts import alert_name
+from tui.widgets.bars import view_line
 from tui.widgets.chart import Chart
 from tui.widgets.lines import LinesWidget
 from tui.widgets.panels import Panel
 from tui.widgets.plot import Buckets, held
 from tui.widgets.table import FastTable
 
-_ASK_EVERY_US = 1_000_000
 _OFFLINE = "stored, read-only"
 _EMPTY = AlertsPicture(at_us=0)
 
 
-class AlertsScreen(RowKeys, LiveScreen):
+class AlertsScreen(HistoryOfOne, Acts, LiveScreen):
     """One table a view, the chosen row's story below, for an alert beside its chart. Enter shows the history of the chosen rule."""
 
     TITLE_IN_BAR: ClassVar[str] = "Alerts"
     ACTIONS: ClassVar[tuple[Group, ...]] = (OPEN, VIEWS, ALERTS, TABLE, ROWS, CHART)
     BINDINGS: ClassVar[list[BindingType]] = bindings(VIEWS, ALERTS, ROWS, CHART)
     AUTO_FOCUS: ClassVar[str | None] = "#now"
-
-    class Done(Message):
-        """Something was done about an alert, or why not."""
-
-        def __init__(self, told: str, error: str | None) -> None:
-            super().__init__()
-            self.told = told
-            self.error = error
+    VIEWS: ClassVar[tuple[str, ...]] = VIEW_NAMES
+    ASKS_OF_ROW: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
-        self._view = VIEW_NAMES[0]
-        self._came_from: str | None = None
-        """The view from which the history of one rule was opened."""
-        self._rule: str | None = None
         self._picture: AlertsPicture | None = None
         self._history: Sequence[TransitionRow] = ()
-        self._history_of: str | None = None
         self._chart: tuple[str, WindowChart | None] | None = None
         """Of which alert (``alert_name``), and what there is of it."""
         self._scaled_for: str | None = None
-        self._asked: tuple[Asked | None, int] = (None, 0)
-        self._picture_us = 0
+        self._picture_pace = Pace()
         self._why: str | None = None
-
-    @property
-    def table(self) -> FastTable[Any]:
-        """The table of the chosen view."""
-        return self.query_one(f"#{self._view}", FastTable)
 
     @property
     def chart(self) -> Chart:
@@ -90,32 +73,21 @@ class AlertsScreen(RowKeys, LiveScreen):
                 yield Chart(filled=False, id="value", classes="panel")
                 yield Panel("Details", id="detail", lines_min=1, counts=True)
 
-    def on_mount(self) -> None:
-        """Only the first view is there."""
-        self._show_view(self._view)
-
-    def arrive(self) -> None:
-        self.set_focus(self.table)
-
     def question(self) -> Question | None:
         """The picture, and what the view needs besides; at most once a second while the same row is chosen."""
         now_us = self.ui.clock.now_us()
-        row = self.chosen if self._view == "now" else None
-        asked = Asked(row if isinstance(row, AlertRow) else None, self._view == "history", self._rule)
-        before, asked_us = self._asked
-        if before is not None and _subject(asked) == _subject(before) and 0 <= now_us - asked_us < _ASK_EVERY_US:
+        row = self.chosen if self.view == "now" else None
+        asked = Asked(row if isinstance(row, AlertRow) else None, self.view == "history", self.history_of)
+        if not self.pace.is_due(_subject(asked), now_us=now_us):
             return None
-        self._asked = (asked, now_us)
-        with_picture = not 0 <= now_us - self._picture_us < _ASK_EVERY_US
-        if with_picture:
-            self._picture_us = now_us
+        with_picture = self._picture_pace.is_due(None, now_us=now_us)
         return lambda client: ask_alerts(client, asked, with_picture=with_picture)
 
     def show_snapshot(self, snapshot: Snapshot, look: Look) -> None:
         self._take(snapshot)
         self._show_views(look)
-        self.table.show_rows(rows_of(self._view, self._picture or _EMPTY, self._history), look)
-        self._show_chosen(look)
+        self.table.show_rows(rows_of(self.view, self._picture or _EMPTY, self._history), look)
+        self.show_chosen(look)
 
     def _take(self, snapshot: Snapshot) -> None:
         answer = snapshot.extra
@@ -125,10 +97,11 @@ class AlertsScreen(RowKeys, LiveScreen):
                 self._picture = answer.picture
             if answer.asked.alert is not None:
                 self._chart = (alert_name(answer.asked.alert), answer.chart)
-            if answer.history is not None and answer.asked.rule == self._rule:
-                self._history, self._history_of = answer.history, self._rule
+            if answer.history is not None and answer.asked.rule == self.history_of:
+                self._history = answer.history
         if snapshot.extra_error is not None:
-            self._why, self._picture_us = snapshot.extra_error, 0
+            self._why = snapshot.extra_error
+            self._picture_pace.forget()
 
     def _show_views(self, look: Look) -> None:
         picture, line = self._picture or _EMPTY, self.query_one("#views", LinesWidget)
@@ -138,25 +111,25 @@ class AlertsScreen(RowKeys, LiveScreen):
             "silences": sum(s.is_active for s in picture.silences),
             "outbox": sum(m.state != "sent" for m in picture.outbox),
         }
-        views = [(name, figures.count(counts[name]) if counts.get(name) else "") for name in VIEW_NAMES]
-        line.show_lines([view_line(views, self._view, self._note(picture, look), look, self.size.width)])
+        views = [(name, figures.count(counts[name]) if counts.get(name) else "") for name in self.VIEWS]
+        line.show_lines([view_line(views, self.view, self._note(picture, look), look, self.size.width)])
 
     def _note(self, picture: AlertsPicture, look: Look) -> Span | None:
         """What is to be known of the view as a whole, at the right of the views."""
         if self._why is not None:
             return f"{look.symbols.state('WARN')} {look.safe(self._why)}", look.paint.warn
-        if self._is_offline:
+        if self.is_offline:
             return _OFFLINE, look.paint.warn
-        if self._view == "history" and self._rule is not None:
-            return f"of {look.safe(self._rule)} {look.symbols.dot} Esc shows all", look.paint.accent
+        if self.view == "history" and self.history_of is not None:
+            return f"of {look.safe(self.history_of)} {look.symbols.dot} Esc shows all", look.paint.accent
         if picture.truncated:
             return f"{figures.count(picture.truncated)} more are not shown", look.paint.warn
         return None
 
-    def _show_chosen(self, look: Look) -> None:
+    def show_chosen(self, look: Look) -> None:
         row, panel = self.chosen, self.query_one("#detail", Panel)
         panel.show_panel(facts(row, self._picture or _EMPTY, look, panel.inner_width), look)
-        if self._view == "now":
+        if self.view == "now":
             self._show_chart(row, look)
 
     def _show_chart(self, row: AlertRow | None, look: Look) -> None:
@@ -183,68 +156,35 @@ class AlertsScreen(RowKeys, LiveScreen):
     def _why_no_chart(self, name: str | None) -> str:
         if name is None:
             return "nothing fires" if self._picture is not None else "waiting for the first data"
-        if self._is_offline:
+        if self.is_offline:
             return "values over time need a running service"
         if self._chart is None or self._chart[0] != name:
             return "not read while the picture is frozen" if self.ui.is_frozen else "reading its values"
         return "no values at hand"
 
-    def _show_view(self, name: str) -> None:
-        """Puts another view in front; each keeps its order, filter and place. What is maximised belongs to the view before."""
-        if self.enlarged is not None:
-            self.toggle_enlarged()
-        self._view = name
-        for view in VIEW_NAMES:
-            self.query_one(f"#{view}").set_class(view == name, "-shown")
+    def show_view(self, name: str) -> None:
+        """Only beside what fires now there is a chart."""
+        super().show_view(name)
         self.query_one("#alerts").set_class(name != "now", "-lists")
-        self.set_focus(self.table)
-        self.ui.refresh_now()
-        self.call_after_refresh(self.show_current)
-
-    def _step_view(self, step: int) -> None:
-        self._rule = self._came_from = None
-        self._show_view(VIEW_NAMES[(VIEW_NAMES.index(self._view) + step) % len(VIEW_NAMES)])
-
-    def on_fast_table_moved(self, event: FastTable.Moved) -> None:
-        """The story below is that of the row under the cursor."""
-        event.stop()
-        self._show_chosen(self.look)
-        self.ui.refresh_now()
 
     def on_fast_table_chosen(self, event: FastTable.Chosen) -> None:
         """Looks into the history of the rule."""
         event.stop()
         row = self.chosen
         if isinstance(row, (AlertRow, RuleRow)):
-            self._came_from = self._view
-            self._rule = row.rule if isinstance(row, AlertRow) else row.name
             self._history = ()
-            self._show_view("history")
+            self.open_history(row.rule if isinstance(row, AlertRow) else row.name)
 
     def view_table(self) -> ViewTable | None:
         rows = self.table.rows
         if not rows:
             return None
         names = rows[0].__struct_fields__
-        return ViewTable(f"alerts-{self._view}", names, [[_plain(getattr(row, name)) for name in names] for row in rows])
+        return ViewTable(f"alerts-{self.view}", names, [[_plain(getattr(row, name)) for name in names] for row in rows])
 
     def copy_text(self) -> str | None:
         row = self.chosen
         return None if row is None else "\t".join(str(_plain(getattr(row, name))) for name in row.__struct_fields__)
-
-    def action_view_left(self) -> None:
-        self._step_view(-1)
-
-    def action_view_right(self) -> None:
-        self._step_view(1)
-
-    def action_back(self) -> None:
-        """Esc: as everywhere; then from the history of one rule back to where it was opened."""
-        if self.query_one("#filter").display or self.table.filter_text or self.enlarged is not None:
-            super().action_back()
-        elif self._came_from is not None:
-            view, self._came_from, self._rule = self._came_from, None, None
-            self._show_view(view)
 
     def action_acknowledge(self) -> None:
         row = self._alert()
@@ -262,16 +202,16 @@ class AlertsScreen(RowKeys, LiveScreen):
         row = self.chosen
         if not isinstance(row, (AlertRow, RuleRow, TransitionRow)):
             self.ui.say("Choose an alert or a rule to silence.", severity="warning")
-        elif self._may_act():
+        elif self.may_act():
             covers = covers_of(row.name, None) if isinstance(row, RuleRow) else covers_of(row.rule, row.key)
-            self.app.push_screen(SilenceScreen(covers, then=self._ask_anew))
+            self.app.push_screen(SilenceScreen(covers, then=self.ask_anew))
 
     def action_unsilence(self) -> None:
         row = self.chosen
         number = row.id if isinstance(row, SilenceRow) else row.silenced_by if isinstance(row, AlertRow) else None
         if number is None:
             self.ui.say("Choose a silenced alert, or a silence.", severity="warning")
-        elif self._may_act():
+        elif self.may_act():
             client = self.ui.client
             self._do(f"Silence {number} is over", lambda: client.unsilence(number))
 
@@ -281,42 +221,18 @@ class AlertsScreen(RowKeys, LiveScreen):
         if not isinstance(row, AlertRow):
             self.ui.say("Choose an alert in the view now.", severity="warning")
             return None
-        return row if self._may_act() else None
-
-    @property
-    def _is_offline(self) -> bool:
-        status = self.ui.picture.status
-        return status is not None and status.state == "offline"
-
-    def _may_act(self) -> bool:
-        if self._is_offline:
-            self.ui.say("No service runs: what is stored can only be looked at.", severity="warning")
-            return False
-        return True
+        return row if self.may_act() else None
 
     def _do(self, told: str, act: Callable[[], object]) -> None:
-        def work() -> None:
-            try:
-                act()
-                error = None
-            except ApplianceError as refusal:
-                error = str(refusal)
-            self.post_message(self.Done(told, error))
+        def do() -> str:
+            act()
+            return told
 
-        self.run_worker(work, thread=True, exit_on_error=False, group="act", name="act")
+        self.act(do)
 
-    def on_alerts_screen_done(self, event: Done) -> None:
-        """Says what came of it, and looks anew."""
-        event.stop()
-        if event.error is not None:
-            self.ui.say(event.error, severity="error")
-            return
-        self.ui.say(event.told)
-        self._ask_anew()
-
-    def _ask_anew(self) -> None:
-        self._asked, self._picture_us = (None, 0), 0
-        self.ui.refresh_now()
+    def ask_anew(self) -> None:
+        self._picture_pace.forget()
+        super().ask_anew()
 
 
 def _subject(asked: Asked) -> tuple[object, ...]:

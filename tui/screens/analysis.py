@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Final
 
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.message import Message
 from textual.widget import Widget
 
 from appliance.errors import ApplianceError
@@ -17,21 +16,21 @@ from tui import figures
 from tui.actions import ANALYSIS_VIEWS, INCIDENTS, OPEN, ROWS, TABLE, Group, bindings
 from tui.client import Client, Series
 from tui.look import Look, Span
+from tui.screens.acts import Acts
 from tui.screens.base import LiveScreen, ViewTable
 from tui.screens.incident_facts import facts
-from tui.screens.rows import RowKeys
+from tui.screens.rows import StoryBelow
+from tui.screens.views import Views
 from tui.snapshot import Question, Snapshot
-from tui.widgets.alert_facts import view_line
 from tui.widgets.analysis import INCIDENT_COLUMNS, LEARNING_COLUMNS, QUALITY_COLUMNS
+from tui.widgets.bars import view_line
 from tui.widgets.lines import LinesWidget
 from tui.widgets.panels import Panel
 from tui.widgets.table import FastTable
 
-VIEW_NAMES: Final = ("incidents", "learning", "quality")
 INCIDENTS_SHOWN: Final = 200
 CHART_US: Final = 900_000_000
 """Time before an incident's end that its chart shows."""
-_ASK_EVERY_US: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +43,21 @@ class Detail:
     """The field that was most unusual; None: not at hand."""
 
 
-class AnalysisScreen(RowKeys, LiveScreen):
+class AnalysisScreen(Views, StoryBelow, Acts, LiveScreen):
     """One table a view, the chosen incident's story below."""
 
     TITLE_IN_BAR: ClassVar[str] = "Analysis"
     ACTIONS: ClassVar[tuple[Group, ...]] = (OPEN, ANALYSIS_VIEWS, INCIDENTS, TABLE, ROWS)
     BINDINGS: ClassVar[list[BindingType]] = bindings(ANALYSIS_VIEWS, INCIDENTS, ROWS)
     AUTO_FOCUS: ClassVar[str | None] = "#seen-incidents"
-
-    class Done(Message):
-        """A person's word is stored, or why not."""
-
-        def __init__(self, told: str, error: str | None) -> None:
-            super().__init__()
-            self.told = told
-            self.error = error
+    VIEWS: ClassVar[tuple[str, ...]] = ("incidents", "learning", "quality")
+    TABLE_IDS: ClassVar[str] = "seen-"
+    ASKS_OF_ROW: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
-        self._view = VIEW_NAMES[0]
         self._detail: Detail | None = None
-        self._asked: tuple[int | None, int] = (None, 0)
         self._why: str | None = None
-
-    @property
-    def table(self) -> FastTable[Any]:
-        """The table of the chosen view."""
-        return self.query_one(f"#seen-{self._view}", FastTable)
 
     @property
     def chosen(self) -> IncidentRow | None:
@@ -78,47 +65,43 @@ class AnalysisScreen(RowKeys, LiveScreen):
         row = self.table.cursor_row
         return row if isinstance(row, IncidentRow) else None
 
+    @property
+    def story(self) -> Panel:
+        """The chosen incident's."""
+        return self.query_one("#analysis-detail", Panel)
+
     def compose_body(self) -> Iterable[Widget]:
         with Vertical(id="analysis"):
             yield LinesWidget(id="analysis-line")
             yield from _tables()
             yield Panel("Details", id="analysis-detail", lines_min=1, counts=True)
 
-    def on_mount(self) -> None:
-        """Only the first view is there."""
-        self._show_view(self._view)
-
-    def arrive(self) -> None:
-        self.set_focus(self.table)
-
     def question(self) -> Question | None:
         """The picture and the chosen incident: at most once a second, at once where another one is chosen."""
         chosen, now_us = self.chosen, self.ui.clock.now_us()
         wanted = None if chosen is None else chosen.id
-        if self._asked[0] == wanted and 0 <= now_us - self._asked[1] < _ASK_EVERY_US:
-            return None
-        self._asked = (wanted, now_us)
-        return lambda client: _ask(client, wanted, now_us)
+        return (lambda client: _ask(client, wanted, now_us)) if self.pace.is_due(wanted, now_us=now_us) else None
 
     def show_snapshot(self, snapshot: Snapshot, look: Look) -> None:
         if isinstance(snapshot.extra, Detail):
             self._why, self._detail = None, snapshot.extra
         if snapshot.extra_error is not None:
-            self._why, self._asked = snapshot.extra_error, (None, 0)
+            self._why = snapshot.extra_error
+            self.pace.forget()
         self._show_line(look)
         self.table.show_rows(self._rows(), look)
-        self._show_chosen(look)
+        self.show_chosen(look)
 
     def _rows(self) -> Sequence[Any]:
         if self._detail is None:
             return ()
         found = self._detail.picture
-        return {"incidents": found.incidents, "learning": found.learning, "quality": found.quality}[self._view]
+        return {"incidents": found.incidents, "learning": found.learning, "quality": found.quality}[self.view]
 
     def _show_line(self, look: Look) -> None:
         count = self._open_count()
-        views = [(name, figures.count(count) if name == "incidents" and count else "") for name in VIEW_NAMES]
-        line = view_line(views, self._view, self._note(look), look, self.size.width)
+        views = [(name, figures.count(count) if name == "incidents" and count else "") for name in self.VIEWS]
+        line = view_line(views, self.view, self._note(look), look, self.size.width)
         self.query_one("#analysis-line", LinesWidget).show_lines([line])
 
     def _open_count(self) -> int:
@@ -134,29 +117,10 @@ class AnalysisScreen(RowKeys, LiveScreen):
             return f"{look.symbols.state('CRIT')} {count} open", look.paint.crit
         return f"{look.symbols.state('OK')} nothing unusual", look.paint.ok
 
-    def _show_chosen(self, look: Look) -> None:
-        panel, detail = self.query_one("#analysis-detail", Panel), self._detail
+    def show_chosen(self, look: Look) -> None:
+        panel, detail = self.story, self._detail
         incident, chart = (None, None) if detail is None else (detail.incident, detail.chart)
         panel.show_panel(facts(self.table.cursor_row, incident, chart, look, panel.inner_width), look)
-
-    def _show_view(self, name: str) -> None:
-        """Puts another view in front; each keeps its order, filter and place."""
-        if self.enlarged is not None:
-            self.toggle_enlarged()
-        self._view = name
-        for view in VIEW_NAMES:
-            self.query_one(f"#seen-{view}").set_class(view == name, "-shown")
-        self.set_focus(self.table)
-        self.call_after_refresh(self.show_current)
-
-    def _step_view(self, step: int) -> None:
-        self._show_view(VIEW_NAMES[(VIEW_NAMES.index(self._view) + step) % len(VIEW_NAMES)])
-
-    def action_view_left(self) -> None:
-        self._step_view(-1)
-
-    def action_view_right(self) -> None:
-        self._step_view(1)
 
     def action_confirm(self) -> None:
         self._say("confirm", "Confirmed")
@@ -170,48 +134,15 @@ class AnalysisScreen(RowKeys, LiveScreen):
             self.ui.say("Choose an incident.", severity="warning")
             return
 
-        def work() -> None:
-            try:
-                client.say_of_incident(row.id, verdict, comment="")
-                error = None
-            except ApplianceError as refusal:
-                error = str(refusal)
-            self.post_message(self.Done(f"{told}: incident {row.id}; the next training takes it up", error))
+        def do() -> str:
+            client.say_of_incident(row.id, verdict, comment="")
+            return f"{told}: incident {row.id}; the next training takes it up"
 
-        self.run_worker(work, thread=True, exit_on_error=False, group="act", name="act")
-
-    def on_analysis_screen_done(self, event: Done) -> None:
-        """Says what came of it, and looks anew."""
-        event.stop()
-        if event.error is not None:
-            self.ui.say(event.error, severity="error")
-            return
-        self.ui.say(event.told)
-        self._asked = (None, 0)
-        self.ui.refresh_now()
-
-    def on_fast_table_moved(self, event: FastTable.Moved) -> None:
-        """The story below is that of the row under the cursor."""
-        event.stop()
-        self._show_chosen(self.look)
-        self.ui.refresh_now()
-
-    def on_fast_table_chosen(self, event: FastTable.Chosen) -> None:
-        """Gives the story the room of all."""
-        event.stop()
-        self.set_focus(self.query_one("#analysis-detail", Panel))
-        self.toggle_enlarged()
-
-    def action_back(self) -> None:
-        """Esc: as everywhere; then the table has the focus again."""
-        was_enlarged = self.enlarged is not None
-        super().action_back()
-        if was_enlarged and self.enlarged is None:
-            self.set_focus(self.table)
+        self.act(do)
 
     def view_table(self) -> ViewTable | None:
         rows = [{name: _plain(getattr(row, name)) for name in row.__struct_fields__} for row in self.table.rows]
-        return ViewTable(f"analysis-{self._view}", list(rows[0]), [list(row.values()) for row in rows]) if rows else None
+        return ViewTable(f"analysis-{self.view}", list(rows[0]), [list(row.values()) for row in rows]) if rows else None
 
     def copy_text(self) -> str | None:
         row = self.table.cursor_row

@@ -18,6 +18,7 @@ from textual.worker import Worker, WorkerState
 
 from tui.actions import EVERYWHERE, Group, foot_keys
 from tui.look import Look
+from tui.pace import Pace
 from tui.screens import SCREENS
 from tui.snapshot import Question, Snapshot
 from tui.widgets.bars import Banner, KeyBar, ScreenBar, TitleBar
@@ -69,6 +70,8 @@ class LiveScreen(Screen[None]):
         super().__init__()
         self.enlarged: Widget | None = None
         """The panel that has the room of all."""
+        self.pace = Pace()
+        """When its question is asked again."""
 
     @property
     def ui(self) -> ApplianceApp:
@@ -79,6 +82,12 @@ class LiveScreen(Screen[None]):
     def look(self) -> Look:
         """How to draw at this moment."""
         return self.ui.look
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether what is shown was read from a folder that nobody serves."""
+        status = self.ui.picture.status
+        return status is not None and status.state == "offline"
 
     @property
     def subject(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -15,37 +15,35 @@ from tui.actions import CONSISTENCY_VIEWS, OPEN, ROWS, TABLE, Group, bindings
 from tui.look import Look, Span
 from tui.screens.base import LiveScreen, ViewTable
 from tui.screens.consistency_facts import facts
-from tui.screens.rows import RowKeys
+from tui.screens.rows import StoryBelow
+from tui.screens.views import Views
 from tui.snapshot import Question, Snapshot
-from tui.widgets.alert_facts import view_line
+from tui.widgets.bars import view_line
 from tui.widgets.consistency import DAY_COLUMNS, FINDING_COLUMNS, STREAM_COLUMNS, pass_lines
 from tui.widgets.lines import LinesWidget
 from tui.widgets.panels import Panel
 from tui.widgets.table import FastTable
 
-VIEW_NAMES: Final = ("open", "repaired", "streams", "days")
-_ASK_EVERY_US: Final = 1_000_000
 
-
-class ConsistencyScreen(RowKeys, LiveScreen):
+class ConsistencyScreen(Views, StoryBelow, LiveScreen):
     """The passes above, one table a view, the chosen row's story below."""
 
     TITLE_IN_BAR: ClassVar[str] = "Consistency"
     ACTIONS: ClassVar[tuple[Group, ...]] = (OPEN, CONSISTENCY_VIEWS, TABLE, ROWS)
     BINDINGS: ClassVar[list[BindingType]] = bindings(CONSISTENCY_VIEWS, ROWS)
     AUTO_FOCUS: ClassVar[str | None] = "#agree-open"
+    VIEWS: ClassVar[tuple[str, ...]] = ("open", "repaired", "streams", "days")
+    TABLE_IDS: ClassVar[str] = "agree-"
 
     def __init__(self) -> None:
         super().__init__()
-        self._view = VIEW_NAMES[0]
         self._picture: ConsistencyPicture | None = None
-        self._asked_us = 0
         self._why: str | None = None
 
     @property
-    def table(self) -> FastTable[Any]:
-        """The table of the chosen view."""
-        return self.query_one(f"#agree-{self._view}", FastTable)
+    def story(self) -> Panel:
+        """The chosen row's."""
+        return self.query_one("#agreement-detail", Panel)
 
     def compose_body(self) -> Iterable[Widget]:
         with Vertical(id="consistency"):
@@ -54,42 +52,32 @@ class ConsistencyScreen(RowKeys, LiveScreen):
             yield from _tables()
             yield Panel("Details", id="agreement-detail", lines_min=1, counts=True)
 
-    def on_mount(self) -> None:
-        """Only the first view is there."""
-        self._show_view(self._view)
-
-    def arrive(self) -> None:
-        self.set_focus(self.table)
-
     def question(self) -> Question | None:
         """The picture; at most once a second."""
-        now_us = self.ui.clock.now_us()
-        if 0 <= now_us - self._asked_us < _ASK_EVERY_US:
-            return None
-        self._asked_us = now_us
-        return lambda client: client.consistency()
+        return (lambda client: client.consistency()) if self.pace.is_due(None, now_us=self.ui.clock.now_us()) else None
 
     def show_snapshot(self, snapshot: Snapshot, look: Look) -> None:
         if isinstance(snapshot.extra, ConsistencyPicture):
             self._why, self._picture = None, snapshot.extra
         if snapshot.extra_error is not None:
-            self._why, self._asked_us = snapshot.extra_error, 0
+            self._why = snapshot.extra_error
+            self.pace.forget()
         self._show_line(look)
         panel = self.query_one("#passes", Panel)
         panel.show_panel([] if self._picture is None else pass_lines(self._picture, look, panel.inner_width), look)
         self.table.show_rows(self._rows(), look)
-        self._show_chosen(look)
+        self.show_chosen(look)
 
     def _rows(self) -> Sequence[Any]:
         found = self._picture
         if found is None:
             return ()
-        return {"open": found.open, "repaired": found.repairs, "streams": found.streams, "days": found.history}[self._view]
+        return {"open": found.open, "repaired": found.repairs, "streams": found.streams, "days": found.history}[self.view]
 
     def _show_line(self, look: Look) -> None:
         wrong = 0 if self._picture is None else self._picture.open_total
-        views = [(name, figures.count(wrong) if name == "open" and wrong else "") for name in VIEW_NAMES]
-        line = view_line(views, self._view, self._note(look), look, self.size.width)
+        views = [(name, figures.count(wrong) if name == "open" and wrong else "") for name in self.VIEWS]
+        line = view_line(views, self.view, self._note(look), look, self.size.width)
         self.query_one("#agreement-line", LinesWidget).show_lines([line])
 
     def _note(self, look: Look) -> Span | None:
@@ -102,50 +90,13 @@ class ConsistencyScreen(RowKeys, LiveScreen):
             return f"{look.symbols.state('OK')} both sides agree", look.paint.ok
         return f"{look.symbols.state('CRIT')} {self._picture.open_total} wrong", look.paint.crit
 
-    def _show_chosen(self, look: Look) -> None:
-        panel = self.query_one("#agreement-detail", Panel)
+    def show_chosen(self, look: Look) -> None:
+        panel = self.story
         panel.show_panel(facts(self.table.cursor_row, look, panel.inner_width), look)
-
-    def _show_view(self, name: str) -> None:
-        """Puts another view in front; each keeps its order, filter and place."""
-        if self.enlarged is not None:
-            self.toggle_enlarged()
-        self._view = name
-        for view in VIEW_NAMES:
-            self.query_one(f"#agree-{view}").set_class(view == name, "-shown")
-        self.set_focus(self.table)
-        self.call_after_refresh(self.show_current)
-
-    def _step_view(self, step: int) -> None:
-        self._show_view(VIEW_NAMES[(VIEW_NAMES.index(self._view) + step) % len(VIEW_NAMES)])
-
-    def action_view_left(self) -> None:
-        self._step_view(-1)
-
-    def action_view_right(self) -> None:
-        self._step_view(1)
-
-    def on_fast_table_moved(self, event: FastTable.Moved) -> None:
-        """The story below is that of the row under the cursor."""
-        event.stop()
-        self._show_chosen(self.look)
-
-    def on_fast_table_chosen(self, event: FastTable.Chosen) -> None:
-        """Gives the story the room of all."""
-        event.stop()
-        self.set_focus(self.query_one("#agreement-detail", Panel))
-        self.toggle_enlarged()
-
-    def action_back(self) -> None:
-        """Esc: as everywhere; then the table has the focus again."""
-        was_enlarged = self.enlarged is not None
-        super().action_back()
-        if was_enlarged and self.enlarged is None:
-            self.set_focus(self.table)
 
     def view_table(self) -> ViewTable | None:
         rows = [{name: getattr(row, name) for name in row.__struct_fields__} for row in self.table.rows]
-        return ViewTable(f"consistency-{self._view}", list(rows[0]), [list(row.values()) for row in rows]) if rows else None
+        return ViewTable(f"consistency-{self.view}", list(rows[0]), [list(row.values()) for row in rows]) if rows else None
 
     def copy_text(self) -> str | None:
         row = self.table.cursor_row

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from rich.style import Style
-
 from appliance.clock import iso
 from appliance.observe.consistency import DayRow, FindingRow, StreamRow
 from tui import figures
 from tui.look import Line, Look
 from tui.widgets.consistency import finding_state
-from tui.widgets.panels import wrapped
+from tui.widgets.labelled import Labelled
 
-_LABEL = 11
-_LINES_MAX = 4
+_fact = Labelled(cells=11, lines_max=4).fact
 
 
 def facts(row: FindingRow | StreamRow | DayRow | None, look: Look, width: int) -> list[Line]:
@@ -69,14 +66,3 @@ def _stream(row: StreamRow, look: Look, width: int) -> list[Line]:
 
 def _moment(us: int, look: Look) -> str:
     return figures.moment(us, now_us=look.now_us)
-
-
-def _fact(name: str, told: str, look: Look, width: int, style: Style | None = None) -> list[Line]:
-    """A label and what it says, on as many lines as it needs; nothing where there is nothing to say."""
-    words = look.safe(told)
-    if not words:
-        return []
-    lines = wrapped(words, width - (_LABEL + 1 if name else 0), style or look.paint.text, lines_max=_LINES_MAX)
-    if not name:
-        return lines
-    return [((look.fit(name if at == 0 else "", _LABEL) + " ", look.paint.dim), *line) for at, line in enumerate(lines)]

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from rich.style import Style
-
 from appliance.observe.analysis import AnswerRow, EvidenceRow, IncidentPicture, IncidentRow, LearningRow, MemberRow, QualityRow
 from tui import figures
 from tui.client import Series
 from tui.look import Line, Look
 from tui.widgets.analysis import verdict_span
+from tui.widgets.labelled import Labelled
 from tui.widgets.panels import wrapped
 from tui.widgets.plot import sparkline
 
 _LABEL = 9
-_LINES_MAX = 4
 _MEMBERS = 8
 _LOG_LINES = 12
+_fact = Labelled(cells=_LABEL, lines_max=4).fact
 Row = IncidentRow | LearningRow | QualityRow
 
 
@@ -121,15 +120,3 @@ def _short(kind: str) -> str:
 
 def _moment(us: int, look: Look) -> str:
     return figures.moment(us, now_us=look.now_us)
-
-
-def _fact(name: str, told: str, look: Look, width: int, style: Style | None = None) -> list[Line]:
-    """A label and what it says, on as many lines as it needs; nothing where there is nothing to say."""
-    words = look.safe(told)
-    if not words:
-        return []
-    lines = wrapped(words, width - (_LABEL + 1 if name else 0), style or look.paint.text, lines_max=_LINES_MAX)
-    if not name:
-        return lines
-    label = look.safe(name.strip())
-    return [((look.fit(label if at == 0 else "", _LABEL) + " ", look.paint.dim), *line) for at, line in enumerate(lines)]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from rich.style import Style
-
 from appliance.clock import US_PER_S
 from appliance.observe.jobs import JobRow, RunRow
 from appliance.observe.views import ViewRow
 from tui import figures
 from tui.look import Line, Look
 from tui.widgets.jobs import run_name, state_span, took_us, view_state, words_of
-from tui.widgets.panels import wrapped
+from tui.widgets.labelled import Labelled
 
-_LABEL = 13
-_LINES_MAX = 6
+_fact = Labelled(cells=13, lines_max=6).fact
 
 
 def facts(row: RunRow | JobRow | ViewRow | None, look: Look, width: int) -> list[Line]:
@@ -65,15 +62,3 @@ def _view(row: ViewRow, look: Look, width: int) -> list[Line]:
     lines += _fact("holds", f"{row.rows:,} rows in {row.files} files, {figures.size(row.bytes)}", look, width)
     lines += _fact("sealed until", moment(row.sealed_us), look, width)
     return lines + _fact("", row.sql, look, width, look.paint.dim)
-
-
-def _fact(name: str, told: str, look: Look, width: int, style: Style | None = None) -> list[Line]:
-    """A label and what it says, on as many lines as it needs; nothing where there is nothing to say."""
-    words = look.safe(told)
-    if not words:
-        return []
-    room = width - (_LABEL + 1 if name else 0)
-    lines = wrapped(words, room, style or look.paint.text, lines_max=_LINES_MAX)
-    if not name:
-        return lines
-    return [((look.fit(look.safe(name) if at == 0 else "", _LABEL) + " ", look.paint.dim), *line) for at, line in enumerate(lines)]

@@ -7,11 +7,10 @@ from rich.style import Style
 from appliance.observe.paths import PathFigures, PathRow
 from tui import figures
 from tui.look import Line, Look
-from tui.widgets.panels import wrapped
+from tui.widgets.labelled import Labelled
 from tui.widgets.paths import budget_state, path_span
 
-_LABEL = 9
-_LINES_MAX = 4
+_fact = Labelled(cells=9, lines_max=4).fact
 
 
 def facts(row: PathRow | None, look: Look, width: int) -> list[Line]:
@@ -62,12 +61,3 @@ def _cost(cost: PathFigures) -> str:
         "by a trial run" if cost.is_trial else "",
     ]
     return f"on {cost.path}: " + ", ".join(part for part in told if part)
-
-
-def _fact(name: str, told: str, look: Look, width: int, style: Style | None = None) -> list[Line]:
-    """A label and what it says, on as many lines as it needs; nothing where there is nothing to say."""
-    words = look.safe(told)
-    if not words:
-        return []
-    lines = wrapped(words, width - _LABEL - 1, style or look.paint.text, lines_max=_LINES_MAX)
-    return [((look.fit(look.safe(name) if at == 0 else "", _LABEL) + " ", look.paint.dim), *line) for at, line in enumerate(lines)]

@@ -15,17 +15,16 @@ from tui.actions import OPEN, ROWS, TABLE, Group, bindings
 from tui.look import Look
 from tui.screens.base import LiveScreen, ViewTable
 from tui.screens.path_facts import facts
-from tui.screens.rows import RowKeys
+from tui.screens.rows import StoryBelow
 from tui.snapshot import Question, Snapshot
 from tui.widgets.panels import Panel
 from tui.widgets.paths import PATH_COLUMNS, is_over
 from tui.widgets.table import FastTable
 
-_ASK_EVERY_US = 1_000_000
 _EXPORTED = ("name", "kind", "path", "rule", "reason", "budget_ms", "p50_ms", "p99_ms", "count", "cpu_s", "since_us", "moved_from")
 
 
-class PathsScreen(RowKeys, LiveScreen):
+class PathsScreen(StoryBelow, LiveScreen):
     """The table above, why the chosen workload runs where it does below."""
 
     TITLE_IN_BAR: ClassVar[str] = "Paths"
@@ -36,7 +35,6 @@ class PathsScreen(RowKeys, LiveScreen):
     def __init__(self) -> None:
         super().__init__()
         self._picture: PathsPicture | None = None
-        self._asked_us = 0
         self._why: str | None = None
         self._title = ""
 
@@ -44,6 +42,11 @@ class PathsScreen(RowKeys, LiveScreen):
     def table(self) -> FastTable[PathRow]:
         """The workloads."""
         return self.query_one("#path-table", FastTable)
+
+    @property
+    def story(self) -> Panel:
+        """Why the chosen workload runs where it does."""
+        return self.query_one("#path-detail", Panel)
 
     def compose_body(self) -> Iterable[Widget]:
         with Vertical(id="paths"):
@@ -56,25 +59,19 @@ class PathsScreen(RowKeys, LiveScreen):
             )
             yield Panel("Why", id="path-detail", lines_min=1, counts=True)
 
-    def arrive(self) -> None:
-        self.set_focus(self.table)
-
     def question(self) -> Question | None:
         """The picture; at most once a second."""
-        now_us = self.ui.clock.now_us()
-        if 0 <= now_us - self._asked_us < _ASK_EVERY_US:
-            return None
-        self._asked_us = now_us
-        return lambda client: client.paths()
+        return (lambda client: client.paths()) if self.pace.is_due(None, now_us=self.ui.clock.now_us()) else None
 
     def show_snapshot(self, snapshot: Snapshot, look: Look) -> None:
         if isinstance(snapshot.extra, PathsPicture):
             self._why, self._picture = None, snapshot.extra
         if snapshot.extra_error is not None:
-            self._why, self._asked_us = snapshot.extra_error, 0
+            self._why = snapshot.extra_error
+            self.pace.forget()
         self._show_title(look)
         self.table.show_rows(self._picture.rows if self._picture is not None else (), look)
-        self._show_chosen(look)
+        self.show_chosen(look)
 
     def _show_title(self, look: Look) -> None:
         """How many run on each path, and what is wrong, in the border of the table."""
@@ -90,27 +87,9 @@ class PathsScreen(RowKeys, LiveScreen):
         if title != self._title:
             self._title, self.table.border_title = title, Content(title)
 
-    def _show_chosen(self, look: Look) -> None:
-        panel = self.query_one("#path-detail", Panel)
+    def show_chosen(self, look: Look) -> None:
+        panel = self.story
         panel.show_panel(facts(self.table.cursor_row, look, panel.inner_width), look)
-
-    def on_fast_table_moved(self, event: FastTable.Moved) -> None:
-        """The story below is that of the row under the cursor."""
-        event.stop()
-        self._show_chosen(self.look)
-
-    def on_fast_table_chosen(self, event: FastTable.Chosen) -> None:
-        """Gives the story the room of all."""
-        event.stop()
-        self.set_focus(self.query_one("#path-detail", Panel))
-        self.toggle_enlarged()
-
-    def action_back(self) -> None:
-        """Esc: as everywhere; then the table has the focus again."""
-        was_enlarged = self.enlarged is not None
-        super().action_back()
-        if was_enlarged and self.enlarged is None:
-            self.set_focus(self.table)
 
     def view_table(self) -> ViewTable | None:
         rows = self.table.rows

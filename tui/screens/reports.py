@@ -15,9 +15,11 @@ from appliance.observe.reports import ReportsPicture
 from tui import figures
 from tui.actions import OPEN, REPORTS, ROWS, TABLE, Group, bindings
 from tui.look import Look
+from tui.pace import Pace
+from tui.screens.acts import Acts
 from tui.screens.base import LiveScreen, ViewTable
 from tui.screens.reader import ReaderScreen
-from tui.screens.rows import RowKeys
+from tui.screens.rows import ChosenBelow
 from tui.snapshot import Question, Snapshot
 from tui.widgets.panels import Panel
 from tui.widgets.reports import COLUMNS, ReportRow, facts, parameter_words, rows_of
@@ -26,7 +28,7 @@ from tui.widgets.table import FastTable
 _ASK_EVERY_US = 2_000_000
 
 
-class ReportsScreen(RowKeys, LiveScreen):
+class ReportsScreen(ChosenBelow, Acts, LiveScreen):
     """One row a revision, the chosen one's story below. Enter opens its text."""
 
     TITLE_IN_BAR: ClassVar[str] = "Reports"
@@ -35,19 +37,18 @@ class ReportsScreen(RowKeys, LiveScreen):
     AUTO_FOCUS: ClassVar[str | None] = "#issued"
 
     class Came(Message):
-        """A text to read, or word of what was done, or why neither."""
+        """A text to read, or why there is none."""
 
-        def __init__(self, *, title: str = "", text: str | None = None, told: str = "", error: str | None = None) -> None:
+        def __init__(self, *, title: str = "", text: str | None = None, error: str | None = None) -> None:
             super().__init__()
             self.title = title
             self.text = text
-            self.told = told
             self.error = error
 
     def __init__(self) -> None:
         super().__init__()
         self._picture = ReportsPicture(at_us=0)
-        self._asked_us = 0
+        self.pace = Pace(_ASK_EVERY_US)
         self._why: str | None = None
         self._is_issuing = False
 
@@ -71,16 +72,9 @@ class ReportsScreen(RowKeys, LiveScreen):
             yield table
             yield Panel("Details", id="detail", lines_min=1, counts=True)
 
-    def arrive(self) -> None:
-        self.set_focus(self.table)
-
     def question(self) -> Question | None:
         """The picture, at most every two seconds."""
-        now_us = self.ui.clock.now_us()
-        if 0 <= now_us - self._asked_us < _ASK_EVERY_US:
-            return None
-        self._asked_us = now_us
-        return lambda client: client.reports()
+        return (lambda client: client.reports()) if self.pace.is_due(None, now_us=self.ui.clock.now_us()) else None
 
     def show_snapshot(self, snapshot: Snapshot, look: Look) -> None:
         if isinstance(snapshot.extra, ReportsPicture):
@@ -88,19 +82,14 @@ class ReportsScreen(RowKeys, LiveScreen):
         elif snapshot.extra_error is not None:
             self._why = snapshot.extra_error
         self.table.show_rows(rows_of(self._picture), look)
-        self._show_chosen(look)
+        self.show_chosen(look)
 
-    def _show_chosen(self, look: Look) -> None:
+    def show_chosen(self, look: Look) -> None:
         panel = self.query_one("#detail", Panel)
         if self._why is not None:
             panel.show_panel([((look.safe(self._why), look.paint.warn),)], look)
         else:
             panel.show_panel(facts(self.chosen, look, panel.inner_width), look)
-
-    def on_fast_table_moved(self, event: FastTable.Moved) -> None:
-        """The story below is that of the row under the cursor."""
-        event.stop()
-        self._show_chosen(self.look)
 
     def on_fast_table_chosen(self, event: FastTable.Chosen) -> None:
         """Opens the text of the revision."""
@@ -135,33 +124,19 @@ class ReportsScreen(RowKeys, LiveScreen):
         parameters = {} if issue is None else dict(issue.parameters)
         name = row.name
         self.ui.say(f"Making {name}…")
-
-        def act() -> None:
-            try:
-                self.post_message(self.Came(told=client.issue_report(name, day=day, parameters=parameters)))
-            except ApplianceError as refusal:
-                self.post_message(self.Came(error=str(refusal)))
-
-        self.run_worker(act, thread=True, exit_on_error=False, group="act", name="act")
+        self.act(lambda: client.issue_report(name, day=day, parameters=parameters))
 
     def on_reports_screen_came(self, event: Came) -> None:
-        """Shows the text, or says what came of it and looks anew."""
+        """Shows the text, or says why there is none."""
         event.stop()
         if event.text is not None:
             self.app.push_screen(ReaderScreen(event.title, event.text))
-            return
-        self._is_issuing = False
-        if event.error is not None:
+        elif event.error is not None:
             self.ui.say(event.error, severity="error")
-            return
-        self.ui.say(event.told)
-        self._asked_us = 0
-        self.ui.refresh_now()
 
-    def question_broke(self, group: str, why: str) -> None:
-        """A worker broke: the next one may begin."""
-        self._is_issuing = self._is_issuing and group != "act"
-        super().question_broke(group, why)
+    def act_ended(self) -> None:
+        """The next one may be issued."""
+        self._is_issuing = False
 
     def view_table(self) -> ViewTable | None:
         rows: list[ReportRow] = list(self.table.rows)

@@ -1,12 +1,14 @@
-"""What screens with a table and a chart share: filter, sort, zoom. Sort, filter and zoom stay with the screen."""
+"""What screens with a table share: filter, sort, zoom of the chart, the chosen row's story. Sort, filter and zoom stay with the screen."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.widgets import Input
 
+from tui.look import Look
 from tui.widgets.chart import Chart, View
+from tui.widgets.panels import Panel
 from tui.widgets.table import FastTable
 
 if TYPE_CHECKING:
@@ -94,3 +96,46 @@ class RowKeys(_Base):
 
     def action_zoom_reset(self) -> None:
         self.chart.set_view(View())
+
+
+class ChosenBelow(RowKeys):
+    """Mixed into a screen that tells below its table what there is to tell of the row under the cursor."""
+
+    ASKS_OF_ROW: ClassVar[bool] = False
+    """Whether what is told has to be asked for, row by row."""
+
+    def show_chosen(self, look: Look) -> None:
+        """Draws what there is to tell of the row under the cursor."""
+        raise NotImplementedError
+
+    def arrive(self) -> None:
+        self.set_focus(self.table)
+
+    def on_fast_table_moved(self, event: FastTable.Moved) -> None:
+        """The story below is that of the row under the cursor."""
+        event.stop()
+        self.show_chosen(self.look)
+        if self.ASKS_OF_ROW:
+            self.ui.refresh_now()
+
+
+class StoryBelow(ChosenBelow):
+    """As above; Enter gives the story the room of all, Esc takes it back."""
+
+    @property
+    def story(self) -> Panel:
+        """The panel below the table."""
+        raise NotImplementedError
+
+    def on_fast_table_chosen(self, event: FastTable.Chosen) -> None:
+        """Gives the story the room of all."""
+        event.stop()
+        self.set_focus(self.story)
+        self.toggle_enlarged()
+
+    def action_back(self) -> None:
+        """Esc: as everywhere; then the table has the focus again."""
+        was_enlarged = self.enlarged is not None
+        super().action_back()
+        if was_enlarged and self.enlarged is None:
+            self.set_focus(self.table)

@@ -19,6 +19,7 @@ from tui.actions import HITS, OPEN, SEARCH, TABLE, Group, bindings
 from tui.client import Client, Stop
 from tui.history import quoted
 from tui.look import Line, Look
+from tui.pace import Pace
 from tui.screens.base import LiveScreen, ViewTable
 from tui.screens.result import Result, read_answer
 from tui.snapshot import Question, Snapshot
@@ -69,7 +70,7 @@ class SearchScreen(LiveScreen):
         self._order = "time"
         self._found: tuple[tuple[str, str], Found] | None = None
         """What was asked, and the answer."""
-        self._asked: tuple[tuple[str, str], int] = (("", ""), 0)
+        self.pace = Pace(_ASK_EVERY_US)
         self._why: str | None = None
         self._around: tuple[Hit, Result] | None = None
 
@@ -102,10 +103,9 @@ class SearchScreen(LiveScreen):
 
     def question(self) -> Question | None:
         """The words that stand there: at once where they are others than before, again as records come in."""
-        text, order, now_us = self._words.strip(), self._order, self.ui.clock.now_us()
-        if not text or (self._asked[0] == (text, order) and 0 <= now_us - self._asked[1] < _ASK_EVERY_US):
+        text, order = self._words.strip(), self._order
+        if not text or not self.pace.is_due((text, order), now_us=self.ui.clock.now_us()):
             return None
-        self._asked = ((text, order), now_us)
         return lambda client: ((text, order), client.search(text, order=order, limit=HITS_SHOWN))
 
     def show_snapshot(self, snapshot: Snapshot, look: Look) -> None:
@@ -117,7 +117,7 @@ class SearchScreen(LiveScreen):
         self.query_one("#search-line", LinesWidget).show_lines([self._said(look)])
         self.table.show_rows([Placed(place, hit) for place, hit in enumerate(hits)], look)
         self._show_chosen(look)
-        if self._words.strip() and self._asked[0] != (self._words.strip(), self._order):
+        if self._words.strip() and self.pace.subject != (self._words.strip(), self._order):
             self.ui.refresh_now()
 
     def _said(self, look: Look) -> Line:

@@ -29,7 +29,6 @@ from tui.widgets.plot import Buckets
 from tui.widgets.table import FastTable
 
 _NUMERIC = ("float", "int", "bool")
-_ASK_EVERY_US = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,6 @@ class StreamScreen(RowKeys, LiveScreen):
         self._column: str | None = None
         self._detail: StreamDetail | None = None
         self._why = "waiting for the first data"
-        self._asked: tuple[object, int] = (None, 0)
         self._last_us = 0
         self._history: Series | None = None
         self._why_far = ""
@@ -108,9 +106,8 @@ class StreamScreen(RowKeys, LiveScreen):
         now_us = self.ui.clock.now_us()
         chart, name, column = self.chart, self._stream, self._column
         wanted = (column, chart.view, chart.span_us)
-        if wanted == self._asked[0] and 0 <= now_us - self._asked[1] < _ASK_EVERY_US:
+        if not self.pace.is_due(wanted, now_us=now_us):
             return None
-        self._asked = (wanted, now_us)
         since_us = now_us - min(chart.span_us, NEAR_US) - chart.cell_us
         return lambda client: ask_stream(client, name, column, since_us=since_us)
 

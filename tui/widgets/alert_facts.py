@@ -8,14 +8,15 @@ from rich.style import Style
 
 from appliance.observe.alerts import AlertRow, AlertsPicture, OutboxRow, RuleRow, SilenceRow, StageRow, TransitionRow
 from tui import figures
-from tui.look import Line, Look, Span, join, line_cells
+from tui.look import Line, Look
 from tui.widgets.alerts import key_words, state_of, step_words, values_words
+from tui.widgets.labelled import Labelled
 from tui.widgets.panels import wrapped
 
 US_PER_S = 1_000_000
-_LABEL = 8
 _LINES_MAX = 4
 """Of one fact."""
+_fact = Labelled(cells=8, lines_max=_LINES_MAX).fact
 Row = AlertRow | RuleRow | TransitionRow | SilenceRow | OutboxRow
 
 
@@ -128,23 +129,6 @@ def stage_lines(stages: Sequence[StageRow], look: Look) -> list[Line]:
     return lines
 
 
-def view_line(views: Sequence[tuple[str, str]], chosen: str, note: Span | None, look: Look, width: int) -> Line:
-    """The views by name and count, the chosen one marked; ``note`` stands at the right."""
-    paint, sides = look.paint, look.symbols.sides
-    parts: list[Line] = []
-    for name, count in views:
-        is_chosen = name == chosen
-        words: list[Span] = [(f"{sides[0]} " if is_chosen else "", paint.accent), (name, paint.title if is_chosen else paint.dim)]
-        if count:
-            words.append((f" {count}", paint.accent if is_chosen else paint.dim))
-        parts.append((*words, (f" {sides[1]}" if is_chosen else "", paint.accent)))
-    left: Line = ((" ", paint.dim), *join(parts, ("   ", paint.dim)))
-    if note is None:
-        return left
-    room = width - line_cells(left) - 3
-    return look.spread(left, ((look.fit(note[0], min(room, len(note[0]))) + " ", note[1]),), width) if room > 8 else left
-
-
 def _quiet(row: AlertRow, picture: AlertsPicture, look: Look) -> list[tuple[str, Style]]:
     """Acknowledged, silenced, inhibited, flapping: by whom and until when."""
     out = []
@@ -162,15 +146,6 @@ def _quiet(row: AlertRow, picture: AlertsPicture, look: Look) -> list[tuple[str,
     if row.flapping:
         out.append(("flapping: told once, until it is calm", look.paint.warn))
     return out
-
-
-def _fact(name: str, told: str, look: Look, width: int, style: Style | None = None) -> list[Line]:
-    """A label and what it says, on as many lines as it needs; nothing where there is nothing to say."""
-    words = look.safe(told)
-    if not words:
-        return []
-    lines = wrapped(words, width - _LABEL - 1, style or look.paint.text, lines_max=_LINES_MAX)
-    return [((look.fit(name if place == 0 else "", _LABEL) + " ", look.paint.dim), *line) for place, line in enumerate(lines)]
 
 
 def _delay(us: int) -> str:

@@ -99,6 +99,23 @@ class KeyBar(LinesWidget):
         self.show_lines([tuple(out)])
 
 
+def view_line(views: Sequence[tuple[str, str]], chosen: str, note: Span | None, look: Look, width: int) -> Line:
+    """The views of a screen by name and count, the chosen one marked; ``note`` stands at the right."""
+    paint, sides = look.paint, look.symbols.sides
+    parts: list[Line] = []
+    for name, count in views:
+        is_chosen = name == chosen
+        words: list[Span] = [(f"{sides[0]} " if is_chosen else "", paint.accent), (name, paint.title if is_chosen else paint.dim)]
+        if count:
+            words.append((f" {count}", paint.accent if is_chosen else paint.dim))
+        parts.append((*words, (f" {sides[1]}" if is_chosen else "", paint.accent)))
+    left: Line = ((" ", paint.dim), *join(parts, ("   ", paint.dim)))
+    if note is None:
+        return left
+    room = width - line_cells(left) - 3
+    return look.spread(left, ((look.fit(note[0], min(room, len(note[0]))) + " ", note[1]),), width) if room > 8 else left
+
+
 def _who(status: Status | None, look: Look) -> Line:
     name = look.safe(status.node) if status is not None and status.node else "appliance"
     return ((f" {name}", look.paint.title),)

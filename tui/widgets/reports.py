@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.observe.reports import DefinitionRow, IssueRow, ReportsPicture
 from tui import figures
 from tui.look import Line, Look, Span
+from tui.widgets.labelled import Labelled
 from tui.widgets.panels import wrapped
 from tui.widgets.table import TableColumn
 
-_LABEL = 9
-_LINES_MAX = 4
+_fact = Labelled(cells=8, lines_max=4).fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +150,3 @@ def facts(row: ReportRow | None, look: Look, width: int) -> list[Line]:
     for file in i.files:
         lines += _fact("file", f"{file.path} ({figures.size(file.bytes)})", look, width, paint.dim)
     return lines
-
-
-def _fact(label: str, text: str, look: Look, width: int, style: object = None) -> Sequence[Line]:
-    """A label and its foreign text, on as many lines as it needs, at most ``_LINES_MAX``."""
-    if not text:
-        return ()
-    ink = look.paint.text if style is None else style
-    body = wrapped(look.safe(text), max(8, width - _LABEL), ink, lines_max=_LINES_MAX)  # type: ignore[arg-type]  # a style of the paint
-    return [((look.fit(label if at == 0 else "", _LABEL), look.paint.dim), *line) for at, line in enumerate(body)]

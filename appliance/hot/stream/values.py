@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from appliance.records import Kind
+
 I64 = npt.NDArray[np.int64]
 I8 = npt.NDArray[np.int8]
 Mask = npt.NDArray[np.bool_]
@@ -71,6 +73,15 @@ class Vector:
         if not self._extent:
             self._extent.append(_extent_of(self.values, self.valid) if self.texts is None else (math.nan, math.nan))
         return self._extent[0]
+
+    @property
+    def kind(self) -> Kind:
+        """Of its values."""
+        if self.texts is not None:
+            return Kind.TEXT
+        if self.values.dtype == np.bool_:
+            return Kind.BOOL
+        return Kind.FLOAT if self.values.dtype == np.float64 else Kind.INT
 
     def at(self, row: int) -> Scalar:
         """One value."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from appliance.records import ARROW_OF, TAG_TYPE, Kind
-from appliance.sources.codecs.times import NUMBER, cast_or_null
+from appliance.sources.codecs.times import NUMBER, cast_or_null, to_us
 
 NULL_WORDS = ("", "NA", "N/A", "n/a", "#N/A", "NULL", "null")
 """Cells of number and bool columns that mean: nothing was measured. In text columns only the empty cell does."""
@@ -21,6 +21,7 @@ FALSE_WORDS = ("false", "False", "FALSE", "0")
 _WHOLE = r"^[+-]?[0-9]+$"
 _NONFINITE = r"(?i)^[+-]?(nan|inf|infinity)$"
 _SHOWN_CHARS_MAX = 60
+_INT_LIMIT = 2.0**63
 
 
 class Sieve:
@@ -54,6 +55,32 @@ def mark_not_finite(name: str, column: Any, sieve: Sieve) -> None:
     finite = pc.is_finite(column)
     if pc.all(finite).as_py() is False:
         sieve.mark(pc.invert(finite), lambda row: f"column {shown(name)}: {column[row].as_py()} is not a finite number")
+
+
+def event_times(cells: Any, arrivals: pa.Array, what: str, sieve: Sieve) -> pa.Array:
+    """The event times that ``cells`` hold, arrivals where they are null; rows with something that is no time are refused.
+
+    ``what`` names the cells in the reason."""
+    times = to_us(cells)
+    sieve.mark(pc.and_(pc.is_valid(cells), pc.is_null(times)), lambda row: f"{what}: {shown(cells[row].as_py())} is no time")
+    return pc.coalesce(times, arrivals) if times.null_count else times
+
+
+def kind_of_type(inferred: pa.DataType) -> Kind | None:
+    """The kind for what PyArrow inferred; None: no value yet."""
+    if pa.types.is_null(inferred):
+        return None
+    if pa.types.is_integer(inferred):
+        return Kind.INT
+    if pa.types.is_floating(inferred):
+        return Kind.FLOAT
+    return Kind.BOOL if pa.types.is_boolean(inferred) else Kind.TEXT
+
+
+def has_beyond_64_bits(column: Any) -> bool:
+    """Whether whole numbers too large for an int may have made this a column of floats."""
+    largest = pc.max(pc.abs(column)).as_py()
+    return largest is not None and largest >= _INT_LIMIT
 
 
 def text_to_kind(name: str, text: pa.Array, kind: Kind, sieve: Sieve) -> pa.Array:

@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from appliance.records import TAG_TYPE, Batch, Kind, Reject, fold
@@ -23,7 +22,10 @@ from appliance.sources.codecs.casting import (
     TRUE_WORDS,
     Sieve,
     empty_to_null,
+    event_times,
+    has_beyond_64_bits,
     kind_of_text,
+    kind_of_type,
     mark_not_finite,
     shown,
     text_to_kind,
@@ -39,7 +41,6 @@ Parsed = tuple[Batch | None, tuple[Reject, ...]]
 EXACT_BYTES = 32 * 1024
 """A part of a block that does not fit its types is halved until it is this small, then read as text."""
 _READ_AS = {Kind.TAG: TAG_TYPE, Kind.FLOAT: pa.float64(), Kind.INT: pa.int64(), Kind.BOOL: pa.bool_(), Kind.TEXT: pa.string()}
-_INT_LIMIT = 2.0**63
 COUNTED_ALIKE = "the records of a block are counted alike by PyArrow and by our own pattern"
 
 
@@ -177,10 +178,7 @@ class _CsvParser:
         if column is None:
             return arrivals
         cells = empty_to_null(column) if pa.types.is_string(column.type) else column
-        times = to_us(cells)
-        name = shown(self._time)
-        sieve.mark(pc.and_(pc.is_valid(cells), pc.is_null(times)), lambda row: f"column {name}: {shown(cells[row].as_py())} is no time")
-        return pc.coalesce(times, arrivals) if times.null_count else times
+        return event_times(cells, arrivals, f"column {shown(self._time)}", sieve)
 
     def _rejects(self, origin: CsvOrigin, bad: dict[int, str]) -> tuple[Reject, ...]:
         stream = self._target.stream
@@ -203,8 +201,8 @@ class _CsvParser:
         for name in self._names:
             if name == self._time:
                 continue
-            kind = self._target.kind_of(name) or (_kind_of(seen[name]) if inferred else kind_of_text(_one(seen[name])))
-            if inferred and kind is Kind.FLOAT and self._target.kind_of(name) is None and _has_beyond_64_bits(seen[name]):
+            kind = self._target.kind_of(name) or (kind_of_type(seen[name].type) if inferred else kind_of_text(_one(seen[name])))
+            if inferred and kind is Kind.FLOAT and self._target.kind_of(name) is None and has_beyond_64_bits(seen[name]):
                 kind = kind_of_text(_one(self._read_leniently(first, only=name)[name]))
             if kind is not None:
                 self._kinds[name] = kind
@@ -228,8 +226,12 @@ class _CsvParser:
         """A column that had no value until this block, read by inference; raises where it has to be read as text to be sure."""
         if pa.types.is_null(column.type):
             return None
-        kind = self._target.kind_of(name) or _kind_of(column)
-        if kind in (None, Kind.TEXT, Kind.TAG) or kind is not _kind_of(column) or (kind is Kind.FLOAT and _has_beyond_64_bits(column)):
+        kind = self._target.kind_of(name) or kind_of_type(column.type)
+        if (
+            kind in (None, Kind.TEXT, Kind.TAG)
+            or kind is not kind_of_type(column.type)
+            or (kind is Kind.FLOAT and has_beyond_64_bits(column))
+        ):
             raise pa.ArrowInvalid(f"column {name} is to be read as text")
         self._kinds[name] = kind
         return kind
@@ -296,21 +298,3 @@ def _time_types(seen: pa.DataType) -> tuple[pa.DataType, ...]:
         zone = getattr(seen, "tz", None) and "UTC"
         return pa.timestamp("us", zone), pa.timestamp("ns", zone)
     return ()
-
-
-def _kind_of(column: Any) -> Kind | None:
-    """The kind for what PyArrow inferred; None: no value yet."""
-    kind = column.type
-    if pa.types.is_null(kind):
-        return None
-    if pa.types.is_integer(kind):
-        return Kind.INT
-    if pa.types.is_floating(kind):
-        return Kind.FLOAT
-    return Kind.BOOL if pa.types.is_boolean(kind) else Kind.TEXT
-
-
-def _has_beyond_64_bits(column: Any) -> bool:
-    """Whether whole numbers too large for an int may have made this a column of floats."""
-    largest = pc.max(pc.abs(column)).as_py()
-    return largest is not None and largest >= _INT_LIMIT

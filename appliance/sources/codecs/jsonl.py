@@ -20,20 +20,28 @@ from pyarrow import json as arrow_json
 from appliance.errors import RejectPayload
 from appliance.records import ARROW_OF, Batch, Kind, Reject, fold
 from appliance.sources.codecs.blocks import Block, RecordReader, line_ends
-from appliance.sources.codecs.casting import Sieve, empty_to_null, mark_not_finite, shown, to_arrow
+from appliance.sources.codecs.casting import (
+    Sieve,
+    empty_to_null,
+    event_times,
+    has_beyond_64_bits,
+    kind_of_type,
+    mark_not_finite,
+    shown,
+    to_arrow,
+)
 from appliance.sources.codecs.content import Content
 from appliance.sources.codecs.csv_layout import BOM, refuse_binary
 from appliance.sources.codecs.csv_rows import is_utf8
 from appliance.sources.codecs.jsonl_exact import read_exactly
 from appliance.sources.codecs.pieces import Piece, Pieces, Target, arrival_times
-from appliance.sources.codecs.times import pick_time, to_us
+from appliance.sources.codecs.times import pick_time
 
 EXACT_BYTES = 32 * 1024
 """A part of a block that PyArrow refuses is halved until it is this small, then read line by line."""
 ARRAY_BYTES_MAX = 64 * 1024 * 1024
 """A file that is one JSON array is read whole; a larger one has to be JSON lines."""
 _SNIFF_BYTES = 64 * 1024
-_INT_LIMIT = 2.0**63
 SETTLED_MAX = 10_000
 """Keys whose type is remembered; far more than a stream may have columns."""
 
@@ -182,7 +190,7 @@ class JsonLinesParser:
             if fold(column.name) in {fold(name) for name in self._settled.names}:
                 raise pa.ArrowInvalid("keys that differ only in case")
             kind = self._reading_type(column.name, column.type)
-            if pa.types.is_floating(kind) and _beyond_64_bits(table[column.name]):
+            if pa.types.is_floating(kind) and has_beyond_64_bits(table[column.name]):
                 raise pa.ArrowInvalid("whole numbers beyond 64 bits may have become floats")
             self._settled = self._settled.append(pa.field(column.name, kind))
             again = again or kind != column.type
@@ -200,7 +208,7 @@ class JsonLinesParser:
 
     def _parse_exactly(self, data: bytes, line: int) -> tuple[Batch | None, tuple[Reject, ...]]:
         lines = lines_of(data, line)
-        flat = {field.name: _kind_of(field.type) for field in self._settled if not pa.types.is_nested(field.type)}
+        flat = {field.name: kind_of_type(field.type) or Kind.TEXT for field in self._settled if not pa.types.is_nested(field.type)}
         found = read_exactly([raw for _number, raw in lines], kinds=flat, known=self._target.kind_of)
         for name, kind in found.widened.items():
             self._settled = self._settled.set(self._settled.get_field_index(name), pa.field(name, ARROW_OF[kind]))
@@ -241,11 +249,7 @@ class JsonLinesParser:
         name = pick_time(columns)
         if name is None:
             return arrivals
-        cells = columns.pop(name)
-        times = to_us(cells)
-        wrong = pc.and_(pc.is_valid(cells), pc.is_null(times))
-        sieve.mark(wrong, lambda row: f"{shown(name)}: {shown(cells[row].as_py())} is no time")
-        return pc.coalesce(times, arrivals) if times.null_count else times
+        return event_times(columns.pop(name), arrivals, shown(name), sieve)
 
 
 def _flat(table: pa.Table) -> dict[str, Any]:
@@ -283,16 +287,3 @@ def _has_empty_row(columns: Iterable[Any]) -> bool:
             return False
         empty = pc.is_null(column) if empty is None else pc.and_(empty, pc.is_null(column))
     return bool(pc.any(empty).as_py())
-
-
-def _kind_of(kind: pa.DataType) -> Kind:
-    if pa.types.is_integer(kind):
-        return Kind.INT
-    if pa.types.is_floating(kind):
-        return Kind.FLOAT
-    return Kind.BOOL if pa.types.is_boolean(kind) else Kind.TEXT
-
-
-def _beyond_64_bits(column: Any) -> bool:
-    largest = pc.max(pc.abs(column)).as_py()
-    return largest is not None and largest >= _INT_LIMIT

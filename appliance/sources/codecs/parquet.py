@@ -18,10 +18,10 @@ from pyarrow import parquet as arrow_parquet
 
 from appliance.errors import RejectPayload
 from appliance.records import Batch, Kind, Reject, check_name, fold
-from appliance.sources.codecs.casting import Sieve, empty_to_null, mark_not_finite, shown, to_arrow
+from appliance.sources.codecs.casting import Sieve, empty_to_null, event_times, mark_not_finite, shown, to_arrow
 from appliance.sources.codecs.content import ContentDamaged
 from appliance.sources.codecs.pieces import Piece, Pieces, Target, arrival_times
-from appliance.sources.codecs.times import pick_time, to_us
+from appliance.sources.codecs.times import pick_time
 
 ROWS_MAX = 65_536
 """Rows of one piece."""
@@ -147,11 +147,7 @@ class _ParquetParser:
         name = pick_time(columns) or next((name for name, array in columns.items() if pa.types.is_timestamp(array.type)), None)
         if name is None:
             return arrivals
-        cells = columns.pop(name)
-        times = to_us(cells)
-        wrong = pc.and_(pc.is_valid(cells), pc.is_null(times))
-        sieve.mark(wrong, lambda row: f"column {shown(name)}: {shown(cells[row].as_py())} is no time")
-        return pc.coalesce(times, arrivals) if times.null_count else times
+        return event_times(columns.pop(name), arrivals, f"column {shown(name)}", sieve)
 
 
 def _flat_names(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:

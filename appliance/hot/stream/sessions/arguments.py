@@ -73,7 +73,7 @@ class Argument:
             if not len(there):
                 return
             slots, ts, values = slots[there], ts[there], values[there]
-        kind = _kind_of(vector)
+        kind = vector.kind
         if kind is not self.kind:
             self._meet(kind)
         if self.kind is Kind.FLOAT:
@@ -130,11 +130,3 @@ class Argument:
         for cell in self._cells:
             cell.become(kind)
             cell.reset(clean)
-
-
-def _kind_of(vector: Vector) -> Kind:
-    if vector.texts is not None:
-        return Kind.TEXT
-    if vector.values.dtype == np.bool_:
-        return Kind.BOOL
-    return Kind.FLOAT if vector.values.dtype == np.float64 else Kind.INT

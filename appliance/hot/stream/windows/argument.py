@@ -80,7 +80,7 @@ class Argument:
 
     def meet(self, vector: Vector) -> bool:
         """Looks at the kind of a vector; True: the type of the value columns has changed, states are to be converted."""
-        kind = _kind_of(vector)
+        kind = vector.kind
         if kind is self.kind or not vector.valid.any():
             return False
         had, was_integral = self.kind, self.integral
@@ -240,11 +240,3 @@ class Argument:
             out[self.s2] = a[self.s2] + (b[self.s2] + (2.0 * b[self.s1] + nb * off) * off)
         if self.has_values:
             out[self.ordinal] = np.maximum(a[self.ordinal], b[self.ordinal])
-
-
-def _kind_of(vector: Vector) -> Kind:
-    if vector.texts is not None:
-        return Kind.TEXT
-    if vector.values.dtype == np.bool_:
-        return Kind.BOOL
-    return Kind.FLOAT if vector.values.dtype == np.float64 else Kind.INT
