@@ -18,12 +18,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-import msgspec
-
 from appliance import __version__
 from appliance.alerting.alerting import Alerting, check_alerts
 from appliance.alerting.asked import Asked
 from appliance.assembly import make_alerting, make_batch, make_cache, make_keeper, make_store
+from appliance.background import called, end_all
 from appliance.batching.housekeeping import under_way
 from appliance.batching.report_definitions import check_reports
 from appliance.batching.side import BatchSide
@@ -31,7 +30,7 @@ from appliance.batching.steward import Steward
 from appliance.box import Box, no_step
 from appliance.clock import Clock, SystemClock
 from appliance.config import Config, find_config, load_config
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, RetryLater
 from appliance.hybrid.side import HybridSide
 from appliance.metering.metering import Metering, make_paths
 from appliance.observe.author import author
@@ -41,8 +40,9 @@ from appliance.observe.notify_systemd import Notifier
 from appliance.observe.path_budgets import query_threads, within_budgets
 from appliance.observe.pressure import Readings
 from appliance.observe.status import Problem, SourceStatus
-from appliance.reconcile.config_log import note_reload, note_start, note_stop
+from appliance.reconcile.config_log import note_start, note_stop
 from appliance.reconcile.start import check_lake
+from appliance.reloading import Reloading
 from appliance.roll.keeper import Keeper
 from appliance.serving import panels
 from appliance.serving.board import Board
@@ -57,33 +57,13 @@ from appliance.serving.queries import Queries
 from appliance.serving.query_meter import QueryMeter
 from appliance.sources.files import FileTaker
 from appliance.sources.making import make_source
-from appliance.sources.source import Source, called
+from appliance.sources.source import Source
 
 log = logging.getLogger(__name__)
 SOCKET_NAME: Final = "appliance.sock"
 WATCHDOG_LATE_NS: Final = 20_000_000_000
 """The watchdog is fed only while the writer went round its loop within this time."""
 TICK_S: Final = 1.0
-RELOADED: Final = ("workloads", "channels", "alerts", "paths", "analysis", "language_model")
-"""What a reload puts into force at once."""
-AT_START: Final = (
-    "node",
-    "hot",
-    "limits",
-    "roll",
-    "compact",
-    "batch",
-    "budget",
-    "retention",
-    "http",
-    "query",
-    "search",
-    "cache",
-    "sources",
-    "streams",
-)
-"""What a reload checks, and the next start puts into force."""
-RELOAD_S: Final = 30.0
 GRACE_S: Final = 10.0
 LOG_FORMAT: Final = "%(levelname)s %(name)s: %(message)s"
 
@@ -114,10 +94,9 @@ class Service:
         self._state = "starting"
         self._problems: list[Problem] = []
         self._notifier = Notifier(os.environ)
-        self._alerting: Alerting | None = None
         self._asked: Asked | None = None
         self._batch: BatchSide | None = None
-        self._hybrid: HybridSide | None = None
+        self._reloading: Reloading | None = None
         self._paths: PathDesk | None = None
         self._metering: Metering | None = None
         self._inherited: list[socket.socket] = []
@@ -183,10 +162,10 @@ class Service:
         taker = FileTaker(box, clock=self._clock)
         make = partial(make_source, door=box.door, taker=taker, config=self.config, clock=self._clock, inherited=self._inherited_for)
         sources = [make(options) for options in self.config.sources]
-        alerting = self._alerting = await asyncio.to_thread(make_alerting, box, self.config, hub, step=self._step)
+        alerting = await asyncio.to_thread(make_alerting, box, self.config, hub, step=self._step)
         metering = self._metering = await asyncio.to_thread(Metering, box, self.config, alerting, keeper, queries, paths)
         make_hybrid = partial(HybridSide, alerting=alerting, batch=batch, queries=queries, hub=hub, cache=cache, store=store)
-        hybrid = self._hybrid = await asyncio.to_thread(make_hybrid, box, self.config, step=self._step)
+        hybrid = await asyncio.to_thread(make_hybrid, box, self.config, step=self._step)
         steward = Steward(box, batch.queue, queries, hub, rules_s=alerting.behind_s, clock=self._clock, readings=self._readings)
         board = self._board = Board(
             box,
@@ -213,6 +192,10 @@ class Service:
         await hybrid.start()
         paths.on_move = lambda _name, _path: batch.panels.moved()
         paths.start()
+        assert self._loop is not None, "it runs"
+        self._reloading = Reloading(
+            self.config, alerting=alerting, asked=asked, batch=batch, hybrid=hybrid, paths=paths, metering=metering, loop=self._loop
+        )
         ends: list[Callable[[], Any]] = [paths.stop, steward.stop, hybrid.stop, batch.stop, alerting.stop, keeper.stop, queries.close]
         ends += [metering.stop, board.close, partial(note_stop, box)]
         opened = partial(app.open, self._context(box, hybrid, taker, board, pool, alerting, hub))
@@ -249,8 +232,7 @@ class Service:
             if self._asked is not None:
                 self._asked.close()
             first: list[Callable[[], Any]] = [*(s.stop for s in started), partial(server.stop, grace_s=GRACE_S)]
-            for end in (*first, *ends):
-                await called(end)
+            await end_all((*first, *ends))
 
     async def _until_stopped(self, box: Box) -> None:
         """Feeds systemd from the writer's progress once a second until the end is asked for."""
@@ -324,6 +306,8 @@ class Service:
                 log.info("%s", self.reload("a signal (SIGHUP)"))
             except ApplianceError as e:
                 log.error("the config was not reloaded, the old one stays in force: %s", e)  # noqa: TRY400 - one line says it
+            except Exception:  # nobody waits for this thread's result
+                log.exception("the config was not reloaded whole, by a defect")
 
         assert self._loop is not None
         self._loop.run_in_executor(None, read)
@@ -331,33 +315,12 @@ class Service:
     def reload(self, author: str) -> str:
         """Reads the config again for ``author``; what has changed, in a line.
 
-        Raises ``ConfigRefused``: the old one stays in force whole.
+        Raises ``ConfigRefused``: the old one stays in force whole; ``RetryLater`` while it starts.
         """
         found = within_budgets(self._reload()) if self._reload is not None else self.config
-        said = []
-        is_other = any(getattr(found, n) != getattr(self.config, n) for n in RELOADED)
-        if self._alerting is not None and (is_other or self._alerting.has_failed):
-            check_reports(found)
-            if self._batch is not None:
-                self._batch.panels.check(found)
-            self._alerting.reload(self._alerting.check(found)).result(RELOAD_S)
-            if self._loop is not None and self._asked is not None:
-                self._loop.call_soon_threadsafe(self._asked.configure, self._alerting.rulebook)
-            said.append("rules, batch work and channels are in force")
-            self.config = msgspec.structs.replace(self.config, **{n: getattr(found, n) for n in RELOADED})
-            if self._paths is not None:
-                said += self._paths.reload(self.config)
-            if self._metering is not None:
-                self._metering.reload(self.config)
-            if self._batch is not None:
-                self._batch.reload(self.config, self._alerting.rulebook)
-                if self._hybrid is not None:
-                    self._hybrid.reload(self.config)
-                note_reload(self._batch.models.box, found, author=author)
-        later = [name for name in AT_START if getattr(found, name) != getattr(self.config, name)]
-        if later:
-            said.append(f"{', '.join(later)} changed and takes effect at the next start")
-        return f"the config is right; {'; '.join(said)}" if said else "the config is right and unchanged"
+        if self._reloading is None:
+            raise RetryLater("the appliance is starting: have it read its config again when it is ready", after_s=1)
+        return self._reloading.reload(found, author)
 
 
 def run_service(config: Config) -> int:

@@ -70,8 +70,13 @@ class Asked:
             start_ns = self._clock.monotonic_ns()
             try:
                 await self._ask(rule)
-            except RetryLater as e:  # the processor is stopping
+            except RetryLater as e:  # the processor has ended: alerts stay as they are stored, and why is among its problems
                 log.debug("the rule %s was not asked: %s", rule.name, e)
+            except Exception as e:  # a defect must not end its questions for good; what fires goes on firing
+                reason = f"it could not be asked, by a defect ({type(e).__name__}: {e}); the log says more"
+                if rule.reason != reason:
+                    log.exception("the rule %s could not be asked, by a defect", rule.name)
+                rule.is_asked, rule.reason = True, reason
             end_ns = self._clock.monotonic_ns()
             rule.cost.add(end_ns - start_ns, at_ns=end_ns)
             self._processor.meter.note_asked(rule.name, (end_ns - start_ns) / 1e6)

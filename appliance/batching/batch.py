@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from appliance.background import begin_from_thread
 from appliance.batching import jobs
 from appliance.batching.days import Days
 from appliance.batching.desk import Desk
@@ -145,7 +146,7 @@ class Batch:
                 read_bytes=finished.read_bytes,
                 written_bytes=finished.written_bytes,
             )
-            asyncio.run_coroutine_threadsafe(self._record(row), self._loop)
+            begin_from_thread(self._loop, self._record(row), f"the history of {row.name}")
 
     async def _record(self, row: RunRow) -> None:
         try:

@@ -59,6 +59,7 @@ def main() -> None:
 def _give_way(libc: ctypes.CDLL, nice: int, ioprio_set: int) -> None:
     """At 19 for the disk as well, and as work that nobody waits for."""
     os.setpriority(os.PRIO_PROCESS, 0, nice)
+    # where the kernel forbids either, the nice value above gives way alone
     with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as file:  # noqa: PTH123 - as below
         file.write(str(nice))  # sched(7): where sessions are scheduled as groups, a nice value counts only within its own
     if nice < _LOWEST:
@@ -88,7 +89,7 @@ def _end_rest() -> None:
     """Ends what the program has left behind: its orphans have come to this process."""
     while True:
         for child in children():
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
                 os.kill(child, signal.SIGKILL)
         try:
             os.waitpid(-1, 0)

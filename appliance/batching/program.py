@@ -106,7 +106,7 @@ class Program:
     def _kill(self) -> None:
         if self._process is None or self._process.returncode is not None:
             return
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended, and its launcher has ended what it had left
             started = psutil.Process(self._process.pid).children(recursive=True)
             for process in started:
                 self.usage += usage_of(process.pid)

@@ -292,6 +292,11 @@ class JobQueue:
                 self._trouble = str(e)
                 self._note_problems()
                 return False
+            except Exception as e:  # or the run would be under way for good, and its work never begun again
+                log.exception("what came of %s can't be stored, by a defect, and is tried again", run.name)
+                self._trouble = f"what came of {run.name} can't be stored: {type(e).__name__}: {e}"
+                self._note_problems()
+                return False
             del self.under_way[run.id]
         self._settled.set()
         self._settled = asyncio.Event()

@@ -69,7 +69,7 @@ class ReportFiles:
             try:
                 there = os.listdir(self.root / folder)  # noqa: PTH208 - names are all that is looked at
             except OSError:
-                continue
+                continue  # never made, or not to be read now: what it holds is tidied at the next start
             for file in there:
                 path = f"{folder}/{file}"
                 is_tmp = file.startswith(f"{_OWNER}-") and file.endswith(TMP_SUFFIX)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from appliance.alerting.alerting import Alerting
 from appliance.alerting.rulebook import Rulebook
+from appliance.background import end_all
 from appliance.batching.audits import Audits
 from appliance.batching.batch import Batch
 from appliance.batching.panels.side import Panels
@@ -123,11 +124,8 @@ class BatchSide:
 
     async def stop(self) -> None:
         """Ends what is under way, which is done again at the next start."""
-        await self.panels.stop()
-        await self.reconciliation.stop()
-        await self.views.stop()
-        await self.queue.stop()
         self.models.close()
+        await end_all((self.panels.stop, self.reconciliation.stop, self.views.stop, self.queue.stop))
 
     def problems(self) -> tuple[Problem, ...]:
         """What is degraded; from any thread."""

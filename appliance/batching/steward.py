@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
+from appliance.background import Background
 from appliance.batching.batch import Batch
 from appliance.box import Box
 from appliance.clock import Clock
@@ -113,19 +114,20 @@ class Steward:
         self._is_metered = any(m.cpu or m.io for m in self._meters.values())
         self._unwritten: deque[Standing] = deque(maxlen=UNWRITTEN_MAX)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="pressure")
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Looks from now on. A stretch that the last process has left open is over."""
-        self._spawn(self._settle_open())
+        self._background.begin(self._settle_open(), "the end of the last stretch on the ladder")
         self._task = asyncio.get_running_loop().create_task(self._look_always())
 
     async def stop(self) -> None:
         """Looks no more, and lets everything go on that was held: it is about to be ended."""
         if self._task is not None:
             self._task.cancel()
-        await asyncio.gather(*(t for t in (self._task, *self._tasks) if t is not None), return_exceptions=True)
+            await asyncio.wait({self._task})
+        await self._background.finish()
         for path in PATHS:
             for why in self._box.processes.reasons(path):
                 self._box.processes.release(path, why)
@@ -158,8 +160,8 @@ class Steward:
         if now.step != before.step:
             self._carry_out(now, before)
             self._tell(now, before)
-        if self._unwritten and not self._tasks:
-            self._spawn(self._write())
+        if self._unwritten and not self._background:
+            self._background.begin(self._write(), "the writing of steps on the ladder")
 
     async def _look_always(self) -> None:
         every = round(LOOK_S / METER_S) if self._is_metered else 1
@@ -254,11 +256,6 @@ class Steward:
             processes=use.count,
             held=self._box.door.slowed if path == "hot" else ladder or budget,
         )
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _meter(budget: HotBudget | ColdBudget | HybridBudget) -> _Meter:

@@ -281,12 +281,14 @@ class Implied:
             await asyncio.sleep(LOOK_S if all(t.about() is not None for t in implied) else ABSENT_LOOK_S)
 
     async def _look(self, training: Training) -> None:
-        if await asyncio.to_thread(self._is_fresh, training):
-            return
         try:
+            if await asyncio.to_thread(self._is_fresh, training):
+                return
             await self._ask(training.name)
         except (UsageRefused, RetryLater) as e:
             log.debug("the model %s could not be asked for: %s", training.name, e)
+        except Exception:  # a defect, or a store that can't be read now, must not end the looks for good
+            log.exception("the model %s could not be looked at", training.name)
         else:
             self._asked_ns[training.name] = self._around.clock.monotonic_ns()
 

@@ -83,20 +83,22 @@ class ViewLoop:
         while True:
             undefined = self._undefined()
             seen = tuple(sorted(s.id for s in self._desk.state().streams.values()))
-            if undefined and seen != tried:
+            if undefined and seen != tried and await self._define(undefined):
                 tried = seen
-                await self._define(undefined)
             await asyncio.sleep(LOOK_S)
 
-    async def _define(self, undefined: Sequence[str]) -> None:
+    async def _define(self, undefined: Sequence[str]) -> bool:
+        """Whether all of them were looked at: where that could not be now, it is tried again also without a new stream."""
         try:
             await self._desk.define_all(self._runner)
             for name in set(undefined) - set(self._undefined()):
                 await self._queue.ask(name, {})
         except ApplianceError as e:
             log.info("views are looked at again later: %s", e)
-        except Exception:  # a defect in one view must not end the others for good
+            return False
+        except Exception:  # a defect in one view must not end the others for good; it is not tried again before a stream comes
             log.exception("views could not be defined, by a defect")
+        return True
 
     def _undefined(self) -> list[str]:
         views = self._desk.state().views

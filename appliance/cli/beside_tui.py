@@ -48,9 +48,11 @@ class ServiceThread:
             self._service.stop()
 
     def join(self) -> int:
-        """Waits for its end; the exit status."""
+        """Waits for its end; the exit status. Raises what has ended it otherwise."""
         while self._thread.is_alive():
             self._thread.join(0.5)  # in pieces, so that signals are handled meanwhile
+        if self._error is not None:
+            raise self._error
         return self._status
 
     def _run(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from appliance.alerting.alerting import Alerting
+from appliance.background import end_all
 from appliance.batching.side import BatchSide
 from appliance.batching.work import Work
 from appliance.box import Box, no_step
@@ -84,8 +85,7 @@ class HybridSide:
 
     async def stop(self) -> None:
         """Ends, the last part first; before batch work does."""
-        for part in reversed(self._parts):
-            await part.stop()
+        await end_all(part.stop for part in reversed(self._parts))
 
     def reload(self, config: Config) -> None:
         """From now on with this config; from any thread."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from appliance.alerting.alerting import Alerting
 from appliance.alerting.budget_rule import GRACE_US, RULE, follow_budgets, missed_budgets
+from appliance.background import said_if_failed
 from appliance.box import Box
 from appliance.clock import US_PER_S
 from appliance.config import Config
@@ -152,10 +153,11 @@ class Meters:
             with committer.store.transaction():
                 save(committer.store.connection, latencies, costs, budgets=budgets, now_us=now_us)
 
+        stored = self._box.writer.call(run)
         try:
-            self._box.writer.call(run).result(STORED_S)
-        except TimeoutError:
-            log.debug("latency and cost are stored when the writer comes to it")
+            stored.result(STORED_S)
+        except TimeoutError:  # it is in the writer's hands, which comes to it
+            said_if_failed(stored, "the storing of latency and cost")
         except ApplianceError as e:
             log.warning("latency and cost can't be stored now: %s", e)
             return

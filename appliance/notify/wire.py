@@ -92,7 +92,7 @@ class Wire:
 
     def interrupt(self) -> None:
         """End whatever waits on the connection, in any thread."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it is not connected any more, so nobody waits on it
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # an SSLSocket's own would change what another thread reads with
 
     def close(self) -> None:

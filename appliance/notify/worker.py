@@ -257,7 +257,7 @@ class Worker:
         with self._changed:
             retired, self._retired = self._retired, []
         for channel in retired:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # its messages are handed over by the channel in its place
                 channel.close()
 
     def _now(self) -> Now:

@@ -104,7 +104,7 @@ def _stranger(look: Look, path: str, accounts: dict[str, Account]) -> Iterator[F
     try:
         found = locate(look.folder, path).stat()
     except (OSError, StoreDamaged):
-        return
+        return  # it is gone again, or behind a link, which the lake's own check tells
     stamp = (found.st_mtime_ns, found.st_size)
     held = memo.get(path)
     if held is None or held[0] != stamp or look.is_whole:

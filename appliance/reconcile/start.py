@@ -58,7 +58,7 @@ def _rescue(box: Box, known: set[str]) -> list[Problem]:
         try:
             facts = read_facts(box.folder / path)
         except StoreDamaged:
-            continue
+            continue  # no records can be had from it; what a roll or compaction was about to write is still where it came from
         state = box.state.get(facts.stream)
         if state is not None and facts.last <= state.last_seq:
             continue

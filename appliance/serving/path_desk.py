@@ -113,7 +113,10 @@ class PathDesk:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), LOOK_EVERY_S)
                 return
-            await asyncio.to_thread(self.look)
+            try:
+                await asyncio.to_thread(self.look)
+            except Exception:  # a defect must not end the looks for good: paths stay as they are meanwhile
+                log.exception("the paths of workloads could not be looked at, by a defect")
 
     def _decide(self, config: Config, cause: str) -> Sequence[MoveRow]:
         """Places every workload anew, and stores what has changed."""

@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 import appliance
+from appliance.background import Background
 from appliance.config import QueryOptions
 from appliance.errors import RetryLater
 from appliance.observe.processes import PathName, Processes
@@ -128,7 +129,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Ends the process now."""
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError):  # it has ended
             self._process.kill()
 
     async def close(self) -> None:
@@ -142,7 +143,7 @@ class WorkerProcess:
             self.kill()
             await self._process.wait()
         self._sock.close()
-        await asyncio.to_thread(shutil.rmtree, self.temp, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self.temp, ignore_errors=True)  # what stays, the next start removes
 
 
 class Pool:
@@ -160,9 +161,9 @@ class Pool:
         self._waiting = 0
         self._count = 0
         self._closed = False
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing = Background()
         if manner is None:
-            shutil.rmtree(self._data_dir / TEMP, ignore_errors=True)
+            shutil.rmtree(self._data_dir / TEMP, ignore_errors=True)  # nobody reads what stays; it is tried again at each start
 
     @property
     def idle(self) -> int:
@@ -218,8 +219,7 @@ class Pool:
         """Ends all processes that are idle; those with a query are their queries' to end, and none is started any more."""
         self._closed = True
         self.let_idle_go()
-        if self._closing:
-            await asyncio.gather(*self._closing)
+        await self._closing.finish()
 
     def _retire_idle(self, worker: WorkerProcess) -> None:
         self._idle = deque((w, t) for w, t in self._idle if w is not worker)
@@ -227,9 +227,7 @@ class Pool:
 
     def _retire(self, worker: WorkerProcess) -> None:
         self._processes.end(worker.pid)
-        task = asyncio.get_running_loop().create_task(worker.close())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._closing.begin(worker.close(), f"the end of the query process {worker.pid}")
 
     async def _start(self) -> WorkerProcess:
         self._count += 1

@@ -99,7 +99,7 @@ def disk(look: Look) -> Reading:
         try:
             found = os.statvfs(partition.mountpoint)
         except OSError:
-            continue
+            continue  # unmounted since the last look at the mounts, or not ours to see: it has no row
         if found.f_blocks:
             rows.append(((partition.mountpoint, partition.device), _space(found)))
     return Reading("host_disk", ("mount", "device"), tuple(rows))

@@ -7,9 +7,9 @@ socket, and for UDP one reader thread besides. Lines that can't be parsed become
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,7 @@ from appliance.sources.line_sockets.tcp import BACKLOG, TcpListener
 from appliance.sources.line_sockets.udp import UdpReader
 from appliance.units import parse_address
 
+log = logging.getLogger(__name__)
 GATHER_BYTES_MAX: Final = 16 * 1024 * 1024
 """Lines of one socket that wait for the door."""
 STOP_S_MAX: Final = 10.0
@@ -68,6 +69,11 @@ class LineProtocolListener:
             self._udp = _Udp(udp_socket, self._feeder("udp"))
         if tcp_socket is not None:
             self._tcp = _Tcp(tcp_socket, self._feeder("tcp"), asyncio.get_running_loop())
+
+    async def listening(self) -> None:
+        """Returns when connections are accepted. Raises what keeps them from it."""
+        if self._tcp is not None:
+            await self._tcp.starting
 
     def stop(self) -> None:
         """Stops reading, then brings in what was read; the door must still be open. From any thread but the event loop's."""
@@ -143,11 +149,14 @@ class _Tcp:
         self._listener = TcpListener(feeder.gather)
         self._loop = loop
         feeder.start()
-        self._starting = loop.create_task(self._listener.start(sock), name="line-protocol-tcp")
+        self.starting = loop.create_task(self._listener.start(sock), name="line-protocol-tcp")
 
     def stop(self) -> None:
-        with suppress(TimeoutError):
-            asyncio.run_coroutine_threadsafe(self._listener.stop(), self._loop).result(STOP_S_MAX)
+        ended = asyncio.run_coroutine_threadsafe(self._listener.stop(), self._loop)
+        try:
+            ended.result(STOP_S_MAX)
+        except TimeoutError:
+            log.warning("%s: its connections are not closed after %g s; what they have sent is brought in", self._address, STOP_S_MAX)
         self._feeder.stop()
 
     def status(self) -> PartStatus:

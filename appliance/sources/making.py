@@ -41,6 +41,7 @@ def make_source(
 
             async def start() -> None:
                 lines.start()
+                await lines.listening()
 
             return Source(start, lines.stop, lambda: (lines.status(),))
         case MqttSource():

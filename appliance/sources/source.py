@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +21,3 @@ class Source:
     stop: Callable[[], Any]
     status: Callable[[], tuple[SourceStatus, ...]]
     """How it is; from any thread at any time."""
-
-
-async def called(function: Callable[[], Any]) -> None:
-    """Awaits a coroutine function; runs a plain one in a thread, since it may block."""
-    if inspect.iscoroutinefunction(function):
-        await function()
-    else:
-        await asyncio.get_running_loop().run_in_executor(None, function)

@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from appliance.batch_options import BatchOptions, Priority
+from appliance.batching import queue as queue_module
 from appliance.batching.days import Days
 from appliance.batching.queue import JobQueue
 from appliance.batching.run_meter import RunMeter
 from appliance.batching.runner import Processes
-from appliance.batching.shelf import Shelf
+from appliance.batching.shelf import Change, Shelf
 from appliance.batching.work import Context, Limits, Outcome, When
 from appliance.box import Box
 from appliance.config import Config
@@ -59,18 +62,29 @@ class Bench:
     queue: JobQueue
     clock: FakeClock
     box: Box
+    looks: list[float]
+    """One for each look that the queue has taken: in how many seconds it wants the next."""
 
     async def pass_s(self, seconds: float) -> None:
         self.clock.pass_s(seconds)
-        self.queue._wake.set()
         await self.calm()
 
+    async def looked(self) -> None:
+        """Until the queue has taken a whole look that began after this was asked: the one under way may have begun before."""
+        await self._look_ends()
+        await self._look_ends()
+
+    async def _look_ends(self) -> None:
+        looks = len(self.looks)
+        self.queue._wake.set()
+        await until(lambda: len(self.looks) > looks, "a look")
+
     async def calm(self) -> None:
-        """Until nothing is under way or about to begin."""
-        for _ in range(3):
-            looked = asyncio.create_task(until(lambda: not self.queue.under_way and not self.queue._wake.is_set(), "the runs"))
-            await looked
-            await asyncio.sleep(0.03)
+        """Until nothing is under way, and a look has found nothing to begin."""
+        await self.looked()
+        while self.queue.under_way:
+            await until(lambda: not self.queue.under_way, "the runs")
+            await self.looked()
 
     @property
     def told(self) -> list[tuple[str, str]]:
@@ -109,9 +123,17 @@ async def bench(folder: Path, *works: Work, clock: FakeClock | None = None, **op
         publish=lambda _event, _data: None,
         step=lambda _s: None,
     )
+    looks: list[float] = []
+    look = queue._look
+
+    async def noted() -> float:
+        looks.append(await look())
+        return looks[-1]
+
+    queue._look = noted  # type: ignore[method-assign]
     queue.start(works)
     try:
-        yield Bench(queue, clock, box)
+        yield Bench(queue, clock, box, looks)
     finally:
         await queue.stop()
         box.close()
@@ -180,8 +202,7 @@ async def test_no_job_runs_twice_at_once_and_what_becomes_due_meanwhile_is_one_r
         await until(lambda: work.runs, "its start")
         for _ in range(5):
             b.clock.pass_s(60)
-            b.queue._wake.set()
-            await asyncio.sleep(0.02)
+            await b.looked()
         assert work.runs == ["every"]
         assert work.go is not None
         work.go.set()
@@ -224,6 +245,26 @@ async def test_the_end_of_the_service_leaves_a_run_to_the_next_start_and_what_is
         await b.calm()
         assert [(r.state, r.interrupted) for r in await b.history("slow")] == [("done", 0)]
         assert [(r.state, r.words) for r in await b.history("gone")] == [("cancelled", "no longer in the config")]
+
+
+async def test_what_came_of_a_run_is_stored_though_a_defect_kept_it_from_that_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(queue_module, "AGAIN_S", 0.001)
+    async with bench(tmp_path / "data", Work("pump")) as b:
+        write = b.queue.shelf.write
+
+        async def broken(change: Change, step: str) -> list[RunRow]:
+            if step == "ended" and "by a defect" not in caplog.text:
+                raise KeyError("nobody thought of it")
+            return await write(change, step)
+
+        b.queue.shelf.write = broken  # type: ignore[method-assign]
+        await b.queue.ask("pump", {})
+        await b.calm()
+        assert [r.state for r in await b.history("pump")] == ["done"]
+        assert "what came of pump can't be stored, by a defect" in caplog.text
+        assert b.queue.problems == ()
 
 
 async def test_time_that_is_over_ends_a_run_for_good(tmp_path: Path) -> None:

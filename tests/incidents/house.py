@@ -77,8 +77,8 @@ def house(folder: Path, hook: Hook, config: str = WATCH) -> Iterator[House]:
         ended = pool.submit(lambda: asyncio.run(service.run()))
         try:
             wait_for(lambda: running.is_ready() or ended.done(), what="the service to be ready")
-            assert service._hybrid is not None
-            yield House(running, service._hybrid.incidents, hook)
+            assert service._reloading is not None
+            yield House(running, service._reloading.hybrid.incidents, hook)
         finally:
             service.stop()
             assert ended.result(60) == 0

@@ -23,8 +23,8 @@ def _act(service: Service, end: threading.Event) -> None:
     while not service.ready.is_set():
         if end.wait(0.01):
             return
-    assert service._hybrid is not None
-    incidents = service._hybrid.incidents
+    assert service._reloading is not None
+    incidents = service._reloading.hybrid.incidents
     incidents.take(LOAD, 0)
     for row in incidents.open():
         incidents.answer(row.id, deep("dismissed", "The backup ran an hour later than usual."))

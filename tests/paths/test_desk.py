@@ -20,11 +20,13 @@ from appliance.paths import defaults
 from appliance.paths.needs import PATHS, Path
 from appliance.paths.placing import SETTLE_S
 from appliance.paths.rules import PathCost
+from appliance.serving import path_desk
 from appliance.serving.path_desk import PathDesk
 from appliance.serving.path_figures import Meters, Trials
 from appliance.serving.path_folder import folder_paths
 from appliance.serving.source import pinned_reader
 from tests.clock import FakeClock
+from tests.serving.queries_of import until
 
 SQL = "SELECT device, avg(value) AS mean FROM readings GROUP BY device"
 
@@ -154,3 +156,21 @@ def test_what_is_measured_alone_is_not_written_each_minute(house: House) -> None
                 written.append(str(reader.execute("SELECT wanted_reason FROM placement")))
         assert "3,000,000" in written[0]
         assert written[1:] == written[:2]
+
+
+async def test_a_defect_in_a_look_is_said_and_neither_ends_the_looks_nor_the_stop(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(path_desk, "LOOK_EVERY_S", 0.001)
+    looks = []
+
+    def look() -> None:
+        looks.append(1)
+        raise KeyError("nobody thought of it")
+
+    with house.desk() as desk:
+        monkeypatch.setattr(desk, "look", look)
+        desk.start()
+        await until(lambda: len(looks) > 1, "the second look")
+        await desk.stop()
+    assert "the paths of workloads could not be looked at, by a defect" in caplog.text

@@ -60,6 +60,7 @@ class Listening:
     def start(self) -> None:
         async def begin() -> None:
             self.listener.start()
+            await self.listener.listening()
 
         asyncio.run_coroutine_threadsafe(begin(), self.loop).result(10)
 

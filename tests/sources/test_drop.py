@@ -21,10 +21,10 @@ from appliance.options import DropSource
 from appliance.records import Receipt, Submission
 from appliance.sources.codecs import blocks
 from appliance.sources.drop import DropFolder
-from appliance.sources.drop.inbox import Found, Inbox
+from appliance.sources.drop.inbox import Found, Inbox, Look
 from appliance.sources.drop.settle import Settling
 from appliance.sources.file_names import printable
-from tests.running import ROOT, pause, wait_for
+from tests.running import ROOT, wait_for
 from tests.sources.boxes import SOON, dropped, shelf
 
 
@@ -62,6 +62,22 @@ def test_a_file_that_has_grown_since_brings_only_its_new_lines(tmp_path: Path) -
             box.arrives("log.csv" if rows == 3 else f"log.{1 if rows == 5 else 2}.csv")
             assert len(box.rows("log")) == rows
         assert box.values("v", "log") == list(range(9))
+
+
+def test_a_file_that_has_grown_waits_while_it_is_not_known_what_was_taken_of_it(tmp_path: Path) -> None:
+    with dropped(tmp_path) as box:
+        box.put("log.csv", b"v\n1\n2\n")
+        box.arrives("log.csv")
+        done, away = box.inbox / "done", tmp_path / "away"
+        done.rename(away)
+        done.write_bytes(b"no folder")
+        box.put("log.csv", b"v\n1\n2\n3\n")
+        wait_for(lambda: "it is tried again" in box.drop.status().detail, what="the file to wait")
+        assert box.values("v", "log") == [1, 2]
+        done.unlink()
+        away.rename(done)
+        box.arrives("log.1.csv")
+        assert box.values("v", "log") == [1, 2, 3]
 
 
 def test_a_file_that_grows_while_it_is_taken_brings_the_rest_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,8 +217,15 @@ def test_many_files_at_once_are_each_taken_once(tmp_path: Path) -> None:
 
 def test_a_file_without_an_event_is_found_by_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DropFolder, "_watch", lambda _self: None)
+    looks, look = [], Inbox.look
+
+    def noted(inbox: Inbox) -> Look:
+        looks.append(1)
+        return look(inbox)
+
+    monkeypatch.setattr(Inbox, "look", noted)
     with dropped(tmp_path) as box:
-        pause(0.1)
+        wait_for(lambda: looks, what="the first look, which finds nothing")
         box.put("a.csv")
         box.arrives("a.csv")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import threading
@@ -17,7 +18,7 @@ from appliance.sources.line_sockets import feeder as feeder_module
 from appliance.sources.line_sockets import tcp as tcp_module
 from appliance.sources.line_sockets import udp as udp_module
 from appliance.sources.line_sockets.gather import Gather
-from tests.running import pause, wait_for
+from tests.running import wait_for
 from tests.sources.listening import Listening, listening
 
 
@@ -25,6 +26,13 @@ from tests.sources.listening import Listening, listening
 def ears(tmp_path: Path) -> Iterator[Listening]:
     with listening(tmp_path / "data") as made:
         yield made
+
+
+def test_a_socket_that_can_t_listen_keeps_the_source_from_starting(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as connected:
+        options = LineProtocolSource(udp="", tcp="127.0.0.1:0")
+        with pytest.raises(OSError, match="Invalid argument"), listening(tmp_path / "data", options, inherited=(connected,)):
+            raise AssertionError("a socket that is connected can't listen")
 
 
 # --- both ---------------------------------------------------------------------------------------------------------------------
@@ -314,7 +322,7 @@ def test_while_the_door_is_behind_senders_are_slowed_and_nothing_is_lost(tmp_pat
         sending = threading.Thread(target=_send_all(sock, lines))  # noqa: TID251 - a sender that blocks
         sending.start()
         wait_for(lambda: ears.status.state == "paused" and "0 connections" not in ears.status.detail, what="the pause")
-        pause(0.2)
+        wait_for(lambda: not select.select([], [sock], [], 0)[1], what="the kernel's buffer to be full, too")
         assert sending.is_alive(), "30 MB fit neither in the buffer nor in the kernel's"
         gathered = ears.listener._tcp._feeder.gather.bytes  # type: ignore[union-attr]
         assert gathered <= 1024 * 1024

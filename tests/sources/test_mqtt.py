@@ -22,6 +22,7 @@ from appliance.errors import ConfigRefused, RetryLater
 from appliance.options import MqttSource
 from appliance.records import Receipt, Submission
 from appliance.sources.mqtt import MqttSubscriber
+from appliance.units import parse_address
 from tests.door.batches import open_box, rows_of
 from tests.running import ROOT, wait_for
 from tests.sources.broker import MISSING, Broker
@@ -270,3 +271,12 @@ def test_a_broker_of_the_old_version_is_spoken_to_in_it(tmp_path: Path) -> None:
         thread.join(20)
         server.close()
     assert versions == [5, 4]
+
+
+def test_a_full_disk_keeps_no_subscription_from_going_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    session_module = pytest.importorskip("appliance.sources.mqtt_parts.session")
+    place = session_module.Broker(parse_address("127.0.0.1:1883"), False, "test", ("a",), 1, None, None)
+    session = session_module.Session(place, memory=tmp_path / "no folder" / "topics", on_message=lambda _message, _generation: None)
+    session._subscribed(None, None, 1, [], None)
+    assert session.detail == "connected"
+    assert "are subscribed to again next time" in caplog.text

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import ROOT, wait_for
+from tests.running import DEADLINE_S, ROOT, wait_for
 from tests.tui.driven import driven
 from tests.tui.served import wait_until_there
 from tests.tui.terminal import PseudoTerminal
@@ -67,19 +67,19 @@ def shown(path: Path, *, environ: Mapping[str, str] | None = None, code: str | N
     return PseudoTerminal([sys.executable, "-c", ran], size=(120, 40), environ=os.environ | known | dict(environ or {}))
 
 
-def test_a_lost_terminal_ends_the_ui_within_seconds_and_quietly(box: Path) -> None:
+def test_a_lost_terminal_ends_the_ui_and_quietly(box: Path) -> None:
     with shown(box) as terminal:
-        terminal.wait_for("press-line-3", deadline_s=30)
+        terminal.wait_for("press-line-3", deadline_s=DEADLINE_S)
         terminal.hang_up()
-        assert terminal.wait(10) == 0
+        assert terminal.wait(DEADLINE_S) == 0
 
 
 def test_sighup_ends_the_ui_and_leaves_the_terminal_as_it_was(box: Path) -> None:
     with shown(box) as terminal:
-        terminal.wait_for("press-line-3", deadline_s=30)
+        terminal.wait_for("press-line-3", deadline_s=DEADLINE_S)
         os.kill(terminal.pid, signal.SIGHUP)
-        terminal.read(10, lambda: terminal.wait(0) is not None)
-        assert terminal.wait(5) == 0
+        terminal.read(DEADLINE_S, lambda: terminal.wait(0) is not None)
+        assert terminal.wait(DEADLINE_S) == 0
         assert b"\x1b[?1049l" in terminal.raw
         assert "Traceback" not in terminal.text
 
@@ -97,9 +97,9 @@ os.kill(os.getpid(), signal.SIGHUP)
 Path({str(done)!r}).write_text("went on")
 """
     with shown(box, code=code) as terminal:
-        terminal.wait_for("press-line-3", deadline_s=30)
+        terminal.wait_for("press-line-3", deadline_s=DEADLINE_S)
         terminal.hang_up()
-        assert terminal.wait(10) == 0
+        assert terminal.wait(DEADLINE_S) == 0
         assert wait_for(done.read_text, what="the rest of the process") == "went on"
 
 
@@ -114,21 +114,21 @@ signal.signal(signal.SIGTERM, lambda *_: Path({str(done)!r}).write_text("told"))
 run_app(SocketClient(Path({str(box)!r})), detach=True)
 """
     with shown(box, code=code) as terminal:
-        terminal.wait_for("press-line-3", deadline_s=30)
+        terminal.wait_for("press-line-3", deadline_s=DEADLINE_S)
         os.kill(terminal.pid, signal.SIGTERM)
-        terminal.read(10, lambda: terminal.wait(0) is not None)
-        assert terminal.wait(5) == 0
+        terminal.read(DEADLINE_S, lambda: terminal.wait(0) is not None)
+        assert terminal.wait(DEADLINE_S) == 0
         assert done.read_text() == "told"
 
 
 def test_no_color_sends_no_colour(box: Path) -> None:
     with shown(box, environ={"NO_COLOR": "1"}) as terminal:
-        terminal.wait_for("press-line-3", deadline_s=30)
-        terminal.wait_for("chiller_power", deadline_s=30)
+        terminal.wait_for("press-line-3", deadline_s=DEADLINE_S)
+        terminal.wait_for("chiller_power", deadline_s=DEADLINE_S)
         assert _COLOUR.search(terminal.raw) is None
 
 
 def test_colour_is_sent_where_it_is_wanted(box: Path) -> None:
     with shown(box) as terminal:
-        terminal.wait_for("chiller_power", deadline_s=30)
+        terminal.wait_for("chiller_power", deadline_s=DEADLINE_S)
         assert _COLOUR.search(terminal.raw) is not None

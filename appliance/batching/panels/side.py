@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
 
 from appliance.alerting.rulebook import refused_at
+from appliance.background import Background, begin_from_thread
 from appliance.batching.panels.asking import Asker
 from appliance.batching.panels.book import Book
 from appliance.batching.panels.definition import Meaning, PanelRefused, understand
@@ -82,7 +83,7 @@ class Panels:
         self._panels: dict[str, Panel] = {}
         self._views: dict[str, ViewOptions] = {}
         self._understood: dict[str, _Understood] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self._changing = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._live: Live | None = None
@@ -114,13 +115,11 @@ class Panels:
             after=self._after,
         )
         self._box.door.listeners.append(self._live.committed)
-        self._spawn(self._begin(list(self._panels.values()), is_start=True))
+        self._background.begin(self._begin(list(self._panels.values()), is_start=True), "the start of panels")
 
     async def stop(self) -> None:
         """Asks no more."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.stop()
         if self._live is not None:
             await self._live.stop(self._panels.values())
         await self._asker.close()
@@ -185,7 +184,7 @@ class Panels:
     def moved(self) -> None:
         """Workloads may have moved without a change of the config; from any thread."""
         if self._loop is not None:
-            asyncio.run_coroutine_threadsafe(self._reload(self._config), self._loop)
+            begin_from_thread(self._loop, self._reload(self._config), "the move of panels")
 
     def _made(self, name: str, options: PanelOptions) -> Panel:
         return Panel(name, options, self._path_of(name), needs_of(name, options).freshness_s)
@@ -204,7 +203,7 @@ class Panels:
                     await self._forget_parts(panel)
             self._panels = {name: self._panels[name] if name in same else panel for name, panel in made.items()}
             await self._works_changed()
-        self._spawn(self._begin([p for n, p in self._panels.items() if n not in same], is_start=False))
+        self._background.begin(self._begin([p for n, p in self._panels.items() if n not in same], is_start=False), "the start of panels")
 
     async def _begin(self, panels: Sequence[Panel], *, is_start: bool) -> None:
         """Understands panels, and has their paths ask them."""
@@ -266,7 +265,7 @@ class Panels:
             and not panel.parts_reason
         ):
             panel.parts_reason = "it is being made"
-            self._spawn(self._store_parts(panel))
+            self._background.begin(self._store_parts(panel), f"the stored part of the panel {panel.name}")
 
     async def _store_parts(self, panel: Panel) -> None:
         """Defines the view of a panel's closed part, which batch refreshes from then on."""
@@ -294,11 +293,6 @@ class Panels:
         if self._views.pop(panel.parts, None) is not None:
             await self.book.note_parts(panel.name, None)
             await self._works_changed()
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _options(config: Config) -> dict[str, PanelOptions]:

@@ -133,6 +133,9 @@ class Search:
             except (ApplianceError, sqlite3.Error, OSError) as e:
                 log.warning("the search index could not be kept up and is tried again: %s", e)
                 await asyncio.sleep(RETRY_S)
+            except Exception:  # a defect must not end it for good: what is not indexed is found by reading it
+                log.exception("the search index could not be kept up, by a defect")
+                await asyncio.sleep(RETRY_S)
 
     def _rest(self) -> None:
         """Gives back what searching has in memory, when nobody has searched since the last time."""

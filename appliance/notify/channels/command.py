@@ -133,7 +133,7 @@ class _Run:
                     break
                 self._serve(waiting, {key.fileobj for key, _ in ready}, stdin, stdout)
         if outcome != "ended":
-            with contextlib.suppress(ProcessLookupError, PermissionError):
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended, or runs as somebody else, whom we can't end
                 os.killpg(self._process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):  # a process the kernel holds fast is reaped by a later start
             self.status = self._process.wait(_REAP_S)
@@ -168,13 +168,13 @@ class _Run:
         return not got
 
     def interrupt(self) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the run is over, and its pipe closed
             os.write(self._stop_write, b"x")
 
     def close(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError):  # what was not written found no reader
                     pipe.close()
         for descriptor in (self._ended, self._stop_read, self._stop_write):
             os.close(descriptor)

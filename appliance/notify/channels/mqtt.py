@@ -152,7 +152,7 @@ class _Session:
         return Delivery("acknowledged by the broker" if qos else "sent with QoS 0, which is not acknowledged")
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # what was sent is acknowledged or tried again; how they part changes nothing
             self._client.disconnect()
 
     def _drive(self, is_done: Callable[[], bool]) -> None:

@@ -91,7 +91,7 @@ class _CsvParser:
         records = BlockRecords(self._layout.header, Block(data=data, line=line, end=len(data)), self._pattern)
         if b"\0" not in data:
             for skipping in (False, True) if is_utf8(data) else (False,):
-                with suppress(pa.ArrowInvalid, UnicodeDecodeError):
+                with suppress(pa.ArrowInvalid, UnicodeDecodeError):  # then the exact way reads it
                     yield self._from_typed(records, skipping=skipping)
                     return
         half = self._ends(data[: len(data) // 2], False) if len(data) > EXACT_BYTES else 0
@@ -216,7 +216,7 @@ class _CsvParser:
             if fold(name) != "ts" and to_us(column).null_count == len(column):
                 continue
             for kind in _time_types(column.type):
-                with suppress(pa.ArrowInvalid):
+                with suppress(pa.ArrowInvalid):  # then as the next type, at last as text
                     self._read(first, {name: kind}, only=name)
                     return name, kind
             return name, pa.string()

@@ -74,7 +74,7 @@ class Inbox:
         for folder in (self.path, self.path / WORK, self.path / DONE, self.path / FAILED):
             folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.path / WORK).iterdir():
-            with suppress(OSError):
+            with suppress(OSError):  # it holds files that are still to be taken
                 folder.rmdir()
         self._leases = self._leases_work()
 
@@ -161,13 +161,14 @@ class Inbox:
         return os.fdopen(descriptor, "rb")
 
     def done_sizes(self, found: Found) -> tuple[int, ...]:
-        """Sizes of the newest files of this name in ``done/``."""
+        """Sizes of the newest files of this name in ``done/``. Raises ``OSError``: without them what has grown would be taken whole."""
         sizes: list[int] = []
-        with suppress(OSError), self._folder(DONE, found.folder) as done:
+        with self._folder(DONE, found.folder) as done:
             for name in _numbered(found.name):
-                if not _exists(name, done):
+                try:
+                    sizes.append(os.stat(name, dir_fd=done, follow_symlinks=False).st_size)
+                except FileNotFoundError:
                     break
-                sizes.append(os.stat(name, dir_fd=done, follow_symlinks=False).st_size)
         return tuple(sizes[-16:])
 
     def to_done(self, found: Found) -> None:

@@ -133,7 +133,7 @@ class UdpReader:
 def _enlarge(sock: socket.socket) -> int:
     """Asks for a large receive buffer, beyond the system's limit where that is allowed; returns what there is now."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-    with suppress(PermissionError):
+    with suppress(PermissionError):  # the usual limit holds; the status tells the size
         sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 

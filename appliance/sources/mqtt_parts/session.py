@@ -150,7 +150,10 @@ class Session:
             log.warning("mqtt %s: %s", self._broker.address.host, self.detail)
             return
         self.detail = "connected"
-        self._memory.write_text(json.dumps(self._wanted()), "utf-8")
+        try:
+            self._memory.write_text(json.dumps(self._wanted()), "utf-8")
+        except OSError as e:  # raised here it would end the library's thread; without the note the next connection subscribes anew
+            log.warning("mqtt %s: the topics can't be noted and are subscribed to again next time: %s", self._broker.address.host, e)
 
     def _disconnected(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         with self._lock:

@@ -113,4 +113,4 @@ class Live:
         try:
             self.follower.call(look).result(ANSWER_S)
         except (RetryLater, NotInTime):
-            return
+            return  # the last look stays; why nothing is scored is among the problems

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from appliance.background import Background
 from appliance.batching.side import BatchSide
 from appliance.batching.work import Limits, Work
 from appliance.box import Box, no_step
@@ -48,8 +49,7 @@ class Refining:
         self._around = Surroundings(incidents, lambda: box.state, box.clock, config.node.timezone, box.latencies, self.models.of, step)
         self._analyses = analyses(config.workloads, config.analysis)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ticking: asyncio.Task[None] | None = None
-        self._asking: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self._later: dict[int, int] = {}
         """Incidents that are looked at once more, and when: closed ones, grown ones, and those that could not be asked for."""
         self._heard_us: dict[int, int] = {}
@@ -66,16 +66,13 @@ class Refining:
         rows = await asyncio.to_thread(self._incidents.open)
         for row in not_looked_at(rows):
             await self._ask(row.id)
-        self._ticking = self._loop.create_task(self._tick())
+        self._background.begin(self._tick(), "the ticks of the deep pass")
 
     async def stop(self) -> None:
         """Asks for no more; what is under way the queue does again."""
         for listeners in (self._incidents.on_open, self._incidents.on_grow, self._incidents.on_close):
             listeners[:] = [each for each in listeners if each not in (self.wanted, self.closed)]
-        tasks = [t for t in (self._ticking, *self._asking) if t is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._background.stop()
         self._loop = None
 
     def reload(self, config: Config) -> None:
@@ -126,25 +123,31 @@ class Refining:
         self._heard_us[incident_id] = now_us
         for oldest in sorted(self._heard_us)[:-LATER_MAX]:
             del self._heard_us[oldest]
-        task = self._loop.create_task(self._ask(incident_id))
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        self._background.begin(self._ask(incident_id), f"the question for incident {incident_id}")
 
     async def _ask(self, incident_id: int) -> None:
+        """Has an incident looked at, where anybody may; what can't be asked for now is asked for again."""
+        try:
+            await self._queue_look(incident_id)
+        except ApplianceError as e:
+            if not self._trouble:
+                log.warning("the deep pass of incident %d can't be asked for: %s", incident_id, e)
+            self._trouble = str(e)
+        except Exception as e:
+            log.exception("the deep pass of incident %d can't be asked for, by a defect", incident_id)
+            self._trouble = f"a defect ({type(e).__name__}: {e}); see the log"
+        else:
+            return
+        self._put_off(incident_id, self._box.clock.now_us() + AGAIN_US)
+
+    async def _queue_look(self, incident_id: int) -> None:
         picture = await asyncio.to_thread(self._incidents.show, incident_id)
         options = None if picture is None else self._analyses.get(picture.incident.workload)
         if picture is None or options is None or not options.deep or picture.incident.feedback:
             return
         await asyncio.to_thread(self._incidents.set_deep, incident_id, "queued")
-        try:
-            await self._batch.queue.queue.ask(look_name(picture.incident.workload), {INCIDENT: str(incident_id)})
-        except ApplianceError as e:
-            if not self._trouble:
-                log.warning("the deep pass of incident %d can't be asked for: %s", incident_id, e)
-            self._trouble = str(e)
-            self._put_off(incident_id, self._box.clock.now_us() + AGAIN_US)
-        else:
-            self._trouble = ""
+        await self._batch.queue.queue.ask(look_name(picture.incident.workload), {INCIDENT: str(incident_id)})
+        self._trouble = ""
 
     def _put_off(self, incident_id: int, at_us: int) -> None:
         self._later[incident_id] = at_us
@@ -155,7 +158,10 @@ class Refining:
         """Asks for those whose time has come, and has models swapped in."""
         while True:
             await asyncio.sleep(TICK_S)
-            await asyncio.to_thread(self.models.refresh)
+            try:
+                await asyncio.to_thread(self.models.refresh)
+            except Exception:  # a defect must not end the ticks for good; the models in use stay
+                log.exception("models could not be swapped in, by a defect")
             now_us = self._box.clock.now_us()
             for incident_id in [i for i, at_us in self._later.items() if now_us >= at_us]:
                 del self._later[incident_id]
