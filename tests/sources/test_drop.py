@@ -68,7 +68,8 @@ def test_a_file_that_has_grown_since_brings_only_its_new_lines(tmp_path: Path) -
 
 
 def test_a_file_that_has_grown_waits_while_it_is_not_known_what_was_taken_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    faults, folder = [], Inbox._folder
+    faults: list[int] = []
+    folder = Inbox._folder
 
     @contextmanager
     def scarce(inbox: Inbox, *parts: str) -> Iterator[int]:
