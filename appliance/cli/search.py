@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -105,6 +106,8 @@ def _find(config: Config, asked: dict[str, Any]) -> Found:
 def _show(found: Found) -> None:
     for hit in found.hits:
         click.echo(f"{_head(hit)}\n    {visible(hit.snippet)}")
+        if hit.again:
+            click.echo(visible(f"    its records: appliance search {shlex.quote(hit.again)} --stream {shlex.quote(hit.stream)}"))
     many = f"{found.total}" if found.is_whole else f"at least {found.total}"
     click.echo(
         f"{many} found in {found.took_ms:.0f} ms" + ("" if len(found.hits) >= found.total else f", {len(found.hits)} shown"), err=True

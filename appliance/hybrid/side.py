@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from appliance.alerting.alerting import Alerting
@@ -67,7 +68,8 @@ class HybridSide:
         self.incidents = Incidents(box, config, alerting=alerting, publish=lambda e, data: hub.publish(ANALYSIS, e, data, None), step=step)
         self.live = Live(box, config, history=make_history(box), incidents=self.incidents, step=step)
         self.incidents.learning, self.incidents.memory = self.live.learning, self.live.memory
-        self.search = Search(box, config, ask=lambda name: batch.queue.queue.ask(name, {}), reconciliation=batch.reconciliation)
+        ask = partial(batch.queue.queue.ask, parameters={})
+        self.search = Search(box, config, ask=ask, reconciliation=batch.reconciliation, templates=self.live.templates)
         self.cache = CachePart(box, config, cache, queries=queries, store=store)
         batch.readers.append(self.cache.leased)
         words = Words(config.language_model, clock=box.clock)

@@ -46,6 +46,8 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     """Where in the snippet the words stand: half-open pairs of characters."""
     rank: float
     """Higher fits better."""
+    again: str = ""
+    """Of a template: the search that finds its records in its stream; empty: there is none."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

@@ -173,13 +173,15 @@ class SearchScreen(LiveScreen):
         self._show_chosen(self.look)
 
     def on_fast_table_chosen(self, event: FastTable.Chosen) -> None:
-        """To the record among those of its stream; to a stream that was found by its name."""
+        """To the record among those of its stream; to a stream that was found by its name; to the records of a template."""
         event.stop()
         hit = self.chosen
         if hit is None:
             return
         if hit.kind == "stream":
             self.ui.open_stream(hit.name)
+        elif hit.again:
+            self.query_one(WordsField).value = hit.again
         elif hit.seq is not None:
             client, clean = self.ui.client, self.look.safe
             self.run_worker(lambda: self._read(client, hit, clean), thread=True, exit_on_error=False, group="around", name="around")

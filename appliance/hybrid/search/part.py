@@ -49,8 +49,17 @@ RETRY_S: Final = 15.0
 class Search:
     """A ``Part``. ``find``, ``picture`` and ``rebuild`` may be called from any thread."""
 
-    def __init__(self, box: Box, config: Config, *, ask: Callable[[str], Awaitable[object]], reconciliation: Reconciliation) -> None:
-        """``ask`` has the queue run the work of a name; ``reconciliation`` looks at the indexes too from now on.
+    def __init__(
+        self,
+        box: Box,
+        config: Config,
+        *,
+        ask: Callable[[str], Awaitable[object]],
+        reconciliation: Reconciliation,
+        templates: Callable[[], Sequence[tuple[str, str, int | None]]] = tuple,
+    ) -> None:
+        """``ask`` has the queue run the work of a name; ``reconciliation`` looks at the indexes too from now on; ``templates`` are those
+        of analysed texts.
 
         Removes the index of hot records of the last process.
         """
@@ -80,7 +89,7 @@ class Search:
         )
         reconciliation.checks.append(make_check(self.shelf, fields))
         reconciliation.repairs[DIFFERS] = make_repair(self.shelf, self.sealing.hurry)
-        self._named = Names(lambda stream: box.last_values(stream.name), box.clock)
+        self._named = Names(lambda stream: box.last_values(stream.name), box.clock, templates)
         self._room = threading.BoundedSemaphore(AT_ONCE_MAX)
         self._task: asyncio.Task[None] | None = None
         self._queries = self._rested = 0

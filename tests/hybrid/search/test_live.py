@@ -92,6 +92,13 @@ def test_names_are_found_before_records_and_errors_are_said_in_a_line(tmp_path: 
         assert [(h["kind"], h["name"]) for h in hits] == [("stream", "north"), ("tag", "site=north"), ("record", "message")]
         assert [h["kind"] for h in search(service, "north", stream="pump")["hits"]] == ["record"]
         assert [h["kind"] for h in search(service, "north", where="site=south")["hits"]] == []
+        for number in range(3):
+            assert service.write(f'log,host=a message="valve v{number} of line {number} stuck" {THEN_US + number}') == 204
+        wait_for(lambda: "template" in {h["kind"] for h in search(service, "valve")["hits"]}, what="the template")
+        hit = next(h for h in search(service, "valve")["hits"] if h["kind"] == "template")
+        assert (hit["stream"], hit["ts_us"] is not None) == ("log", True)
+        texts = [h["snippet"] for h in search(service, hit["again"], stream=hit["stream"])["hits"]]
+        assert texts == [f"valve v{number} of line {number} stuck" for number in (2, 1, 0)]
         for words, said in (("?!", "no word to search for"), ("NOT x", "only what must not be there"), ("y" * 3_000, "more than 2,000")):
             status, body = service.request("GET", "/api/search?" + urlencode({"q": words}))
             assert status == 400

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from appliance.errors import UsageRefused
 from appliance.hybrid.search.language import holds, parse
 from appliance.hybrid.search.matching import fitting
+from appliance.hybrid.search.names import search_of
 from appliance.hybrid.search.snippets import CHARS_MAX, snippet
 from appliance.hybrid.search.words import words_of
 from tests.hybrid.search.house import fits, words
@@ -93,3 +94,22 @@ def test_a_snippet_shows_the_place_and_harms_no_terminal(text: str, query: str, 
     assert shown is None or found == shown
     assert marked is None or not marked or [found[a:b] for a, b in marks] == marked
     assert all(0 <= a < b <= len(found) for a, b in marks)
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("connection to <*> failed after <*> ms", "connection to 10.0.0.7 failed after 30 ms"),
+        ("blk_<*> of node<*>: size=<*>", "blk_123 of node7: size=12"),
+        ('said "<*>" \u201ccaf\u00e9 <*>\u201d', 'said "hello" \u201ccafe\u0301 noir\u201d'),
+        ("a " * 300 + "<*>", "a " * 300 + "z"),
+        ("<*> AND <*>", "x AND y"),
+    ],
+)
+def test_the_search_of_a_template_finds_its_texts(template: str, text: str) -> None:
+    query = parse(search_of(template))
+    assert fitting(query, [pa.array([text, "something else"])]).tolist() == [True, False]
+
+
+def test_a_template_of_which_all_varies_has_no_search() -> None:
+    assert search_of("<*> <*>:x<*>") == ""

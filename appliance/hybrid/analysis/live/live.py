@@ -26,6 +26,8 @@ from appliance.serving.history import History
 from appliance.serving.source import pinned_reader
 
 T = TypeVar("T")
+Known = tuple[str, str, int | None]
+"""Stream, template, event time of its newest text."""
 PASSED_SAID_US: Final = 600 * US_PER_S
 """For so long it is said that records were passed over."""
 ANSWER_S: Final = 1.0
@@ -44,6 +46,7 @@ class Live:
         self.follower: Final = Follower(around, shelf, incidents, queue_max=config.analysis.queue_max)
         self._learning: tuple[LearningRow, ...] = ()
         self._nbytes = 0
+        self._templates: tuple[Known, ...] = ()
 
     async def start(self) -> None:
         """Takes up what was left; what has come since is scored first."""
@@ -84,6 +87,16 @@ class Live:
         self._look()
         return self._nbytes
 
+    def templates(self) -> tuple[Known, ...]:
+        """The templates of all texts that are followed; blocks for the round under way, else as they were when this was asked last."""
+
+        def look() -> None:
+            found = {(stream, t.text): t.last_us for watch in self.follower.watches.values() for stream, t in watch.templates()}
+            self._templates = tuple((stream, text, last_us) for (stream, text), last_us in found.items())
+
+        self._ask(look)
+        return self._templates
+
     def problems(self) -> Sequence[Problem]:
         """What is degraded; from any thread."""
         found: list[Problem] = []
@@ -110,6 +123,9 @@ class Live:
             self._learning = tuple(msgspec.structs.replace(row, behind_s=self.follower.behind_s(row.stream)) for row in rows)
             self._nbytes = sum(watch.nbytes for watch in watches)
 
+        self._ask(look)
+
+    def _ask(self, look: Callable[[], None]) -> None:
         try:
             self.follower.call(look).result(ANSWER_S)
         except (RetryLater, NotInTime):

@@ -17,6 +17,7 @@ from appliance.hybrid.analysis.live.times import WEEK_US
 from appliance.hybrid.analysis.sighting import Sighting, SightingKind
 from appliance.hybrid.analysis.texts.scored import NEW, PARAMETER, RATE
 from appliance.hybrid.analysis.texts.scorer import TextScorer
+from appliance.hybrid.analysis.texts.templates import OTHER, Template
 
 KINDS: Final[dict[int, SightingKind]] = {NEW: "new template", RATE: "rate", PARAMETER: "parameter"}
 
@@ -51,6 +52,10 @@ class TextField:
     def templates(self) -> int:
         """How many there are."""
         return self._scorer.miner.live
+
+    def known(self) -> list[Template]:
+        """The templates, without what has none of its own."""
+        return [template for template in self._scorer.miner.templates.values() if template.id != OTHER]
 
     @property
     def nbytes(self) -> int:

@@ -28,6 +28,7 @@ from appliance.hybrid.analysis.numeric.model import Model
 from appliance.hybrid.analysis.numeric.scored import Scored
 from appliance.hybrid.analysis.numeric.scorer import Scorer
 from appliance.hybrid.analysis.sighting import Sighting
+from appliance.hybrid.analysis.texts.templates import Template
 from appliance.hybrid_options import AnalysisOptions
 from appliance.observe.analysis import LearningRow
 from appliance.records import fold
@@ -134,6 +135,11 @@ class Watch:
         """Memory of what is known of all series, about."""
         texts = sum(text.nbytes for text in tuple(self._texts.values()))
         return self._scorer.nbytes + texts + sum(len(f.keys) * KEY_BYTES for f in self.streams.values())
+
+    def templates(self) -> Iterator[tuple[str, Template]]:
+        """Stream and template, of all texts that are followed."""
+        for followed in self.streams.values():
+            yield from ((followed.name, template) for texts in self._texts_of(followed) for template in texts.known())
 
     # --- which streams there are ------------------------------------------------------------------------------------------
 
