@@ -160,7 +160,7 @@ class Box:
 
     def last_values(self, stream: str) -> pa.Table:
         """The last record of each series (``Schema.lake``); waits for the writer, so not for the event loop. Raises ``KeyError``."""
-        return self.writer.call(lambda committer: committer.last_values(fold(stream))).result()
+        return self.writer.call(lambda committer: committer.last_values(fold(stream)), at_once=True).result()
 
     def file_progress(self, digest: str, stream: str) -> FileProgress | None:
         """How far a file's content has been taken into a stream; None when it is not known."""

@@ -19,7 +19,7 @@ import msgspec
 
 from appliance.batch_options import BatchOptions
 from appliance.batching.days import Days
-from appliance.batching.rows import ASKED, OWN, entry_after, entry_of, new_run, over, queued_of, told_of, with_cost
+from appliance.batching.rows import ASKED, OWN, entry_after, entry_of, is_remembered, new_run, over, queued_of, told_of, with_cost
 from appliance.batching.run_meter import RunMeter
 from appliance.batching.runner import Processes
 from appliance.batching.shelf import Change, Shelf, trimmed
@@ -193,7 +193,7 @@ class JobQueue:
         new: list[RunRow] = []
         entries: list[JobEntry] = []
         for work in self.works.values():
-            if work.name.startswith(OWN):
+            if not is_remembered(work):
                 continue
             due, entry = await self._due(work, now_us)
             if due is not None:
@@ -252,7 +252,7 @@ class JobQueue:
             due_us = entry.due_us if later is None else later.at_us
             entry = replace(entry, due_us=due_us, next_us=next_due(work.when, Last(entry.since_us, due_us), zone=self._zone))
         row = msgspec.structs.replace(run, state="running", started_us=now_us)
-        await self._write(Change(runs=[row], jobs=[] if work.name.startswith(OWN) else [entry]), "started")
+        await self._write(Change(runs=[row], jobs=[entry] if is_remembered(work) else []), "started")
         under_way = UnderWay(
             work,
             row,

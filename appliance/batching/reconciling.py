@@ -42,7 +42,7 @@ NEWEST_EVERY_S: Final = 120.0
 WHOLE_EVERY: Final = 15
 """While something of the hot side is wrong, each so many looks at it are whole: only those can tell that it is over."""
 WORK_EVERY_S: Final = 6 * HOUR_S
-SAMPLES_EVERY_S: Final = 300.0
+SAMPLES_EVERY_S: Final = HOUR_S
 MAPPED_BYTES: Final = 512 << 20
 """What Python, Arrow and DuckDB map before the first question; most of it is never touched."""
 BUSY_SHARE: Final = 0.3
@@ -230,7 +230,7 @@ class Reconciliation:
 
 
 class SampleWork:
-    """What is computed anew of the newest, by samples: every few minutes where there is something that is derived."""
+    """What is computed anew of the newest, by samples: every hour where there is something that is derived."""
 
     name = f"{NAME}_samples"
     kind = "reconcile"

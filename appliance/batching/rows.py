@@ -9,7 +9,7 @@ import msgspec
 
 from appliance.batching.notices import Notice
 from appliance.batching.under_way import Ended
-from appliance.batching.work import Work
+from appliance.batching.work import When, Work
 from appliance.cold.batch.queue import Queued
 from appliance.hot.job_tables import JobEntry
 from appliance.observe.jobs import RunRow
@@ -17,6 +17,11 @@ from appliance.observe.jobs import RunRow
 ASKED = "asked"
 OWN = "_"
 """Begins the names of work that is not in the config; it has no standing and rests for nothing."""
+
+
+def is_remembered(work: Work) -> bool:
+    """Whether there is anything to remember of a piece of work: not of what the appliance itself asks for and nothing else makes due."""
+    return not (work.name.startswith(OWN) and work.when == When())
 
 
 def new_run(work: Work, *, due_us: int, now_us: int, reason: str, day: int | None = None, parameters: Mapping[str, str]) -> RunRow:
@@ -51,8 +56,9 @@ def with_cost(run: RunRow, ended: Ended) -> RunRow:
 
 
 def entry_of(work: Work, known: JobEntry | None, now_us: int) -> JobEntry:
-    """What is remembered of a piece of work, with what the config says of it now."""
-    entry = known or JobEntry(work.name, work.kind, "", "", now_us)
+    """What is remembered of a piece of work, with what the config says of it now. The appliance's own is first due an interval after it
+    was first seen: a new box has better to do."""
+    entry = known or JobEntry(work.name, work.kind, "", "", now_us, now_us if work.name.startswith(OWN) else None)
     return replace(entry, kind=work.kind, whence=work.when.words, priority=work.priority)
 
 

@@ -196,7 +196,7 @@ def load_tables(reads: Reads) -> dict[str, TableEntry]:
 
 
 def look_jobs(reads: Reads) -> list[tuple[Any, ...]]:
-    """``_jobs``: what there is, in the columns of ``JOBS``."""
+    """``_jobs``: what there is in the config, in the columns of ``JOBS``."""
     if not has_tables(reads):
         return []
     return [
@@ -204,7 +204,7 @@ def look_jobs(reads: Reads) -> list[tuple[Any, ...]]:
         for row in reads.execute(
             "SELECT name, kind, whence, priority, next_us, coalesce((SELECT state FROM job_run r WHERE r.name = job.name"
             " AND state IN ('waiting', 'running') ORDER BY state LIMIT 1), last_state), last_us, last_words, failures"
-            " FROM job ORDER BY name"
+            " FROM job WHERE substr(name, 1, 1) <> '_' ORDER BY name"
         )
     ]
 

@@ -28,6 +28,7 @@ def folder_jobs(folder: Path) -> JobsPicture:
             failures=e.failures,
         )
         for e in entries.values()
+        if not e.name.startswith("_")
     ]
     at_us = max((*(j.last_us or 0 for j in jobs), *(r.queued_us for r in queue)), default=0)
     return JobsPicture(at_us=at_us, jobs=tuple(jobs), queue=tuple(msgspec.structs.replace(r, state="waiting") for r in queue), jobs_max=0)

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from appliance.clock import iso
 from appliance.hot.state import Chunk, State, StreamState
 from appliance.hot.visible import visible_data
 from appliance.records import Kind, TimeRange, fold
+from appliance.serving.explain import time_text
+from appliance.serving.json_text import FEW_ROWS, few_objects, objects
 
 SPAN_US: Final = 600_000_000
 """Ten minutes, where nobody says since when."""
@@ -57,12 +59,19 @@ def columns(state: State, stream: str | None) -> list[dict[str, str]] | None:
     return None if found is None else _columns(found)
 
 
-def rows(table: pa.Table) -> list[dict[str, Any]]:
-    """A small table as objects; times as ISO 8601 with ``Z``."""
-    objects: list[dict[str, Any]] = table.set_column(0, "ts", table.column("ts").cast(pa.int64())).to_pylist()
-    for one in objects:
-        one["ts"] = iso(one["ts"])
-    return objects
+def rows(table: pa.Table) -> msgspec.Raw:
+    """A table in the columns of ``Schema.lake`` as JSON, an array of objects; times as ISO 8601 with ``Z``, or as µs beyond the calendar."""
+    names = table.schema.names
+    texts = []
+    for batch in (b for b in table.to_batches() if b.num_rows):
+        lines = few_objects(batch, names) if batch.num_rows <= FEW_ROWS else objects(batch, names, end="\n")
+        texts.append((msgspec.json.Encoder().encode_lines(_by_row(batch)) if lines is None else lines).rstrip(b"\n"))
+    return msgspec.Raw(b"[" + b"\n".join(texts).replace(b"\n", b",") + b"]")
+
+
+def _by_row(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = batch.set_column(0, "ts", batch.column(0).cast(pa.int64())).to_pylist()
+    return [one | {"ts": time_text(one["ts"])} for one in found]
 
 
 def _columns(stream: StreamState) -> list[dict[str, str]]:

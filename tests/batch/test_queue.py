@@ -23,6 +23,7 @@ from appliance.batching.work import Context, Limits, Outcome, When
 from appliance.box import Box
 from appliance.config import Config
 from appliance.errors import JobFailed, RetryLater
+from appliance.hot.job_tables import look_jobs
 from appliance.observe.costs import Costs
 from appliance.observe.jobs import RunRow
 from appliance.observe.latencies import Latencies
@@ -276,3 +277,21 @@ async def test_time_that_is_over_ends_a_run_for_good(tmp_path: Path) -> None:
         await b.calm()
         [row] = await b.history("slow")
         assert (row.state, "took longer than it may" in row.error, row.attempt) == ("failed", True, 1)
+
+
+async def test_work_of_the_appliances_own_is_due_at_its_interval_also_across_restarts(tmp_path: Path) -> None:
+    clock, folder = FakeClock(), tmp_path / "data"
+    own, asked = Work("_look", when=When(every_s=3600)), Work("_asked")
+    async with bench(folder, own, asked, clock=clock) as b:
+        await b.pass_s(1800)
+        assert own.runs == [], "a new box has better to do"
+        await b.pass_s(1800)
+        assert own.runs == ["every"]
+        await b.pass_s(1800)
+    clock.pass_s(1800)
+    async with bench(folder, own, asked, clock=clock) as b:
+        await b.calm()
+        assert own.runs == ["every", "every"]
+        assert asked.runs == []
+        with pinned_reader(folder) as reader:
+            assert look_jobs(reader) == [], "it is not what the config says"

@@ -45,6 +45,7 @@ BOUNDARY = {
     "boundary-meters": "boundary_meters:rows",
     "boundary-reconcile": "boundary_reconcile:rows",
     "boundary-saturated": "boundary_saturated:rows",
+    "boundary-reconciling": "boundary_reconciling:rows",
     "boundary-routing": "boundary_routing:rows",
 }
 """Paths, their latency and cost, reconciliation; one by one or together as ``boundary``."""

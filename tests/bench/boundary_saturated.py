@@ -64,8 +64,8 @@ def rows() -> Iterator[Row]:
             pause(1)
             spare = (busy_after.idle - busy_before.idle) / seconds
             note(f"beside batch {spare:.2f} cores were idle, batch used {cold:.2f}; step {step['step']} {step['why']}")
-            yield from _told("without batch", plant.acked[quiet[0] : loud[0]], plant.acks_ms[quiet[1] : loud[1]], arrivals, None)
-            yield from _told(
+            yield from told("without batch", plant.acked[quiet[0] : loud[0]], plant.acks_ms[quiet[1] : loud[1]], arrivals, None)
+            yield from told(
                 "while batch saturates all cores", plant.acked[loud[0] : ended[0]], plant.acks_ms[loud[1] : ended[1]], arrivals, 250
             )
         finally:
@@ -89,7 +89,8 @@ def _cores(running: Running) -> float:
     return found
 
 
-def _told(what: str, acked: list[tuple[str, float]], acks_ms: list[float], arrivals: Arrivals, most_ms: float | None) -> Iterator[Row]:
+def told(what: str, acked: list[tuple[str, float]], acks_ms: list[float], arrivals: Arrivals, most_ms: float | None) -> Iterator[Row]:
+    """How long alerts took; ``most_ms``: what is asked for, None where it is only to compare."""
     delays, missing = delays_ms(acked, arrivals, LOUD_NAMES)
     p99 = percentile(delays, 0.99)
     yield Row(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.http.serving import Serving
+from tests.running import Running
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class Told:
 class EventReader:
     """One connection to ``/api/events``; made, it has read the head of the answer and the block with the place."""
 
-    def __init__(self, serving: Serving, query: str = "", *, last: str | None = None, read: bool = True, buffer: int | None = None) -> None:
+    def __init__(
+        self, serving: Serving | Running, query: str = "", *, last: str | None = None, read: bool = True, buffer: int | None = None
+    ) -> None:
         self.sock = socket.socket()
         if buffer is not None:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)

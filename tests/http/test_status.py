@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from appliance.observe.status import Status
+from appliance.serving import panels
 from tests.http.serving import DEADLINE_S, Serving
 from tests.running import wait_for
 
@@ -59,6 +62,31 @@ def test_series_latest_and_columns_are_answered_or_404(serving: Serving) -> None
         assert serving.request("GET", path).status == 404
     for path in ("/api/series?stream=room", "/api/latest", "/api/series?stream=room&column=temperature&since=soon"):
         assert serving.request("GET", path).status == 400
+
+
+@pytest.mark.parametrize("copies", [1, 300])
+def test_last_values_are_json_by_column_whatever_they_hold(copies: int) -> None:
+    ts = [0, 1_500_000, 400_000_000_000_000_000]
+    table = pa.table(
+        {
+            "ts": pa.array(ts * copies, pa.timestamp("us")),
+            "device": pa.array(['a"\n', None, "ü"] * copies),
+            "value": pa.array([1.5, None, math.inf] * copies),
+            "count": pa.array([2**53 + 1, None, -1] * copies),
+            "ok": pa.array([True, None, False] * copies),
+            "_seq": pa.array([1, 2, 3] * copies),
+        }
+    )
+    rows = [
+        {"ts": "1970-01-01T00:00:00Z", "device": 'a"\n', "value": 1.5, "count": 2**53 + 1, "ok": True, "_seq": 1},
+        {"ts": "1970-01-01T00:00:01.500000Z", "device": None, "value": None, "count": None, "ok": None, "_seq": 2},
+        {"ts": "400000000000000000 µs", "device": "ü", "value": None, "count": -1, "ok": False, "_seq": 3},
+    ]
+    assert json.loads(bytes(panels.rows(table))) == rows * copies
+    within = table.slice(0, 2)
+    assert json.loads(bytes(panels.rows(within))) == rows[:2]
+    assert json.loads(bytes(panels.rows(pa.concat_tables([within] * 400).combine_chunks()))) == rows[:2] * 400
+    assert bytes(panels.rows(table.slice(0, 0))) == b"[]"
 
 
 # --- tail ---------------------------------------------------------------------------------------------------------------------

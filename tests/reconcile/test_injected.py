@@ -10,14 +10,13 @@ from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from appliance.cold.segments import hash_file
 from appliance.hot.batches import body, headers
 from appliance.hot.encoding import encode
 from appliance.hot.reader import HotReader
 from appliance.hot.state import Chunk
+from tests.reconcile.rewriting import rewrite_file
 from tests.reconcile.world import STREAM, World, flip_a_value
 
 Injection = Callable[[World], None]
@@ -150,16 +149,9 @@ def spoil_footer(w: World) -> None:
 def rewrite(w: World, which: int, change: Callable[[pa.Table], pa.Table], *, fitted: bool) -> None:
     """A valid file in place of a segment; ``fitted``: with the manifest's hash and size made to fit."""
     segment_id, path = w.segments()[which]
-    place = w.folder / path
-    with pq.ParquetFile(place) as file:
-        table, said = file.read(), file.metadata.metadata
-    changed = change(table)
-    with pq.ParquetWriter(place, changed.schema, store_schema=False) as writer:
-        writer.write_table(changed)
-        writer.add_key_value_metadata({k.decode(): v.decode() for k, v in said.items() if k != b"ARROW:schema"})
+    digest, size, rows = rewrite_file(w.folder / path, change)
     if fitted:
-        digest, size = hash_file(place)
-        run(w, "UPDATE segment SET sha256 = ?, bytes = ?, rows = ? WHERE id = ?", digest, size, changed.num_rows, segment_id)
+        run(w, "UPDATE segment SET sha256 = ?, bytes = ?, rows = ? WHERE id = ?", digest, size, rows, segment_id)
 
 
 def one_changed(table: pa.Table) -> pa.Table:

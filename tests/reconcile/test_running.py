@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.clock import NOON_US
+from tests.http.sse import EventReader
 from tests.reconcile.world import flip_a_value
 from tests.running import Running, run_command, wait_for
 
@@ -125,7 +126,8 @@ def test_without_a_service_the_folder_is_looked_at_and_mended(service: Running) 
     assert reconcile(service)[0] == 3
 
 
-def test_the_service_sees_by_itself_what_happens_to_the_hot_store_and_to_new_files(service: Running) -> None:
+def test_the_service_sees_by_itself_what_happens_to_the_hot_store_and_tells_those_who_follow(service: Running) -> None:
+    followed = EventReader(service, "?topics=divergence")
     with closing(sqlite3.connect(service.folder / "hot.sqlite", isolation_level=None)) as db:
         db.execute("PRAGMA busy_timeout=5000")
         db.execute(
@@ -144,5 +146,10 @@ def test_the_service_sees_by_itself_what_happens_to_the_hot_store_and_to_new_fil
     assert {p["kind"] for p in picture["passes"]} >= {"hot", "newest"}
     [stream] = [s for s in picture["streams"] if s["name"] == "readings"]
     assert (stream["hot_ok"], stream["cold_ok"], stream["books"]) == (False, True, "agree")
+    told = followed.next()
+    assert (told.event, told.data) == ("divergence", picture["open"][0])
     assert reconcile(service, "--repair")[0] == 0
+    told = followed.next()
+    assert (told.event, told.data["id"], told.data["state"]) == ("divergence", picture["open"][0]["id"], "repaired")
+    followed.close()
     assert service.query("SELECT count(*) AS n FROM readings") == [{"n": 140}]

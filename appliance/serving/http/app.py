@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -70,7 +70,10 @@ class App:
         self._gate = Gate(options.tokens)
         self._id_prefix = os.urandom(4).hex()
         self._ids = itertools.count(1)
-        self._router = Router(_routes(self.desk), redirect_slashes=False, default=_nowhere)
+        routes = _routes(self.desk)
+        self._router = Router(routes, redirect_slashes=False, default=_nowhere)
+        self._handlers = {(method, r.path): r.handler for r in routes if "{" not in r.path for method in r.methods or ()}
+        """Of paths that stand for themselves, by method: found without asking each route."""
         self._headers = [
             (b"x-influxdb-version", COMPATIBLE_VERSION.encode("ascii")),
             (b"x-influxdb-build", b"appliance"),
@@ -115,9 +118,14 @@ class App:
         if self.desk.context is None and path not in OPEN_PATHS:
             raise HttpRefused(503, self.desk.state, headers={"Retry-After": "1"})
         if not scope["state"].get("is_local", False):
-            self._gate.check(path, headers, QueryParams(scope["query_string"]), dialect=dialect_of(path))
+            self._gate.check(path, headers, scope["query_string"], dialect=dialect_of(path))
         if self.desk.context is not None:
             shedding.check(self.desk.context.ladder, path)
+        handler = self._handlers.get((scope["method"], path))
+        if handler is not None:
+            response = await handler(self.desk, Request(scope, receive))
+            await response(scope, receive, reply.send)
+            return
         scope["app"] = self  # Starlette's sign that 404 and 405 are to be raised, not answered in plain text
         await self._router(scope, receive, reply.send)
 
@@ -161,10 +169,10 @@ class _Reply:
 Handler = Callable[[Desk, Request], Awaitable[Response]]
 
 
-def _routes(desk: Desk) -> list[Route]:
+def _routes(desk: Desk) -> list[_Route]:
     """Every path that is answered; the busiest first, because the router asks one after the other."""
 
-    route = partial(_route, desk)
+    route = partial(_Route, desk)
     return [
         route("/write", write.write_v1, "POST"),
         route("/api/v2/write", write.write_v2, "POST"),
@@ -202,7 +210,7 @@ def _routes(desk: Desk) -> list[Route]:
     ]
 
 
-def _work_routes(route: Callable[..., Route]) -> list[Route]:
+def _work_routes(route: Callable[..., _Route]) -> list[_Route]:
     """Those of batch work, reports, views, models and agreement."""
     return [
         route("/api/jobs", jobs.picture, "GET"),
@@ -236,11 +244,15 @@ def _work_routes(route: Callable[..., Route]) -> list[Route]:
     ]
 
 
-def _route(desk: Desk, path: str, handler: Handler, *methods: str) -> Route:
-    async def endpoint(request: Request) -> Response:
-        return await handler(desk, request)
+class _Route(Route):
+    """A path, and what answers it."""
 
-    return Route(path, endpoint, methods=list(methods))
+    def __init__(self, desk: Desk, path: str, handler: Handler, *methods: str) -> None:
+        async def endpoint(request: Request) -> Response:
+            return await handler(desk, request)
+
+        super().__init__(path, endpoint, methods=list(methods))
+        self.handler = handler
 
 
 async def _nowhere(_scope: Scope, _receive: Receive, _send: Send) -> None:

@@ -25,8 +25,8 @@ class Gate:
     def __init__(self, tokens: tuple[str, ...]) -> None:
         self._tokens = tuple(t.encode() for t in tokens)
 
-    def check(self, path: str, headers: Headers, query: QueryParams, *, dialect: Dialect) -> None:
-        """Raises ``HttpRefused`` with 401 (no right token) or 403 (sent by a web page of another site)."""
+    def check(self, path: str, headers: Headers, query: bytes, *, dialect: Dialect) -> None:
+        """Raises ``HttpRefused`` with 401 (no right token) or 403 (sent by a page of another site); ``query`` is the string as it came."""
         if path in OPEN_PATHS:
             return
         if not self._tokens:
@@ -45,7 +45,7 @@ class Gate:
         return found
 
 
-def token_of(headers: Headers, query: QueryParams) -> str | None:
+def token_of(headers: Headers, query: bytes) -> str | None:
     """The token a client shows: ``Token``, ``Bearer``, the password of ``Basic``, or ``p`` of the query; None when it shows none."""
     scheme, _, value = headers.get("authorization", "").partition(" ")
     match scheme.lower():
@@ -57,7 +57,7 @@ def token_of(headers: Headers, query: QueryParams) -> str | None:
             except (binascii.Error, UnicodeDecodeError):
                 return None
         case _:
-            return query.get("p")
+            return QueryParams(query).get("p")
 
 
 def _check_origin(headers: Headers) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -56,7 +56,7 @@ def _may_ask(desk: Desk, request: Request) -> bool:
     if scope["state"].get("is_local", False):
         return True
     try:
-        Gate(desk.options.tokens).check("", Headers(scope=scope), QueryParams(scope["query_string"]), dialect=Dialect.V1)
+        Gate(desk.options.tokens).check("", Headers(scope=scope), scope["query_string"], dialect=Dialect.V1)
     except HttpRefused:
         return False
     return True
