@@ -88,9 +88,19 @@ def read(connection: duckdb.DuckDBPyConnection, sql: str, *, batch_rows: int, is
     return connection.sql(sql).to_arrow_reader(batch_rows)
 
 
+def next_rows(reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
+    """The next batch that holds rows."""
+    return next((batch for batch in reader if batch.num_rows), None)
+
+
+def uses_now(sql: str) -> bool:
+    """Whether ``sql`` seems to use ``now()`` or its kin; sometimes where it doesn't."""
+    return _NOW_WORDS.search(sql) is not None
+
+
 def freeze_now(connection: duckdb.DuckDBPyConnection, sql: str, *, now_us: int) -> None:
     """Makes ``now()`` and its kin the instant ``now_us``, naive UTC like ``ts``, where ``sql`` seems to use any of them."""
-    if _NOW_WORDS.search(sql):
+    if uses_now(sql):
         connection.execute(f"CREATE OR REPLACE MACRO {_NOW}() AS make_timestamp({now_us})")
 
 

@@ -22,12 +22,13 @@ from appliance.errors import ApplianceError, QueryCancelled, QueryRefused, Store
 from appliance.serving.answer import Answer
 from appliance.serving.constancy import Varies, varies
 from appliance.serving.defects import REFUSALS, bad_view_files, defect
-from appliance.serving.duck import BATCH_MEMORY_SHARE, MEMORY_SHARE, Planner, freeze_now, open_runner, read
+from appliance.serving.duck import BATCH_MEMORY_SHARE, MEMORY_SHARE, Planner, freeze_now, next_rows, open_runner, read
 from appliance.serving.explain import Explain, Part
 from appliance.serving.gate import admit, first_lines
 from appliance.serving.hot_table import int64_array
 from appliance.serving.newest import newest_of, stretches
 from appliance.serving.plain_select import PlainSelect, plain_need, plain_select
+from appliance.serving.prepared import Plans
 from appliance.serving.pruning import Need
 from appliance.serving.question import Question
 from appliance.serving.snapshot import Side, SnapshotProvider, StreamPin, TableInfo
@@ -89,6 +90,7 @@ class Engine:
         self._stopped = False
         self._stage = Stage(self._runner, self._planner, self._root)
         self._parsed = Parsed()
+        self._plans = Plans(self._runner, self._planner)
         self._seen: tuple[Any, PlainSelect | None] | None = None
         """The tree of the last question, and what it is."""
         self._varies: tuple[Any, Varies] | None = None
@@ -140,7 +142,7 @@ class Engine:
         """Everything up to the pinned snapshot."""
         work = Work(question, now_us)
         with self.timed(work, "parse"):
-            work.statement = self._admitted(question.sql)
+            work.statement, work.text = self._admitted(question.sql)
             if work.statement.shows_tables:
                 work.statement = admit(self._planner.connection, SHOW_TABLES)
             self._check()
@@ -148,7 +150,6 @@ class Engine:
             found = provider.lookup(work.statement.tables) if work.statement.tables else ()
             work.tables = self._with_columns([on_side(info, question.path) for info in found])
         with self.timed(work, "plan"):
-            freeze_now(self._runner, work.statement.sql, now_us=now_us)
             work.needs = self._needs(work)
             self._check()
         with self.timed(work, "pin"):
@@ -160,16 +161,16 @@ class Engine:
         check_light(work)
         return work
 
-    def _admitted(self, sql: str) -> Statement:
-        """``admit``, which is asked once for texts that differ in their constants alone."""
+    def _admitted(self, sql: str) -> tuple[Statement, str]:
+        """``admit``, which is asked once for texts that differ in their constants alone; and what they have in common, if it is cut."""
         parts = cut(sql)
-        found = None if parts is None else self._parsed.get(sql, parts)
-        if found is not None:
-            return found
-        statement = admit(self._planner.connection, sql)
-        if parts is not None:
-            self._parsed.put(statement, parts)
-        return statement
+        if parts is None:
+            return admit(self._planner.connection, sql), ""
+        found = self._parsed.get(sql, parts)
+        if found is None:
+            found = admit(self._planner.connection, sql)
+            self._parsed.put(found, parts)
+        return found, parts.text
 
     def _with_columns(self, tables: Sequence[TableInfo]) -> Sequence[TableInfo]:
         try:
@@ -292,14 +293,22 @@ class Engine:
     def _all(self, work: Work) -> Answer:
         """The query with its first rows, over what its bounds leave."""
         with self.timed(work, "views"):
+            if work.plain is None:
+                freeze_now(self._runner, work.statement.sql, now_us=work.now_us)
             self._stage.show(work)
         with self.timed(work, "first rows"):
             return self._open(work)
 
     def _open(self, work: Work) -> Answer:
+        planned = self._plans.opened(work, batch_rows=BATCH_ROWS)
+        if planned is not None:
+            return Answer(self, work, *planned)
+        self._check()
+        if work.plain is not None:
+            freeze_now(self._runner, work.statement.sql, now_us=work.now_us)
         reader = read(self._runner, work.sql, batch_rows=BATCH_ROWS, is_select=not work.statement.explain)
         try:
-            return Answer(self, work, reader, _next(reader))
+            return Answer(self, work, reader, next_rows(reader))
         except BaseException:
             reader.close()  # an open result would block the connection
             raise
@@ -316,7 +325,7 @@ class Engine:
         """The next rows of a running query."""
         self._check()
         try:
-            return _next(reader)
+            return next_rows(reader)
         except (duckdb.Error, pa.ArrowException, OSError, MemoryError) as e:
             error = self._worded(e)
             if isinstance(error, QueryRefused) and not self.is_worn:
@@ -380,8 +389,3 @@ class Engine:
     def explain(self, work: Work, rows: int) -> Explain:
         """What there is to say about a query so far."""
         return explained(work, rows)
-
-
-def _next(reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
-    """The next batch that holds rows."""
-    return next((batch for batch in reader if batch.num_rows), None)

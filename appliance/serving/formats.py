@@ -151,10 +151,8 @@ class JsonEncoder:
             self._begin = b"" if self._lines else b",\n"
 
     def _objects(self, piece: pa.RecordBatch) -> bytes | None:
-        found = few_objects(piece, self._schema.names) if piece.num_rows <= FEW_ROWS else None
-        if found is None:
-            return objects(piece, self._schema.names, end=self._end)
-        return found if self._lines else found.replace(b"\n", self._end.encode())
+        found = few_objects(piece, self._schema.names, end=self._end.encode()) if piece.num_rows <= FEW_ROWS else None
+        return objects(piece, self._schema.names, end=self._end) if found is None else found
 
     def close(self) -> None:
         if not self._lines:

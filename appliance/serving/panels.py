@@ -60,7 +60,7 @@ def columns(state: State, stream: str | None) -> list[dict[str, str]] | None:
 
 
 def rows(table: pa.Table) -> msgspec.Raw:
-    """A table in the columns of ``Schema.lake`` as JSON, an array of objects; times as ISO 8601 with ``Z``, or as µs beyond the calendar."""
+    """A table in the columns of ``Schema.lake`` as JSON, an array of objects; times as ISO 8601 with ``Z``, beyond the calendar as µs."""
     names = table.schema.names
     texts = []
     for batch in (b for b in table.to_batches() if b.num_rows):

@@ -20,6 +20,13 @@ class Statement:
     """It asks for the list of tables."""
     tree: Any = None
     """As DuckDB's parser sees it (``json_serialize_sql``)."""
+    parsed: str = ""
+    """The text that the tree was made of, where that differs in its constants; empty: ``sql``."""
+
+    @property
+    def text(self) -> str:
+        """What the places of ``tree`` are places of."""
+        return self.parsed or self.sql
 
     @property
     def whole(self) -> str:

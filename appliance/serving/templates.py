@@ -50,6 +50,11 @@ def cut(sql: str) -> Cut | None:
     return None if _UNUSUAL.search(left) else Cut(left, tuple(constants))
 
 
+def constants(sql: str) -> list[tuple[int, int]]:
+    """Where the constants stand that ``cut`` takes out of a text."""
+    return [found.span() for found in _CONSTANT.finditer(sql)]
+
+
 class Parsed:
     """Statements by their cut text. One thread uses it; a statement it gives is good until the next one of the same text is asked for."""
 
@@ -65,7 +70,7 @@ class Parsed:
         statement, literals = found
         for literal, value in zip(literals, parts.constants, strict=True):
             literal["text"] = value
-        return Statement(sql, statement.explain, statement.tables, statement.shows_tables, statement.tree)
+        return Statement(sql, statement.explain, statement.tables, statement.shows_tables, statement.tree, statement.sql)
 
     def put(self, statement: Statement, parts: Cut) -> None:
         """Keeps a statement, if each constant that was cut out of it stands in its tree once, as just that."""

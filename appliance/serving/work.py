@@ -34,6 +34,8 @@ class Work:
     now_us: int = 0
     """What ``now()`` gives."""
     statement: Statement = field(default_factory=lambda: Statement("", "", ()))
+    text: str = ""
+    """What its SQL has in common with others that differ in their constants alone; empty: nothing."""
     tables: Sequence[TableInfo] = ()
     needs: Mapping[str, Need] | None = None
     """By table; None: could not be found out, so all of everything."""

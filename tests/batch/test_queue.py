@@ -283,6 +283,7 @@ async def test_work_of_the_appliances_own_is_due_at_its_interval_also_across_res
     clock, folder = FakeClock(), tmp_path / "data"
     own, asked = Work("_look", when=When(every_s=3600)), Work("_asked")
     async with bench(folder, own, asked, clock=clock) as b:
+        await until(lambda: "_look" in b.queue.shelf.jobs, "the first look")
         await b.pass_s(1800)
         assert own.runs == [], "a new box has better to do"
         await b.pass_s(1800)
@@ -290,6 +291,7 @@ async def test_work_of_the_appliances_own_is_due_at_its_interval_also_across_res
         await b.pass_s(1800)
     clock.pass_s(1800)
     async with bench(folder, own, asked, clock=clock) as b:
+        await until(lambda: len(own.runs) == 2, "the next run")
         await b.calm()
         assert own.runs == ["every", "every"]
         assert asked.runs == []
