@@ -1,8 +1,8 @@
-"""Plans of questions that come again with other times and names: DuckDB makes a plan once, and runs it with other values after that.
+"""Plans of questions that come again at other times: DuckDB makes a plan once, and runs it with other moments after that.
 
 To parse, bind and optimize is two thirds of what DuckDB needs for a question of some thousand rows. Only plain questions over hot rows
-alone are run so: a plan with values left open can't leave out row groups of a file by them. Left open are, in the WHERE of one SELECT,
-moments that ``ts`` is compared with and texts that columns of texts are equal to; nothing that could give a column another type or name.
+alone are run so: a plan with moments left open can't leave out row groups of a file by them. Left open are the moments that ``ts`` is
+compared with in the WHERE of one SELECT. A text left open would have DuckDB plan anew each time (2.0 does so for any VARCHAR).
 What is run must be what was asked: each piece of text that is taken out is parsed alone and compared with its place in the tree.
 """
 
@@ -18,31 +18,28 @@ from typing import Any, Final, NamedTuple
 import duckdb
 import pyarrow as pa
 
-from appliance.cold.batch.views.tree import arguments, column, same
-from appliance.serving.duck import Planner, literal, next_rows, read, uses_now
-from appliance.serving.plain_select import MIRRORED, PlainSelect, is_ts, literal_of, moment_us
-from appliance.serving.snapshot import TableInfo
+from appliance.cold.batch.views.tree import arguments, same
+from appliance.serving.duck import Planner, next_rows, read, uses_now
+from appliance.serving.plain_select import MIRRORED, PlainSelect, is_ts, moment_us
 from appliance.serving.statement import Statement
 from appliance.serving.templates import constants
 from appliance.serving.work import Work
 
 log = logging.getLogger(__name__)
-PLANS_MAX: Final = 64
+PLANS_MAX: Final = 128
 SEEN_MAX: Final = 256
 TEMPLATES_MAX: Final = 128
 _NAME: Final = "__plan"
 
 
 class Slot(NamedTuple):
-    """A value that is left open."""
+    """A moment that is left open."""
 
     low: int
     """Where it begins and ends in the text, with each constant of ``templates`` counted as one character."""
     high: int
     node: Any
     """Its expression, which has the constants of the question at hand."""
-    is_text: bool
-    """A text; else a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,6 @@ class _Template:
     """What all questions of a text have in common."""
 
     tree: Any
-    columns: tuple[tuple[str, str], ...]
     slots: tuple[Slot, ...]
 
 
@@ -62,7 +58,7 @@ class Plans:
         self._planner = planner
         self._templates: OrderedDict[str, _Template] = OrderedDict()
         self._plans: OrderedDict[tuple[str, str], str] = OrderedDict()
-        """(source, text with its values left open) -> name; empty: there can't be one."""
+        """(source, text with its moments left open) -> name; empty: there can't be one."""
         self._seen: OrderedDict[tuple[str, str], bool] = OrderedDict()
         self._count = 0
 
@@ -71,7 +67,7 @@ class Plans:
         plain, is_hot = work.plain, not any(pin.files for pin in work.snapshot.streams.values())
         if plain is None or not (is_hot and work.source and work.text) or work.since_us is not None or work.statement.explain:
             return None
-        slots = self._template(work.statement, work.text, plain, work.tables[0]).slots
+        slots = self._template(work.statement, work.text, plain).slots
         filled = _filled(work.statement.sql, slots, work.now_us)
         name = "" if filled is None else self._plan(work.source, filled[0])
         if filled is None or not name:
@@ -90,11 +86,11 @@ class Plans:
             reader.close()  # an open result would block the connection
             raise
 
-    def _template(self, statement: Statement, text: str, plain: PlainSelect, table: TableInfo) -> _Template:
+    def _template(self, statement: Statement, text: str, plain: PlainSelect) -> _Template:
         found = self._templates.get(text)
-        if found is None or found.tree is not statement.tree or found.columns != table.columns:
-            slots = slots_of(statement, plain, table, self._planner)
-            found = self._templates[text] = _Template(statement.tree, table.columns, slots)
+        if found is None or found.tree is not statement.tree:
+            slots = slots_of(statement, plain, self._planner)
+            found = self._templates[text] = _Template(statement.tree, slots)
             if len(self._templates) > TEMPLATES_MAX:
                 self._templates.popitem(last=False)
         self._templates.move_to_end(text)
@@ -106,7 +102,7 @@ class Plans:
         name = self._plans.get(key)
         if name is None and self._seen.pop(key, False):
             name = self._plans[key] = self._made(source, opened)
-            if len(self._plans) > PLANS_MAX:
+            while len(self._plans) > PLANS_MAX:
                 _, gone = self._plans.popitem(last=False)
                 if gone:
                     self._runner.execute(f"DEALLOCATE {gone}")
@@ -124,73 +120,53 @@ class Plans:
         try:
             self._runner.execute(f"PREPARE {name} AS WITH {source} {opened}")
         except duckdb.Error as e:
-            log.debug("a plan with its values left open could not be made: %s", e)
+            log.debug("a plan with its moments left open could not be made: %s", e)
             return ""
         return name
 
 
 def _filled(sql: str, slots: Sequence[Slot], now_us: int) -> tuple[str, list[str]] | None:
-    """The text with its values left open, and the values; None where one of them is not plain, or ``now()`` is left in it."""
+    """The text with its moments left open, and the values; None where one of them is not plain, or ``now()`` is left in it."""
     at = _places(sql)
     pieces, values, end = [], [], 0
     for number, slot in enumerate(slots, start=1):
-        value = _value(slot, now_us)
-        if value is None:
+        us = moment_us(slot.node, now_us=now_us)
+        if us is None:
             return None
-        pieces += [sql[end : at(slot.low)], f"${number}::VARCHAR" if slot.is_text else f"make_timestamp(${number}::BIGINT)"]
-        values.append(value)
+        pieces += [sql[end : at(slot.low)], f"make_timestamp(${number}::BIGINT)"]
+        values.append(str(us))
         end = at(slot.high)
     opened = "".join([*pieces, sql[end:]])
     return None if uses_now(opened) else (opened, values)
 
 
-def slots_of(statement: Statement, plain: PlainSelect, table: TableInfo, planner: Planner) -> tuple[Slot, ...]:
+def slots_of(statement: Statement, plain: PlainSelect, planner: Planner) -> tuple[Slot, ...]:
     """What can be left open, in the order of the text."""
     counted, at = _counted(statement.text), _places(statement.sql)
     found = []
-    for node, is_text in sorted(_open(plain, table), key=lambda one: _span(one[0]) or (0, 0)):
+    for node in sorted(_open(plain), key=lambda one: _span(one) or (0, 0)):
         low, high = (counted.get(place) for place in _span(node) or (-1, -1))
         if low is not None and high is not None and _is_whole(planner, statement.sql[at(low) : at(high)], node):
-            found.append(Slot(low, high, node, is_text))
+            found.append(Slot(low, high, node))
     return tuple(found) if all(a.high <= b.low for a, b in pairwise(found)) else ()
 
 
-def _open(plain: PlainSelect, table: TableInfo) -> Iterator[tuple[Any, bool]]:
-    """Expressions of the WHERE that may be values, and whether they are texts."""
-    given = {str(item.get("alias", "")).lower() for item in plain.node["select_list"]}
-    texts = {name.lower() for name, kind in table.columns if kind == "VARCHAR"} - given
+def _open(plain: PlainSelect) -> Iterator[Any]:
+    """Expressions of the WHERE that may be moments."""
     alias = plain.alias.lower()
-
-    def is_text(part: Any) -> bool:
-        name = tuple(n.lower() for n in column(part) or ())
-        return len(name) in (1, 2) and name[-1] in texts and name[:-1] in ((), (alias,))
-
     stack = [plain.node["where_clause"]]
     while stack:
         part = stack.pop()
         if not isinstance(part, dict):
             continue
-        kind = part["type"]
-        sides = (part["left"], part["right"]) if kind in MIRRORED and "left" in part else ()
-        if kind == "CONJUNCTION_AND":
+        if part["type"] == "CONJUNCTION_AND":
             stack.extend(part["children"])
-        elif kind == "COMPARE_BETWEEN" and is_ts(part["input"], alias):
-            yield from ((part[edge], False) for edge in ("lower", "upper"))
-        elif kind == "COMPARE_IN" and is_text(part["children"][0]):
-            yield from ((one, True) for one in part["children"][1:])
-        elif sides and any(is_ts(one, alias) for one in sides):
-            yield from ((one, False) for one in sides if not is_ts(one, alias))
-        elif sides and kind == "COMPARE_EQUAL":
-            yield from ((b, True) for a, b in (sides, sides[::-1]) if is_text(a))
-
-
-def _value(slot: Slot, now_us: int) -> str | None:
-    """As SQL writes it; None where it is nothing plain."""
-    if slot.is_text:
-        text = literal_of(slot.node, "STRING")
-        return None if text is None else literal(text)
-    us = moment_us(slot.node, now_us=now_us)
-    return None if us is None else str(us)
+        elif part["type"] == "COMPARE_BETWEEN" and is_ts(part["input"], alias):
+            yield from (part["lower"], part["upper"])
+        elif part["type"] in MIRRORED and "left" in part:
+            sides = (part["left"], part["right"])
+            if any(is_ts(one, alias) for one in sides):
+                yield from (one for one in sides if not is_ts(one, alias))
 
 
 def _span(node: Any) -> tuple[int, int] | None:
@@ -203,13 +179,12 @@ def _span(node: Any) -> tuple[int, int] | None:
 
 
 def _is_whole(planner: Planner, text: str, node: Any) -> bool:
-    """Whether the text alone is just that expression, and a value."""
+    """Whether the text alone is just that expression, and a moment."""
     try:
         (item,) = planner.tree(f"SELECT {text}")["node"]["select_list"]
     except (ValueError, duckdb.Error):
         return False
-    is_value = literal_of(node, "STRING") is not None or moment_us(node, now_us=0) is not None
-    return is_value and same(item) == same(node)
+    return moment_us(node, now_us=0) is not None and same(item) == same(node)
 
 
 def _counted(sql: str) -> Mapping[int, int]:

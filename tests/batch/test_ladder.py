@@ -225,7 +225,7 @@ def check_refused(short: Short, step: int) -> None:
 
 @pytest.mark.parametrize("kind", SHORT)
 def test_what_gets_short_takes_it_down_step_by_step_and_it_comes_up_again(short: Short, kind: str) -> None:
-    events = EventReader(short.running, "?topics=health")  # type: ignore[arg-type]
+    events = EventReader(short.running, "?topics=health")
     with contextlib.closing(events):
         down_and_up(short, kind, events)
 

@@ -90,7 +90,7 @@ def _first(
 def following(running: Running) -> Iterator[list[tuple[float, str, dict[str, Any]]]]:
     """What is told of the analysis, with the moment at which it came."""
     told: list[tuple[float, str, dict[str, Any]]] = []
-    reader = EventReader(running, "?topics=analysis")  # type: ignore[arg-type]  # it needs the port alone
+    reader = EventReader(running, "?topics=analysis")
     reader.sock.settimeout(None)
 
     def read() -> None:
