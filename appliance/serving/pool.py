@@ -176,14 +176,10 @@ class Pool:
             raise RetryLater("the appliance is stopping; try again when it has started", after_s=2)
         if self._waiting >= WAITING_MAX:
             raise RetryLater(f"{self._waiting} queries wait already; try again", after_s=5)
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(WAIT_MAX_S):
-                await self._free.acquire()
-        except TimeoutError:
-            raise RetryLater(f"all {self._options.workers_max} query processes are busy; try again", after_s=5) from None
-        finally:
-            self._waiting -= 1
+        if self._free.locked():
+            await self._wait()
+        else:
+            await self._free.acquire()  # at once
         try:
             if self._idle:
                 worker, timer = self._idle.pop()  # the warmest; the others get their chance to go
@@ -194,6 +190,16 @@ class Pool:
         except BaseException:
             self._free.release()
             raise
+
+    async def _wait(self) -> None:
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(WAIT_MAX_S):
+                await self._free.acquire()
+        except TimeoutError:
+            raise RetryLater(f"all {self._options.workers_max} query processes are busy; try again", after_s=5) from None
+        finally:
+            self._waiting -= 1
 
     def release(self, worker: WorkerProcess, *, worn: bool) -> None:
         """Gives a worker back; a worn one, or one in the middle of something, is ended."""

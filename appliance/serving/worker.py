@@ -125,6 +125,8 @@ class Worker:
         self._query_id: str | None = None
         """The query under way. Set by the listener, which sees the question first; taken back before the last word is sent."""
         self._cancelled = False
+        self._is_over = False
+        """The last word about the question at hand has been said."""
         self._rows = 0
 
     def run(self) -> None:
@@ -135,27 +137,37 @@ class Worker:
             message, descriptor = self._inbox.get()
             close_quietly(descriptor)
             if isinstance(message, Ask):
-                self._send(msgspec.structs.replace(self._answer(message), used=own_usage()))
+                self._answer(message)
                 self._space.allow()
 
-    def _answer(self, ask: Ask) -> Done | Failed:
-        """Sends the result and returns the last word about it."""
+    def _answer(self, ask: Ask) -> None:
+        """Sends the result and the last word about it."""
+        self._is_over = False
         try:
             if ask.file:
-                return self._run_to_file(ask)
-            return self._run(ask)
+                self._end(self._run_to_file(ask))
+            else:
+                self._run(ask)
         except ApplianceError as e:
-            return Failed(kind_of(e), str(e), self._is_worn)
+            self._end(Failed(kind_of(e), str(e), self._is_worn))
         except MemoryError:
-            return Failed("refused", "the query needs more memory than it may have", True)
+            self._end(Failed("refused", "the query needs more memory than it may have", True))
         except Exception:
             log.exception("a query failed in a way that nobody thought of: %s", ask.question.sql[:500])
-            return Failed("refused", "the query failed inside the appliance; its log says more", True)
-        finally:
-            self._query_id = None
-            self._cancelled = False
+            self._end(Failed("refused", "the query failed inside the appliance; its log says more", True))
 
-    def _run(self, ask: Ask) -> Done:
+    def _end(self, last: Done | Failed) -> None:
+        """Sends the last word about a query. Where it was said already, what went wrong since has worn the process out: it goes."""
+        if self._is_over:
+            log.error("a query could not be tidied up after: %s", last)
+            os._exit(1)
+        self._is_over = True
+        self._query_id = None
+        self._cancelled = False
+        self._send(msgspec.structs.replace(last, used=own_usage()))
+
+    def _run(self, ask: Ask) -> None:
+        """The last word is said before the result is tidied up after: nobody has to wait for that."""
         from appliance.serving.writing import write_answer
 
         with self._engine.answer(ask.question, _Service(self, ask), now_us=ask.now_us) as answer:
@@ -167,8 +179,9 @@ class Worker:
                 on_start=lambda: self._send(Started(answer.notes), soon=True),
                 on_rows=self._note_rows,
             )
-            names, varies = answer.names, answer.varies
-        return Done(explain, self._is_worn, names=names, varies=varies)
+            self._end(Done(explain, self._is_worn, names=answer.names, varies=answer.varies))
+        if self._is_worn:
+            os._exit(0)  # whoever asks next is given another process
 
     def _run_to_file(self, ask: Ask) -> Done:
         """The result goes to a file of this process's own folder, which is synced before anybody hears of it."""

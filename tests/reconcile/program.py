@@ -1,4 +1,4 @@
-"""``appliance run`` whose slow pass comes after two seconds and looks at one file at a time: python -m tests.reconcile.program run …"""
+"""``appliance run`` whose slow pass comes after a second and looks at one file at a time: python -m tests.reconcile.program run …"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from appliance.batching import reconciling
 from appliance.batching.work import When
 from appliance.cli.main import main
 
-EVERY_S = 2.0
+EVERY_S = 1.0
 
 if __name__ == "__main__":
     reconciling.PARTS_BYTES = 1  # type: ignore[attr-defined]

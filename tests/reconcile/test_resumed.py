@@ -10,8 +10,8 @@ from typing import Any
 from tests.reconcile.world import World, flip_a_value
 from tests.running import Running, wait_for
 
-LEAST = 2
-"""Files that were looked at before the kill."""
+DEADLINE_S = 300.0
+"""Batch work gives way to whatever else the machine does."""
 
 
 def looked(folder: Path) -> dict[int, int]:
@@ -29,25 +29,23 @@ def first_over(service: Running) -> dict[str, Any] | None:
 
 def test_a_pass_that_was_killed_goes_on_where_it_was_and_comes_to_the_same(tmp_path: Path) -> None:
     world = World(tmp_path / "data")
-    world.roll()
     world.close()
-    segments = world.segments()
-    (first, early), *_, (last, late) = segments
+    (_, early), (second, _), (third, _), (_, late) = world.segments()
     for path in (early, late):
         flip_a_value(world.folder / path)
     service = Running(world.folder, sources="source = []\n", module=("tests.reconcile.program", "run")).start()
-    wait_for(lambda: len(looked(world.folder)) >= LEAST, what="a part of the pass")
+    wait_for(lambda: looked(world.folder), what="a part of the pass", deadline_s=DEADLINE_S)
     service.kill()
     before = looked(world.folder)
-    assert len(before) < len(segments) - 2, "it was in the middle"
+    assert set(before) == {second}, "it was in the middle"
     service.start()
     try:
-        done = wait_for(lambda: first_over(service), what="the rest of the pass")
-        rest = len(segments) - len(before)
+        done = wait_for(lambda: first_over(service), what="the rest of the pass", deadline_s=DEADLINE_S)
         assert (done["state"], done["interrupted"]) == ("done", 1)
-        assert done["words"].startswith(f"{rest} segments ("), done["words"]
+        assert done["words"].startswith("1 segments ("), "those that are damaged were set aside by the start"
         assert done["words"].endswith("2 disagree")
-        assert set(looked(world.folder)) == {number for number, _ in segments} - {first, last}
+        assert looked(world.folder).keys() == {second, third}
+        assert looked(world.folder)[second] == before[second]
         found = service.query('SELECT kind, "where", state FROM _divergence ORDER BY id')
         assert sorted((f["kind"], f["where"], f["state"]) for f in found) == sorted(("segment damaged", p, "open") for p in (early, late))
     finally:
