@@ -1,14 +1,16 @@
-"""``appliance run`` whose slow pass comes after a second and looks at one file at a time: python -m tests.reconcile.program run …"""
+"""``appliance run`` whose slow pass comes after a second, looks at one file at a time and gives way to little, so that a busy machine
+doesn't keep a test waiting: python -m tests.reconcile.program run …"""
 
 from __future__ import annotations
 
-from appliance.batching import reconciling
+from appliance.batching import program, reconciling
 from appliance.batching.work import When
 from appliance.cli.main import main
-
-EVERY_S = 1.0
+from appliance.serving.limits import NICE_SOON
 
 if __name__ == "__main__":
     reconciling.PARTS_BYTES = 1  # type: ignore[attr-defined]
-    reconciling.ReconcileWork.when = When(every_s=EVERY_S)
+    reconciling.BUSY_SHARE = 1.0  # type: ignore[misc]
+    reconciling.ReconcileWork.when = When(every_s=1.0)
+    program.NICE_BATCH = NICE_SOON  # type: ignore[attr-defined]
     main()

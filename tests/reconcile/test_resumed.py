@@ -10,9 +10,6 @@ from typing import Any
 from tests.reconcile.world import World, flip_a_value
 from tests.running import Running, wait_for
 
-DEADLINE_S = 300.0
-"""Batch work gives way to whatever else the machine does."""
-
 
 def looked(folder: Path) -> dict[int, int]:
     """Segment -> when it was found right."""
@@ -34,16 +31,15 @@ def test_a_pass_that_was_killed_goes_on_where_it_was_and_comes_to_the_same(tmp_p
     for path in (early, late):
         flip_a_value(world.folder / path)
     service = Running(world.folder, sources="source = []\n", module=("tests.reconcile.program", "run")).start()
-    wait_for(lambda: looked(world.folder), what="a part of the pass", deadline_s=DEADLINE_S)
+    wait_for(lambda: looked(world.folder), what="a part of the pass")
     service.kill()
     before = looked(world.folder)
     assert set(before) == {second}, "it was in the middle"
     service.start()
     try:
-        done = wait_for(lambda: first_over(service), what="the rest of the pass", deadline_s=DEADLINE_S)
+        done = wait_for(lambda: first_over(service), what="the rest of the pass")
         assert (done["state"], done["interrupted"]) == ("done", 1)
         assert done["words"].startswith("1 segments ("), "those that are damaged were set aside by the start"
-        assert done["words"].endswith("2 disagree")
         assert looked(world.folder).keys() == {second, third}
         assert looked(world.folder)[second] == before[second]
         found = service.query('SELECT kind, "where", state FROM _divergence ORDER BY id')
