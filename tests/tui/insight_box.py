@@ -105,6 +105,21 @@ class InsightBox:
                 rank=0.0,
             )
         )
+        found = "gate <*> shut, pressure <*> bar"
+        hits.append(
+            Hit(
+                kind="template",
+                stream="plant_log",
+                name=found,
+                ts_us=now,
+                seq=None,
+                tags={},
+                snippet=found,
+                marks=(),
+                rank=0.0,
+                again="stuck, pressure",
+            )
+        )
         return tuple(hits)
 
     def _row(self, number: int, now: int) -> IncidentRow:

@@ -61,6 +61,15 @@ async def test_a_stream_that_is_found_by_its_name_is_opened() -> None:
         await ui.sees("press_temp", "Last values")
 
 
+async def test_a_template_leads_to_its_records() -> None:
+    async with driven(size=(120, 40)) as ui:
+        await search(ui, "gate")
+        await ui.sees("gate <*> shut", "1 hit ")
+        await ui.press("enter", "enter")
+        await ui.tick(1)
+        await ui.sees("stuck, pressure", "valve 3 stuck, pressure 4.1 bar", "1 hit ")
+
+
 async def test_what_can_not_be_understood_is_said_and_typing_goes_on() -> None:
     async with driven() as ui:
         await search(ui, "AND")

@@ -67,7 +67,10 @@ class CachedQueries:
         kept = self._cache.find(question, now_us=now_us)
         if kept is None:
             grown = await self._grown(question, start_ns)
-            return KeepingResult(self, await self._queries.run(question), question, now_us) if grown is None else grown
+            if grown is not None:
+                return grown
+            self._cache.missed()
+            return KeepingResult(self, await self._queries.run(question), question, now_us)
         if self._latencies is not None:
             self._latencies.note(QUERIES, "done", (self._clock.monotonic_ns() - start_ns) / 1e6, at_us=now_us)
         self.on_asked(Asked(question, None, None, kept.cost_ms, now_us))

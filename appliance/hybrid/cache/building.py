@@ -84,8 +84,9 @@ class Builder:
             return
         streams = [asked.basis.state.streams.get(want.stream) for want in asked.basis.wanted]
         if any(s is None or s.schema.version != habit.slicing.schema_version for s in streams):
-            habit.slicing, habit.is_known = None, False
+            habit.slicing, habit.is_known, habit.wholes = None, False, 0
             return
+        habit.wholes += 1
         self._cut_soon(asked.question)
 
     def _cut_soon(self, question: Question) -> None:

@@ -78,12 +78,16 @@ class Cache:
                 self._shelves.drop(found)
                 found = None
             if found is None or found.dirty:
-                self.counts.misses += found is None
                 return None
             found.hits, found.used_us = found.hits + 1, now_us
             self.counts.hits += 1
             self.counts.saved_ms += found.cost_ms
             return found
+
+    def missed(self) -> None:
+        """Takes note that an answer had to be found as a whole."""
+        with self._lock:
+            self.counts.misses += 1
 
     def is_kept(self, question: Question, *, now_us: int) -> bool:
         """Whether ``find`` would have it; nothing is counted."""

@@ -13,6 +13,8 @@ from appliance.serving.question import Question
 from appliance.serving.templates import cut
 
 HABITS_MAX: Final = 512
+WHOLES_MAX: Final = 3
+"""A question that is so often answered as a whole gets a part besides, where it can have one."""
 WARM_ASKS_MIN: Final = 3
 WARM_LIVED_US: Final = 30 * US_PER_S
 """An answer that was true for less time would be so again: computing it unasked would be for nobody."""
@@ -52,6 +54,8 @@ class Habit:
     """Whether other constants or bounds were asked for."""
     slicing: Slicing | None = None
     """How its answers are cut; None: they can't be, or nobody has looked."""
+    wholes: int = 0
+    """Answers since that is known which were found as a whole all the same: too many of their buckets had changed."""
     is_known: bool = False
     """Whether somebody has looked how its answers are cut."""
 
@@ -62,7 +66,8 @@ class Habit:
     @property
     def is_completed(self) -> bool:
         """Whether an answer to it is kept and only completed."""
-        return self.slicing is not None and not self.has_varied and self.question.format in FORMATS
+        is_cut = self.slicing is not None and self.wholes < WHOLES_MAX
+        return is_cut and not self.has_varied and self.question.format in FORMATS
 
     def pays(self, pays: Pays) -> bool:
         """Whether it is asked often, and takes long."""

@@ -26,7 +26,7 @@ FORMATS: Final[Mapping[str, tuple[bytes, bytes, bytes]]] = {"json": (b"[", b",\n
 """Formats in which rows can be told apart: what stands before, between and after them. A row holds no line feed."""
 SPANS_MAX: Final = 3
 """Questions by which an answer is completed."""
-SHARE_MAX: Final = 0.25
+SHARE_MAX: Final = 0.5
 """Of an answer's buckets, how many may be found anew: beyond, the whole is."""
 _BEYOND_ROWS: Final = frozenset({"WINDOW", "SUBQUERY", "STAR", "POSITIONAL_REFERENCE"})
 

@@ -179,6 +179,20 @@ def test_what_was_asked_with_other_bounds_gets_a_part_besides(house: CacheHouse)
     assert len(house.cache.parts()) == 1
 
 
+def test_what_is_mostly_new_gets_a_part(house: CacheHouse) -> None:
+    today = "SELECT ts::DATE AS day, count(*) AS n, max(value) AS peak FROM readings WHERE ts >= '2026-11-22' GROUP BY day ORDER BY day"
+    learn(house, today)
+    for number in range(3):
+        assert not house.cache.parts()
+        house.come([(-0.5, "a", number)])
+        assert house.same(today) == "miss"
+        house.build()
+    assert len(house.cache.parts()) == 1
+    house.come([(-0.4, "a", 9)])
+    assert house.same(today) == "miss"
+    assert house.explain_of(today).stood_in
+
+
 Rows = dict[int, list[int]]
 rows = st.dictionaries(st.integers(0, 30), st.lists(st.integers(0, 99), min_size=1, max_size=3), max_size=8)
 
