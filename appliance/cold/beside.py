@@ -10,6 +10,8 @@ from appliance.manifest import Segment
 
 FOLDER: Final = "search"
 SUFFIX: Final = ".words"
+HOT: Final = f"{FOLDER}/hot.sqlite"
+"""The index of what is in no segment yet; made anew at each start."""
 
 
 class OfStream(Protocol):
@@ -24,6 +26,14 @@ class OfStream(Protocol):
 def index_place(folder: str, sha256: str) -> str:
     """Where the index of a segment with this content lies, relative to the data folder; ``folder`` is its stream's."""
     return f"{FOLDER}/{folder}/{sha256[:40]}{SUFFIX}"
+
+
+def hot_bytes(root: Path) -> int:
+    """Of the index of hot records; 0 where there is none."""
+    try:
+        return (root / HOT).stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def bytes_beside(root: Path, streams: Iterable[OfStream]) -> dict[str, int]:

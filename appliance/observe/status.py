@@ -92,7 +92,7 @@ class LakeStatus(msgspec.Struct, frozen=True):
     deletions: int = 0
     """Whose records are hidden and may still be in a file."""
     index_bytes: int = 0
-    """Of search indexes beside the segments, as of less than a minute ago; they go with their segments."""
+    """Of search indexes, those beside segments as of less than a minute ago."""
 
 
 class SourceStatus(msgspec.Struct, frozen=True):

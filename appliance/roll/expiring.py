@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from appliance.box import Box
-from appliance.cold.beside import bytes_beside
+from appliance.cold.beside import bytes_beside, hot_bytes
 from appliance.cold.retention.plan import Hold, RetentionPlan, Times, plan_retention
 from appliance.door.lake_commits import commit_retention
 from appliance.hot.reader import HotReader
@@ -37,7 +37,7 @@ def expire(box: Box, reader: HotReader, *, holds: Holds, other_bytes: Callable[[
         hot=hot_times(reader, state),
         holds=needed,
         beside=bytes_beside(box.folder, state.streams.values()),
-        other_bytes=other_bytes(),
+        other_bytes=other_bytes() + hot_bytes(box.folder),
         now_us=box.clock.now_us(),
     )
     for removal in plan.removals:

@@ -14,7 +14,7 @@ from typing import Any
 from appliance import __version__
 from appliance.box import Box
 from appliance.clock import US_PER_DAY, Clock, iso
-from appliance.cold.beside import bytes_beside
+from appliance.cold.beside import bytes_beside, hot_bytes
 from appliance.door.door import ALL
 from appliance.hot.state import StreamState
 from appliance.hot.store import FILE_NAME
@@ -170,7 +170,7 @@ class Board:
             eater=ahead.stream,
             kept_back=len(keeper.retention.kept),
             deletions=sum(len(s.deletions) for s in box.state.streams.values()),
-            index_bytes=sum(self._beside.values()),
+            index_bytes=sum(self._beside.values()) + hot_bytes(box.folder),
         )
 
     def _store(self, now_ns: int) -> StoreStatus:

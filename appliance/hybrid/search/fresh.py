@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from appliance.cold.beside import HOT
 from appliance.hot.state import Chunk, StreamState
 from appliance.hybrid.search.language import All, Leaf, Node, Not, Query
 from appliance.hybrid.search.sought import texts_of
@@ -26,7 +27,6 @@ from appliance.hybrid.search.words import I64, Split, split
 from appliance.records import fold
 
 log = logging.getLogger(__name__)
-NAME: Final = "search/hot.sqlite"
 ROWS_MIN: Final = 4_096
 """Hot records that are not indexed yet, from which on they are: fewer are read in some milliseconds."""
 ROUND_ROWS: Final = 5_000
@@ -60,7 +60,7 @@ class Fresh:
 
     def __init__(self, root: Path, *, fields: Callable[[StreamState], tuple[str, ...]], rows_min: int = ROWS_MIN) -> None:
         """Nothing is made before there is something to index."""
-        self._path = root / NAME
+        self._path = root / HOT
         self._fields, self._rows_min = fields, rows_min
         self._runs: dict[str, _Run] = {}
         self._count = 0

@@ -94,7 +94,7 @@ class Sealing:
         """Removes the indexes of segments that are gone; while others are made that is left to whoever makes them."""
         if not self._turn.locked():
             async with self._turn:
-                await asyncio.to_thread(self._shelf.sweep, self._state())
+                await asyncio.to_thread(self._shelf.sweep, self._state(), also_unfinished=False)
 
     async def _build(self, context: Context) -> Outcome:
         await asyncio.to_thread(self._shelf.sweep, self._state())
@@ -110,4 +110,5 @@ class Sealing:
             built, rows = built + made.built, rows + sum(one.rows for one in found)
             if not made.built and not made.failed:
                 raise JobFailed("the search index could not be built, and the process does not say why")
+        await asyncio.to_thread(self._shelf.sweep, self._state())  # of segments that have gone meanwhile
         return Outcome(f"{built} segments indexed", rows=rows)

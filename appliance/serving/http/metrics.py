@@ -108,7 +108,7 @@ def _store_families(status: Status) -> Iterator[Family]:
     yield "lake_segments", "gauge", "Live segments.", [({}, lake.segments)]
     yield "lake_rows", "gauge", "Rows in live segments.", [({}, lake.rows)]
     yield "lake_bytes", "gauge", "Size of live segments.", [({}, lake.bytes)]
-    yield "search_index_bytes", "gauge", "Size of search indexes beside the segments.", [({}, lake.index_bytes)]
+    yield "search_index_bytes", "gauge", "Size of search indexes.", [({}, lake.index_bytes)]
     yield "lake_lost_segments", "gauge", "Segments that are missing or damaged.", [({}, lake.lost_segments)]
     yield "disk_free_bytes", "gauge", "Free space of the data folder's disk.", [({}, lake.disk_free_bytes)]
     yield "disk_total_bytes", "gauge", "Size of the data folder's disk.", [({}, lake.disk_total_bytes)]

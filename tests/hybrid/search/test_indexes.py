@@ -190,7 +190,11 @@ def test_an_index_goes_with_its_segment_and_its_bytes_are_known_until_then(house
     assert house.expire(house.clock.now_us() - 36 * 3_600_000_000)
     assert seqs(house.search("disk")[0]) == [3, 2], "what is gone is not found from then on"
     work = Sealing(house.shelf, state=lambda: house.box.state, fields=lambda _s: ("note",), memory_bytes=16 << 20, batch=BatchOptions())
+    unfinished = house.shelf.files()[0].with_name("search-1.tmp")
+    unfinished.write_bytes(b"another process is at it")
     asyncio.run(work.tidy())
+    assert unfinished.exists()
+    unfinished.unlink()
     assert len(house.shelf.files()) == 2
     house.delete(None, None, "a")
     assert not house.search("disk")[0]

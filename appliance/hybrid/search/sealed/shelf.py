@@ -144,13 +144,13 @@ class Shelf:
         self._known[index.path.relative_to(self.root).as_posix()] = None
         self.close()
 
-    def sweep(self, state: State) -> int:
-        """Removes what belongs to no live segment; how many files there were."""
+    def sweep(self, state: State, *, also_unfinished: bool = True) -> int:
+        """Removes what belongs to no live segment; how many files there were. ``also_unfinished``: nobody writes there now."""
         wanted = {place_of(stream, segment) for stream in state.streams.values() for segment in stream.segments}
         gone = 0
         for path in self.files():
             name = path.relative_to(self.root).as_posix()
-            if name not in wanted:
+            if name not in wanted and (also_unfinished or name.endswith(SUFFIX)):
                 path.unlink(missing_ok=True)
                 self._known.pop(name, None)
                 gone += 1
