@@ -83,6 +83,8 @@ def age(span_us: int | None) -> str:
     seconds = span_us / US_PER_S
     if seconds < -1:
         return "+" + span(-span_us)
+    if 59.5 <= seconds < 99.5 * 60:
+        return f"{seconds / 60:.0f} min"  # as narrow as the others: six cells
     return "now" if seconds < 1 else span(span_us)
 
 

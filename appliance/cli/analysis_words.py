@@ -57,4 +57,5 @@ def _say(verdict: str, *, config: Config, incident: int, comment: str, author: s
         from appliance.hybrid.analysis.keeping.folder import say_in_folder
 
         row = msgspec.to_builtins(say_in_folder(config, incident, verdict, author=author, comment=comment))
-    click.echo(visible(f"incident {row['id']} is {row['state']}, {row['verdict']}: {row['summary']}"))
+    how = row["state"] if row["state"] == row["verdict"] else f"{row['state']}, {row['verdict']}"
+    click.echo(visible(f"incident {row['id']} is {how}: {row['summary']}"))

@@ -49,7 +49,7 @@ def test_sizes_are_binary(value: int, text: str) -> None:
         (0.4, "now"),
         (7, "7 s"),
         (59.6, "1 min"),
-        (150, "2.5 min"),
+        (170, "3 min"),
         (5400, "90 min"),
         (8000, "2.2 h"),
         (172_800, "2 d"),

@@ -79,7 +79,8 @@ def _answer(answer: AnswerRow, look: Look, width: int) -> list[Line]:
     lines = _fact(by, words + (f"; {answer.basis}" if answer.basis else ""), look, width)
     if answer.written_by not in ("", "built in"):
         lines += _fact("worded by", answer.written_by, look, width, look.paint.dim)
-    return lines + _fact("differs", answer.difference, look, width, look.paint.accent)
+    difference = "" if answer.difference == answer.basis else answer.difference  # a person's word is both
+    return lines + _fact("differs", difference, look, width, look.paint.accent)
 
 
 def _deep(row: IncidentRow, look: Look, width: int) -> list[Line]:

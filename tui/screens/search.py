@@ -123,7 +123,7 @@ class SearchScreen(LiveScreen):
     def _said(self, look: Look) -> Line:
         paint, dot = look.paint, look.symbols.dot
         if not self._words.strip():
-            return ((" found as you type: records by their words, streams, tags, templates, alerts and incidents by name", paint.dim),)
+            return ((" found as you type: words of records; names of streams, tags, alerts, incidents", paint.dim),)
         if self._why is not None:
             return ((f" {look.symbols.state('WARN')} {look.safe(self._why)}", paint.warn),)
         if self._found is None or self._found[0] != (self._words.strip(), self._order):

@@ -191,7 +191,7 @@ class FastTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False):
             return
         arrow = look.symbols.falling if self.reverse else look.symbols.rising
         title = look.safe(next(c.title for c in self.columns if c.name == self.sorted_by))
-        words = [f"{self._cursor + 1 if self._rows else 0} of {len(self._rows)}", f"by {title} {arrow}"]
+        words = [f"{self._cursor + 1 if self._rows else 0} of {len(self._rows)}", *([f"by {title} {arrow}"] if title else [])]
         if look.old is not None:
             words.append(look.old)
         if self.filter_text:
