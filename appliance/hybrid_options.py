@@ -38,11 +38,12 @@ class AnalysisOptions(NeedsOptions, frozen=True, kw_only=True, tag="analysis", t
     sensitivity: Annotated[float, Meta(gt=0, le=1)] = 0.5
     """How little is taken for unusual: 1 opens an incident for anything odd, 0.1 only for what has never been."""
     series_max: Annotated[int, Meta(ge=1, le=100_000)] = 1_000
-    """Series that are followed (64 KiB of memory each at most); further ones are not looked at, which its state says."""
+    """Series that are followed (64 KiB of memory each at most); further ones take the place of those that have ended, else they are not
+    looked at, which its state says."""
     deep: bool = True
     """Whether batch looks at each incident again, with what came before and after."""
     nightly: str = "30 3 * * *"
-    """When batch looks at everything of the day before, as cron writes it, in the zone of the node; "": never."""
+    """When batch looks at everything of the day before, and for what was missed, as cron has it, in the zone of the node; "": never."""
     severity: Literal["info", "warning", "critical"] = "warning"
     """How grave the alert is that an incident raises."""
     labels: Mapping[str, str] = {}

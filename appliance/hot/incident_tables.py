@@ -182,17 +182,19 @@ def load_feedback(reads: Reads, workload: str, *, since_us: int) -> list[tuple[i
     return [(i, FeedbackRow(verdict=v, author=a, comment=c, at_us=at)) for i, v, a, c, at in found]
 
 
-def counts(reads: Reads) -> dict[str, tuple[int, int, int, int, int]]:
-    """Workload -> incidents, those that the deep pass has looked at, those that it overturned, confirmed and dismissed by people."""
+def counts(reads: Reads) -> dict[str, tuple[int, int, int, int, int, int]]:
+    """Workload -> incidents, those whose first answer the deep pass has looked at, those that it overturned, confirmed and dismissed by
+    people, those that the deep pass alone has found."""
     if not has_tables(reads):
         return {}
     found = reads.execute(
         "WITH d AS (SELECT incident_id, max(verdict IN ('dismissed', 'corrected')) AS overturned FROM incident_answer WHERE by = 'deep'"
-        " GROUP BY incident_id)"
+        " AND number > 1 GROUP BY incident_id), l AS (SELECT incident_id FROM incident_answer WHERE by = 'deep' AND number = 1)"
         " SELECT i.workload, count(*), count(d.incident_id), coalesce(sum(d.overturned), 0), sum(i.feedback IS 'confirm'),"
-        " sum(i.feedback IS 'dismiss') FROM incident i LEFT JOIN d ON d.incident_id = i.id GROUP BY i.workload ORDER BY i.workload"
+        " sum(i.feedback IS 'dismiss'), count(l.incident_id) FROM incident i LEFT JOIN d ON d.incident_id = i.id"
+        " LEFT JOIN l ON l.incident_id = i.id GROUP BY i.workload ORDER BY i.workload"
     )
-    return {row[0]: (row[1], row[2], row[3], row[4], row[5]) for row in found}
+    return {row[0]: (row[1], row[2], row[3], row[4], row[5], row[6]) for row in found}
 
 
 def _write_answer(connection: sqlite3.Connection, incident_id: int, answer: AnswerRow, evidence: Sequence[EvidenceRow]) -> None:

@@ -21,7 +21,8 @@ class MemberRow(msgspec.Struct, frozen=True, kw_only=True):
     template: str | None
     """For texts: the template with ``<*>`` for what varies."""
     kind: str
-    """``value`` (unusual number), ``silence``, ``new template``, ``rate`` (of a template or series), ``parameter`` (a new value in a
+    """``value`` (unusual number), ``silence`` (of a series; without a key of several, or of the stream), ``new template``, ``rate`` (of a
+    template, or a second of a series that counts up), ``parameter`` (a new value in a
     template)."""
     since_us: int
     """Event time of the first record that was unusual."""
@@ -48,7 +49,7 @@ class AnswerRow(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     """1: the first answer; rises."""
     by: str
-    """``first`` (pass), ``deep`` (pass), ``feedback`` (a person)."""
+    """``first`` (pass), ``deep`` (pass; number 1 is what the first pass missed, found late), ``feedback`` (a person)."""
     verdict: str
     """``unusual`` (first pass), ``confirmed``, ``corrected``, ``extended``, ``dismissed``."""
     confidence: float
@@ -174,6 +175,8 @@ class QualityRow(msgspec.Struct, frozen=True, kw_only=True):
     """Dismissed or corrected by it."""
     confirmed_by_people: int
     dismissed_by_people: int
+    found_late: int = 0
+    """That the first pass missed and the nightly look found."""
 
 
 class AnalysisPicture(msgspec.Struct, frozen=True, kw_only=True):

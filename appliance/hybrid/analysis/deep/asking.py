@@ -44,6 +44,13 @@ def cells_sql(
     return f"SELECT {', '.join(parts)} FROM {quoted(stream)} WHERE {where} GROUP BY ALL"
 
 
+def keys_sql(stream: str, tags: Sequence[str], *, since_us: int, until_us: int) -> str:
+    """One row: ``n`` different keys; ``tags``: at least one."""
+    names = ", ".join(map(quoted, tags))
+    where = f"ts >= make_timestamp({since_us}) AND ts < make_timestamp({until_us})"
+    return f"SELECT count(*) AS n FROM (SELECT DISTINCT {names} FROM {quoted(stream)} WHERE {where}) AS k"
+
+
 def at_sql(stream: str, tags: Sequence[str], column: str, key: Mapping[str, str | None], *, ts_us: int) -> str:
     """One row: ``n`` records of a key at one instant, the newest's value ``v``."""
     value = f"CAST({quoted(column)} AS DOUBLE)"

@@ -70,12 +70,12 @@ def judged(mean: Grid, low: F64, high: F64, *, since_us: int, until_us: int) -> 
         at = a if not (mean.known & inside).any() else int(np.flatnonzero(mean.known & inside)[0])
         return Judged(0.5, 0.0, mean.at_us(at), None, float(mean.values[at]), float("nan"), 0, 0, 0, None, 0, None, float("nan"))
     parts = _without(mean, inside)
-    off, values = _furthest(mean, parts, low, high, inside)
-    whole = _whole(np.abs(off) * mean.known, a, b, most=max(10 * (b - a), HOUR_US // mean.step_us))
+    off, values = furthest(mean, parts, low, high, inside)
+    whole = extent(np.abs(off) * mean.known, a, b, most=max(10 * (b - a), HOUR_US // mean.step_us))
     if whole.sum() > inside.sum() and int((mean.known & ~whole).sum()) >= CELLS_ENOUGH:
         inside = whole
         parts = _without(mean, inside)
-        off, values = _furthest(mean, parts, low, high, inside)
+        off, values = furthest(mean, parts, low, high, inside)
     at = a + int(np.argmax(np.where(mean.known[a:b], np.abs(off[a:b]), -1.0)))
     size = abs(float(off[at]))
     episodes = _runs((np.abs(off) >= size) & ~inside & mean.known, max(1, round(HOUR_US / mean.step_us)))
@@ -112,7 +112,7 @@ def _without(mean: Grid, inside: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> 
     return Parts(parts.level, parts.season, rest, parts.period_us, spread_of(parts.rest[known], values[known]))
 
 
-def _furthest(mean: Grid, parts: Parts, low: F64, high: F64, inside: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> tuple[F64, F64]:
+def furthest(mean: Grid, parts: Parts, low: F64, high: F64, inside: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> tuple[F64, F64]:
     """For each cell how far its mean, its least or its greatest value is from what each of them usually is, in spreads of each: the
     furthest of the three, and that value."""
     base = parts.level + parts.season
@@ -129,7 +129,7 @@ def _furthest(mean: Grid, parts: Parts, low: F64, high: F64, inside: np.ndarray[
     return table[which, places], np.stack(values)[which, places]
 
 
-def _whole(off: F64, a: int, b: int, *, most: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def extent(off: F64, a: int, b: int, *, most: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """The cells of the incident with those around it, at most so many on either side, in which the same goes on: that are a third as far
     off at least, with no longer breaks than two cells. The first pass gets used to what goes on and may say too early that it is over."""
     high = off >= max(HALF / 2, float(off[a:b].max(initial=0.0)) / 3)

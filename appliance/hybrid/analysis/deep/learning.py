@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 
 from appliance.hybrid.analysis.deep.tables import series_of
-from appliance.hybrid.analysis.deep.usual import profile_of
+from appliance.hybrid.analysis.deep.totals import is_total
+from appliance.hybrid.analysis.deep.usual import NO_PROFILE, profile_of
 from appliance.hybrid.analysis.deep.values import F64, Source
 
 CELLS_MIN: Final = 24
@@ -63,7 +64,10 @@ def learn(lesson: Lesson) -> Learned:
         for series in series_of(source):
             if len(series.cells) < CELLS_MIN or series_count == lesson.series_max:
                 continue
-            profile = profile_of(series.cells, series.mean, series.low, series.high, series.count, step_us=source.step_us)
+            if is_total(series):  # what the first pass scores of it is its rate, of which it learns the season itself
+                profile = NO_PROFILE
+            else:
+                profile = profile_of(series.cells, series.mean, series.low, series.high, series.count, step_us=source.step_us)
             series_count, cells, records = series_count + 1, cells + len(series.cells), records + int(series.count.sum())
             if np.isfinite(profile.error):
                 errors.append(profile.error)

@@ -7,16 +7,18 @@ often their history has something like it; and what moved around them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from appliance.hybrid.analysis.deep import telling
-from appliance.hybrid.analysis.deep.grid import from_cells
+from appliance.hybrid.analysis.deep.grid import Grid, from_cells
 from appliance.hybrid.analysis.deep.judging import Judged, judged
 from appliance.hybrid.analysis.deep.similar import Alike, id_of, similar
 from appliance.hybrid.analysis.deep.surroundings import Around, Moved, around
 from appliance.hybrid.analysis.deep.tables import Series, series_of
+from appliance.hybrid.analysis.deep.totals import as_rates
 from appliance.hybrid.analysis.deep.values import DAY_US, F64, HOUR_US, Asked, Refined
 from appliance.observe.analysis import MemberRow
 
@@ -68,16 +70,22 @@ def refine(asked: Asked) -> Refined:
 def _look(asked: Asked, members: Sequence[MemberRow]) -> list[Looked]:
     """The numeric members with what their history says of them."""
     wanted = {id_of(m.stream, m.column, m.key): m for m in members if m.template is None}
+    factors = {id(m): asked.factors.get(str(i), 1.0) for i, m in enumerate(asked.members)}
     found: list[Looked] = []
     for source in asked.history:
         for series in series_of(source):
             member = wanted.get(id_of(series.stream, series.column, series.key))
             if member is not None:
-                found.append((member, _judge(series, member, asked, source.step_us)))
+                j = _judge(series, member, asked, source.step_us)
+                found.append((member, replace(j, unusual=min(1.0, j.unusual / factors[id(member)]))))
     return found
 
 
 def _judge(series: Series, member: MemberRow, asked: Asked, step_us: int) -> Judged:
+    if member.kind == "rate" and len(series.cells) > 1:
+        series = as_rates(series, step_us=step_us)
+        if not len(series.cells):
+            return judged(Grid(0, 1, np.zeros(1), np.zeros(1, np.bool_)), np.full(1, np.nan), np.full(1, np.nan), since_us=0, until_us=0)
     since, until = int(series.cells[0]), int(max(series.cells[-1], member.until_us // step_us)) + 1
     grid = from_cells(series.cells, series.mean, step_us=step_us, since=since, until=until)
     low, high = (_spread_out(series, v, since, until) for v in (series.low, series.high))

@@ -15,6 +15,7 @@ from appliance.hybrid.analysis.deep.grid import filled
 from appliance.hybrid.analysis.deep.relating import correlated, moves
 from appliance.hybrid.analysis.deep.similar import id_of
 from appliance.hybrid.analysis.deep.tables import Series, read, series_of
+from appliance.hybrid.analysis.deep.totals import as_rates, is_total
 from appliance.hybrid.analysis.deep.values import F64, Asked, TextSource
 from appliance.hybrid.analysis.texts.miner import Miner
 from appliance.observe.analysis import MemberRow
@@ -78,7 +79,7 @@ def around(asked: Asked, lead: MemberRow | None) -> Around:
     begin, end = asked.near_since_us // step, -(-asked.near_until_us // step)
     rows: list[_Row] = []
     for source in asked.near:
-        found_rows = (row for series in series_of(source) if (row := _row(series, begin, end)) is not None)
+        found_rows = (row for series in series_of(source) if (row := _row(series, begin, end, step_us=step)) is not None)
         rows += islice(found_rows, max(0, SERIES_MAX - len(rows)))
     lines: list[Mapping[str, str]] = []
     new: list[tuple[str, str, int]] = []
@@ -115,8 +116,10 @@ def around(asked: Asked, lead: MemberRow | None) -> Around:
     return Around(tuple(moved), len(rows), tuple(lines), tuple(new))
 
 
-def _row(series: Series, begin: int, end: int) -> _Row | None:
-    """On the cells of all; None for one that has too few records to follow."""
+def _row(series: Series, begin: int, end: int, *, step_us: int) -> _Row | None:
+    """On the cells of all, totals as rates; None for one that has too few records to follow."""
+    if is_total(series):
+        series = as_rates(series, step_us=step_us)
     inside = (series.cells >= begin) & (series.cells < end)
     if inside.sum() < max(8, FILLED_MIN * (end - begin)):
         return None

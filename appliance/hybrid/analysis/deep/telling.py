@@ -149,7 +149,8 @@ def _first_sentence(p: Picture, lead: MemberRow, j: Judged) -> str:
     when = wording.clock_time(p.since_us or p.asked.since_us, p.asked.zone)
     length = wording.duration(p.asked.until_us - (p.since_us or p.asked.since_us))
     size = f"{abs(j.spreads):.1f} times the usual spread"
-    where = f"{wording.number(j.value)} where {wording.number(j.expected)} was to be expected ({size})"
+    rate = " a second" if lead.kind == "rate" else ""
+    where = f"{wording.number(j.value)}{rate} where {wording.number(j.expected)} was to be expected ({size})"
     return f"{_about(lead)}: {where}, since {when}" + (f" for {length}." if p.asked.until_us > p.asked.since_us else ".")
 
 

@@ -24,7 +24,7 @@ CYCLES_MIN: Final = 3
 WORTH: Final = 0.9
 """A season counts where its error on held-out days is at most this part of that of the median."""
 HELD_PART: Final = 5
-"""One of so many days is held out, the newest ones."""
+"""One of so many days is held out: the newest ones, each whole, up to the last record."""
 DISMISSED: Final = 1.25
 """What a series shows must be so many times as surprising for each incident with it that people dismissed."""
 CONFIRMED: Final = 1.1
@@ -48,6 +48,10 @@ class Profile:
     """Likewise of the median."""
 
 
+NO_PROFILE: Final = Profile("none", np.full(HOURS, np.nan), np.full(HOURS, np.nan), float("nan"), float("nan"))
+"""Of a series of which nothing is known by the hour."""
+
+
 def profile_of(cells: I64, mean: F64, low: F64, high: F64, count: I64, *, step_us: int) -> Profile:
     """Cells of one series, rising, none of them NaN. Too short a history gives the season ``none``."""
     hour = cells * step_us // HOUR_US
@@ -55,10 +59,9 @@ def profile_of(cells: I64, mean: F64, low: F64, high: F64, count: I64, *, step_u
     inside = _within(low, high, count)
     overall = max(float(np.median(np.abs(mean - np.median(mean)))) * MAD_TO_SIGMA, 1e-3 * abs(float(np.median(mean))), 1e-9)
     day = hour // DAY_H
-    held = day > day[-1] - max(1, int(day[-1] - day[0] + 1) // HELD_PART)
-    nothing = np.full(HOURS, np.nan)
+    held = hour > hour[-1] - DAY_H * max(1, int(day[-1] - day[0] + 1) // HELD_PART)
     if held.all() or day[-1] - day[0] + 1 < CYCLES_MIN + 1:
-        return Profile("none", nothing, nothing, float("nan"), float("nan"))
+        return NO_PROFILE
     naive = float(np.abs(mean[held] - np.median(mean[~held])).mean()) / overall
     errors: dict[Season, float] = {"none": naive}
     for season in ("day", "week"):
@@ -68,7 +71,7 @@ def profile_of(cells: I64, mean: F64, low: F64, high: F64, count: I64, *, step_u
             errors[season] = float(np.nanmean(np.abs(mean[held] - said))) / overall
     best = min(errors, key=lambda s: (errors[s], s))
     if best == "none" or errors[best] > WORTH * naive:
-        return Profile("none", nothing, nothing, naive, naive)
+        return Profile("none", NO_PROFILE.median, NO_PROFILE.spread, naive, naive)
     median, spread = _fitted(of_week, day, mean, inside, best)
     return Profile(best, median, spread, errors[best], naive)
 

@@ -81,6 +81,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Records of the members' streams that came after the first answer with an event time before its end."""
     zone: str = "UTC"
     models: Mapping[str, str] = {}
+    factors: Mapping[str, float] = {}
+    """Number of a member (as text) -> how many times more unusual than others it must be, by what people said; others: once."""
 
 
 class Refined(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,8 +13,9 @@ from appliance.hybrid.analysis.incidents.values import BUILT_IN, OVERTURNING, An
 from appliance.hybrid.analysis.incidents.wording import NAME_CHARS_MAX, SUMMARY_CHARS_MAX, difference_of, plain
 from appliance.observe.analysis import AnswerRow, FeedbackRow, IncidentRow, MemberRow
 
-Act = Literal["nothing", "raise", "reword", "revise", "resolve"]
-"""What becomes of the alert: it fires; it says another thing, which is (``revise``) or is not (``reword``) told; it is over."""
+Act = Literal["nothing", "raise", "reword", "revise", "resolve", "late"]
+"""What becomes of the alert: it fires; it says another thing, which is (``revise``) or is not (``reword``) told; it is over; there is
+none, but what would have been one is told (``late``)."""
 TOLD: Final = OVERTURNING | {"extended"}
 """Verdicts that those who were told of the incident are told as well."""
 MEMBERS_MAX: Final = 200

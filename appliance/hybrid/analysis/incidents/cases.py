@@ -168,7 +168,7 @@ def _joined(row: MemberRow | None, s: Sighting) -> MemberRow:
         "until_us": max(row.until_us, s.ts_us),
         "records": row.records + s.records,
     }
-    if surprise(s) > 0 and s.score > row.score:
+    if surprise(s) > 0 and (s.score > row.score or (s.kind == row.kind == "silence" and s.score == row.score)):
         change |= {"peak_us": s.ts_us, "score": s.score, "value": s.value, "expected": s.expected, "reason": s.reason, "seq": s.seq}
         change |= {"kind": s.kind}
     return msgspec.structs.replace(row, **change)

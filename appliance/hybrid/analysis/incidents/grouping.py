@@ -19,7 +19,8 @@ from appliance.hybrid.analysis.sighting import Sighting
 WAITING_MAX: Final = 512
 """Sightings that wait for others; the oldest go first."""
 LEARNS_AFTER_US: Final = 1_800 * US_PER_S
-"""What an incident has is learned as usual only when it has gone on for so long."""
+"""What an incident has is learned as usual only when it has gone on for so long; longer for what is measured seldom."""
+LEARNS_STEPS: Final = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,11 @@ class _Grouper:
         self._seen[s.stream] = max(self._seen.get(s.stream, 0), s.ts_us)
         self._let_go_old((s.stream,))
         mine = next((c for c in self._cases.values() if c.holds(s)), None)
-        young = (c for c in self._cases.values() if not c.is_dismissed and c.covers(s.ts_us) and s.ts_us - c.since_us < LEARNS_AFTER_US)
-        self._surprises.take(s, is_free=mine is None, is_usual=next(young, None) is None)
+        open_ = (c for c in self._cases.values() if not c.is_dismissed and c.covers(s.ts_us))
+        young = (c for c in open_ if s.ts_us - c.since_us < max(LEARNS_AFTER_US, LEARNS_STEPS * c.step_us))
+        self._surprises.take(s, is_free=mine is None, is_usual=s.kind != "silence" and next(young, None) is None)
         if mine is not None:
-            self._move(mine, [s], goes_on=self._surprises.goes_on(s, sensitivity=self._rules.sensitivity))
+            self._move(mine, [s], goes_on=s.kind == "silence" or self._surprises.goes_on(s, sensitivity=self._rules.sensitivity))
             return
         self._waiting = [*self._waiting, s][-WAITING_MAX:]
         own = [w for w in self._waiting if w.series == s.series and are_together(w, s)]

@@ -126,7 +126,7 @@ def _what(m: MemberRow) -> str:
     if m.value is None:
         return f"{name} is unusual"
     usual = f" where {number(m.expected)} is usual," if m.expected is not None else ""
-    return f"{name} at {number(m.value)}{usual}"
+    return f"{name} at {number(m.value)}{' a second' if m.kind == 'rate' else ''}{usual}"
 
 
 def _also(gravest: MemberRow, rest: Sequence[MemberRow], others: int) -> str:

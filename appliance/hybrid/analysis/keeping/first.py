@@ -42,6 +42,28 @@ def new_row(case: Case, *, now_us: int, deep: str) -> IncidentRow:
     )
 
 
+def late_row(incident_id: int, workload: str, *, since_us: int, until_us: int, now_us: int) -> IncidentRow:
+    """An incident that was over before anybody knew of it; its answer is not there yet."""
+    return IncidentRow(
+        id=incident_id,
+        workload=workload,
+        state="closed",
+        opened_us=now_us,
+        since_us=since_us,
+        until_us=until_us,
+        closed_us=now_us,
+        streams=(),
+        members=0,
+        severity=0.0,
+        verdict="unusual",
+        confidence=0.0,
+        summary="",
+        answers=0,
+        deep="done",
+        feedback=None,
+    )
+
+
 def grown_row(row: IncidentRow, case: Case) -> IncidentRow:
     """The same incident with what has come since."""
     return msgspec.structs.replace(

@@ -25,7 +25,7 @@ from appliance.hybrid.analysis.incidents.cases import Case
 from appliance.hybrid.analysis.incidents.grouping import Group, Outcome, Rules, step
 from appliance.hybrid.analysis.incidents.values import Answer
 from appliance.hybrid.analysis.keeping.bodies import body_of, going_on, group_of
-from appliance.hybrid.analysis.keeping.first import closed_row, first_answer, grown_row, new_row
+from appliance.hybrid.analysis.keeping.first import closed_row, first_answer, grown_row, late_row, new_row
 from appliance.hybrid.analysis.keeping.shown import counting_of, event_of, missing, quality_rows
 from appliance.hybrid.analysis.keeping.storing import NOT_STORED, Storing, Write, Writes
 from appliance.hybrid.analysis.sighting import Sighting
@@ -164,6 +164,20 @@ class Incidents:
             self._store_answer(found, change, now_us)
         for listener in self.on_answer:
             listener(incident_id)
+        return found.row
+
+    def found_late(self, workload: str, answer: Answer, *, since_us: int, until_us: int) -> IncidentRow:
+        """An incident that the first pass had not told of, and that is over: the deep pass has found it, and its answer is the first. Those
+        who are told of incidents of the workload are told once. Durable when it returns. Raises ``RetryLater``."""
+        now_us = self._box.clock.now_us()
+        with self._lock:
+            self._save_decided(now_us)
+            row = late_row(self._new_id(), workload, since_us=since_us, until_us=until_us, now_us=now_us)
+            found = answered(row, None, (), answer, now_us=now_us)
+            change = Change(row=found.row, members=found.members, answer=found.answer, evidence=answer.evidence)
+            self._put(((Write(change=change, act="late", at_us=since_us), "incident"),), now_us, timeout_s=ANSWER_S)
+        for listener in self.on_answer:
+            listener(found.row.id)
         return found.row
 
     def set_deep(self, incident_id: int, state: str) -> None:

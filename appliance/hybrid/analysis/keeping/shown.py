@@ -44,7 +44,9 @@ def counting_of(row: IncidentRow) -> AnswerRow:
     )
 
 
-def quality_rows(counts: Mapping[str, tuple[int, int, int, int, int]], models: Mapping[str, Mapping[str, str]]) -> tuple[QualityRow, ...]:
+def quality_rows(
+    counts: Mapping[str, tuple[int, int, int, int, int, int]], models: Mapping[str, Mapping[str, str]]
+) -> tuple[QualityRow, ...]:
     """One row a workload, from ``incident_tables.counts``."""
     return tuple(
         QualityRow(
@@ -55,7 +57,8 @@ def quality_rows(counts: Mapping[str, tuple[int, int, int, int, int]], models: M
             overturned=found[2],
             confirmed_by_people=found[3],
             dismissed_by_people=found[4],
+            found_late=found[5],
         )
         for name in sorted(models)
-        for found in (counts.get(name, (0, 0, 0, 0, 0)),)
+        for found in (counts.get(name, (0, 0, 0, 0, 0, 0)),)
     )

@@ -116,7 +116,7 @@ def _act(draft: Draft, w: Write, options: AnalysisOptions, now_us: int) -> Besid
     is_overturned = answer is not None and answer.verdict in OVERTURNING and w.superseded is not None
     before = w.superseded.summary if w.superseded is not None and w.act in ("revise", "resolve") else None
     said = Said(_title(w), row.verdict, row.confidence, before)
-    if is_overturned and has_fired(draft, row.workload, row.id):
+    if w.act == "late" or (is_overturned and has_fired(draft, row.workload, row.id)):
         return _note(w, said, options.notify, now_us)
     if w.act == "raise" and row.state == "open":
         raise_alert(draft, row.workload, row.id, said, at_us=w.at_us, seq=w.seq)
@@ -139,8 +139,12 @@ def _title(w: Write) -> str:
 def _note(w: Write, said: Said, channels: Sequence[str], now_us: int) -> Beside:
     row, answer = w.change.row, w.change.answer
     assert answer is not None
-    title = f"incident {row.id} ({row.workload}), which is over: {answer.verdict}"
-    text = f"{said.summary}\n\nIt supersedes the answer before: {said.superseded or ''}\n{answer.difference}\n{answer.basis}"
+    found = "found late" if w.act == "late" else answer.verdict
+    title = f"incident {row.id} ({row.workload}), which is over: {found}"
+    text = f"{said.summary}\n\n"
+    if w.act != "late":
+        text += f"It supersedes the answer before: {said.superseded or ''}\n{answer.difference}\n"
+    text += answer.basis
 
     def tell(connection: sqlite3.Connection) -> Sequence[int]:
         known = {"about": f"analysis {row.workload}", "key": f"{row.id} {answer.number}"}

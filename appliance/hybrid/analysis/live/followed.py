@@ -10,15 +10,23 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from appliance.clock import US_PER_S
 from appliance.hot.series import series_hashes
 from appliance.hot.state import StreamState
-from appliance.hot.stream.values import I64, Rows
-from appliance.hybrid.analysis.live.series import NONE, Key, KeyTable, SlotPool, SlotTable
+from appliance.hot.stream.event_clock import NEVER as NEVER_US
+from appliance.hot.stream.values import I64, Mask, Rows
+from appliance.hybrid.analysis.live.presence import FAR, NEVER, Presence, Silence
+from appliance.hybrid.analysis.live.series import LEFT_OUT, NONE, Key, KeyTable, SlotPool, SlotTable
 from appliance.hybrid.analysis.live.telling import Budget, Telling
 from appliance.hybrid.analysis.live.wanted import Wanted
 from appliance.hybrid.analysis.numeric.scored import F64, I32
 from appliance.records import Kind, Schema, fold
 
+KNOWN_TICKS: Final = 120
+"""A series must have been known for so long before its silence is told."""
+ENDED_TICKS: Final = 3_600
+ENDED_TIMES: Final = 3.0
+"""A series has ended when nothing has come of it for so long, and for so many times as long as makes a silence."""
 NUMBERS: Final = (Kind.FLOAT, Kind.INT)
 
 
@@ -39,6 +47,34 @@ class Values:
         return len(self.slots)
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """When series that have ended may make room for others."""
+
+    tick: int
+    """How far the clocks of all streams have come."""
+    from_tick: int
+    """Not before this one."""
+
+
+ALWAYS_FULL: Final = Room(NEVER, FAR)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of some records."""
+
+    values: Values | None
+    """None: there are none."""
+    rows: Rows
+    """Those that were taken."""
+    newest_us: int
+    """The newest event time of them that can be believed; ``event_clock.NEVER``: there is none."""
+    silences: list[Silence]
+    wants_room: int | None
+    """The tick at which there must be room for another series before the next record is taken; None: all of them were."""
+
+
 class Stored(msgspec.Struct, frozen=True):
     """A stream as it is stored."""
 
@@ -53,6 +89,8 @@ class Stored(msgspec.Struct, frozen=True):
     scored: int
     passed_over: int
     budget: tuple[int, int, int] = (0, 0, 0)
+    newest_us: int = NEVER_US
+    presence: bytes = b""
 
 
 @dataclass(slots=True)
@@ -73,6 +111,10 @@ class Followed:
     telling: Telling[int] = field(default_factory=Telling)
     """By slot."""
     budget: Budget = field(default_factory=Budget)
+    presence: Presence = field(default_factory=lambda: Presence(known_min=KNOWN_TICKS))
+    """Of the sets of tags, in seconds of event time."""
+    newest_us: int = NEVER_US
+    """The newest event time that can be believed: the clock of the stream."""
     scored: int = 0
     """Records that were."""
     passed_over: int = 0
@@ -108,33 +150,80 @@ class Followed:
         self.texts = tuple(c.name for c in fields if c.kind is Kind.TEXT)
         self._rows = self.slots.rows(self.names)
 
-    def take(self, rows: Rows, pool: SlotPool) -> Values | None:
-        """The values of records that come next, those of series without a slot left out; None: there are none."""
+    def take(self, rows: Rows, pool: SlotPool, timely: Mask | None, *, room: Room = ALWAYS_FULL) -> Taken:
+        """Records that come next, as far as they can be taken. ``timely``: those whose time can be believed; None: all of them.
+
+        The values of series without a slot are left out. Of records from ``room`` on the first that needs one where there is none is not
+        taken, nor are those behind it.
+        """
         tags = tuple(t for t in self.schema.tags if t in rows.data.schema.names)
+        ticks = self._ticks(rows.ts, timely)
         numbers = self.keys.numbers(series_hashes(rows.data, tags), rows.data, tags, keys_max=pool.slots_max)
-        self.seq = int(rows.seqs[-1])
-        self.scored += len(rows)
-        if not self.names:
-            return None
         self.slots.grow(len(self.keys))
-        values = np.stack([_floats(rows.data, name) for name in self.names])
+        values = np.stack([_floats(rows.data, name) for name in self.names]) if self.names else np.empty((0, len(rows)))
         there = ~np.isnan(values)
         if (numbers < 0).any():
             there &= numbers >= 0
-        if not len(self.keys):
-            return None
+        slots = self._slotted(there, numbers, pool)
+        wants_room: int | None = None
+        if pool.is_full or len(self.keys.over):
+            waits = np.flatnonzero(((slots == LEFT_OUT) & there).any(axis=0) | (numbers < 0))
+            waits = waits[np.maximum(ticks[waits], room.tick) >= room.from_tick]
+            if len(waits):
+                count, wants_room = int(waits[0]), int(ticks[waits[0]])
+                rows = Rows(rows.data.slice(0, count), rows.seqs[:count])
+                there, numbers, ticks = there[:, :count], numbers[:count], ticks[:count]
+                timely = None if timely is None else timely[:count]
+        newest_us = int((rows.ts if timely is None else rows.ts[timely]).max(initial=NEVER_US))
+        self.newest_us = max(self.newest_us, newest_us)
+        self.seq = int(rows.seqs[-1]) if len(rows) else self.seq
+        self.scored += len(rows)
+        self.presence.grow(len(self.keys))
+        silences = self.presence.hear(ticks, numbers)
+        place, record = np.nonzero(there & (slots[:, : len(rows)] >= 0))
+        every = None
+        if len(place):
+            found = slots[place, record], rows.ts[record], values[place, record], rows.seqs[record]
+            every = Values(*found, place.astype(np.int32), numbers[record])
+        return Taken(every, rows, newest_us, silences, wants_room)
+
+    def _ticks(self, ts: I64, timely: Mask | None) -> I64:
+        """The second by the clock of the stream, which is its newest record, at each record."""
+        if timely is not None:
+            ts = np.where(timely, ts, self.newest_us)
+        return np.maximum(np.maximum.accumulate(ts), self.newest_us) // US_PER_S
+
+    def _slotted(self, there: Mask, numbers: I64, pool: SlotPool) -> I32:
+        """Slots by field and record; what is there of keys without a number means nothing."""
+        if not len(self.keys) or not self.names:
+            return np.full(there.shape, NONE, np.int32)
         slots = self.slots.of(self._rows, numbers)
         new = there & (slots == NONE)
         if new.any():
             record, place = np.nonzero(new.T)
             self.slots.allot(self._rows[place], numbers[record], pool)
             slots = self.slots.of(self._rows, numbers)
-        place, record = np.nonzero(there & (slots >= 0))
-        if not len(place):
-            return None
-        return Values(
-            slots[place, record], rows.ts[record], values[place, record], rows.seqs[record], place.astype(np.int32), numbers[record]
-        )
+        return slots
+
+    def let_go(self, *, tick: int) -> I32:
+        """Forgets the sets of tags that have ended by then; the slots that they had."""
+        kept = np.ones(len(self.keys), np.bool_)
+        self.presence.grow(len(kept))
+        ended = self.presence.ended_for(tick=tick)[: len(kept)] >= ENDED_TIMES
+        kept[ended & (self.presence.away(tick=tick)[: len(kept)] >= ENDED_TICKS)] = False
+        if kept.all():
+            return np.empty(0, np.int32)
+        slots = self.slots.of_keys(np.flatnonzero(~kept))
+        self.slots.keep(kept)
+        self.keys.keep(kept)
+        self.presence.keep(kept)
+        self.telling.forget(slots.tolist())
+        return slots
+
+    def has_room(self) -> None:
+        """Series that were left out may come in."""
+        self.slots.try_again()
+        self.keys.forget_over()
 
     def left_out(self) -> int:
         """Series that are not looked at; those of sets of tags above the limit count once each."""
@@ -155,6 +244,8 @@ class Followed:
             self.scored,
             self.passed_over,
             self.budget.state,
+            self.newest_us,
+            self.presence.dump(),
         )
 
 
@@ -166,6 +257,8 @@ def restored(stored: Stored, stream: StreamState, wanted: Wanted, *, replay_seq:
     found.take_schema(stream.schema, wanted)
     found.telling.load(stored.told)
     found.budget = Budget(*stored.budget)
+    found.newest_us = stored.newest_us
+    found.presence.load(stored.presence)
     found.scored, found.passed_over = stored.scored, stored.passed_over
     return found
 

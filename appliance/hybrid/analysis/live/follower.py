@@ -196,7 +196,7 @@ class Follower:
             self.passed_us = self._a.clock.now_us()
             log.warning("the analysis %s has passed over %d records: more than %d waited", watch.name, passed, self.queue_max)
         seen: dict[str, int] = {}
-        for part in watch.round(state, self._a.past, now_us=self._a.clock.now_us()):
+        for part in watch.round(state, self._a.past, now_us=self._a.clock.now_us(), now_ns=self._a.clock.monotonic_ns()):
             now_ns = self._a.clock.monotonic_ns()
             for key, rows in part.rows.items():
                 self._a.spending.note_scored(watch.name, rows, now_ns - waits[key] if key in waits else None)

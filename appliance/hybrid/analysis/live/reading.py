@@ -57,3 +57,9 @@ def _cut(rows: Rows) -> Iterator[Rows]:
         return
     for first in range(0, len(rows), PIECE_ROWS_MAX):
         yield Rows(rows.data.slice(first, PIECE_ROWS_MAX), rows.seqs[first : first + PIECE_ROWS_MAX])
+
+
+def behind(rows: Rows, seq: int) -> Rows:
+    """Those behind a sequence; at least one is."""
+    first = int(np.searchsorted(rows.seqs, seq, side="right"))
+    return Rows(rows.data.slice(first), rows.seqs[first:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,13 +32,25 @@ class SlotPool:
     used: int = 0
     free: list[int] = field(default_factory=list)
     """Slots that were given back, below ``used``."""
+    given: int = 0
+    """How often one was, since this was made."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no slot left."""
+        return not self.free and self.used >= self.slots_max
+
+    def give_back(self, slots: Iterable[int]) -> None:
+        """Nobody has these any more; the lowest are taken first."""
+        self.free = sorted({*self.free, *slots}, reverse=True)
 
     def take(self) -> int:
         """A slot that nobody has; ``LEFT_OUT`` where there is none."""
+        if self.is_full:
+            return LEFT_OUT
+        self.given += 1
         if self.free:
             return self.free.pop()
-        if self.used >= self.slots_max:
-            return LEFT_OUT
         self.used += 1
         return self.used - 1
 
@@ -73,6 +85,17 @@ class KeyTable:
                 self._add(fresh[taken], rows[first[taken]], data, tags)
                 found = self._look(hashes)
         return found
+
+    def keep(self, kept: npt.NDArray[np.bool_]) -> None:
+        """Only those that are kept; they are numbered anew, in their order. Those above the limit may come in again."""
+        self.keys = [key for key, is_kept in zip(self.keys, kept.tolist(), strict=True) if is_kept]
+        self.hashes = self.hashes[kept]
+        self.forget_over()
+        self._sort()
+
+    def forget_over(self) -> None:
+        """There is room again."""
+        self.over = np.empty(0, np.uint64)
 
     def _add(self, hashes: U64, rows: npt.NDArray[np.intp], data: pa.RecordBatch, tags: tuple[str, ...]) -> None:
         columns = [data.column(tag).take(pa.array(rows)).to_pylist() for tag in tags]
@@ -124,6 +147,19 @@ class SlotTable:
         for pair in pairs[np.argsort(first)].tolist():
             row, number = divmod(pair, self._slots.shape[1])
             self._slots[row, number] = pool.take()
+
+    def of_keys(self, which: npt.NDArray[np.intp]) -> I32:
+        """All slots of these keys."""
+        found = self._slots[:, which]
+        return np.asarray(np.sort(found[found >= 0]), np.int32)
+
+    def keep(self, kept: npt.NDArray[np.bool_]) -> None:
+        """Only the keys that are kept, numbered anew, in their order."""
+        self._slots = self._slots[:, : len(kept)][:, kept]
+
+    def try_again(self) -> None:
+        """There is room again: those that were left out may get a slot."""
+        self._slots[self._slots == LEFT_OUT] = NONE
 
     def by_field(self) -> Iterator[tuple[str, I32]]:
         """Folded name of each field, and its slots by the number of the key."""

@@ -5,7 +5,7 @@ What is told depends on the records and their order alone, not on how they are c
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Final, Generic, TypeVar
 
 from appliance.clock import US_PER_S
@@ -68,6 +68,11 @@ class Telling(Generic[K]):
             return 0
         self._last[key] = (ts_us, score, 0)
         return waiting + 1
+
+    def forget(self, keys: Iterable[K]) -> None:
+        """Nothing is known of these any more."""
+        for key in keys:
+            self._last.pop(key, None)
 
     def dump(self) -> list[tuple[K, int, float, int]]:
         """All that is known, in its order."""

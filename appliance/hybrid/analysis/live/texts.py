@@ -1,9 +1,9 @@
-"""One text field of a stream: its templates, and which of its texts are unusual. Owned by the follower."""
+"""The text fields of streams: their templates, and which of their texts are unusual. Owned by the follower."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -18,8 +18,13 @@ from appliance.hybrid.analysis.sighting import Sighting, SightingKind
 from appliance.hybrid.analysis.texts.scored import NEW, PARAMETER, RATE
 from appliance.hybrid.analysis.texts.scorer import TextScorer
 from appliance.hybrid.analysis.texts.templates import OTHER, Template
+from appliance.records import fold
 
 KINDS: Final[dict[int, SightingKind]] = {NEW: "new template", RATE: "rate", PARAMETER: "parameter"}
+
+FIELDS_MAX: Final = 64
+"""Text fields of all streams that are looked at."""
+PART: Final = "text"
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -34,11 +39,11 @@ class Whose:
 
     workload: str
     stream: str
-    column: str
+    column: str = ""
 
 
 class TextField:
-    """See the module."""
+    """One of them."""
 
     def __init__(self) -> None:
         self.highest = 0.0
@@ -113,6 +118,49 @@ class TextField:
         found._telling.load(stored.told)
         found._first_us = stored.first_us
         return found
+
+
+class TextFields:
+    """The text fields of all streams of an analysis, at most ``FIELDS_MAX`` of them."""
+
+    def __init__(self) -> None:
+        self._all: dict[tuple[int, str], TextField] = {}
+        """By id of the stream and folded name of the field."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of what is known; from any thread."""
+        return sum(text.nbytes for text in tuple(self._all.values()))
+
+    def of(self, stream_id: int, names: Iterable[str]) -> list[TextField]:
+        """Those of a stream that are known."""
+        return [text for name in names if (text := self._all.get((stream_id, fold(name)))) is not None]
+
+    def take(
+        self, stream_id: int, names: Iterable[str], rows: Rows, whose: Whose, *, unusual_from: float, after_seq: int
+    ) -> Iterator[Sighting]:
+        """As ``TextField.take``, of all of these fields of a stream; ``whose`` is without a column."""
+        for name in names:
+            place = (stream_id, fold(name))
+            text = self._all.get(place)
+            if text is None:
+                if len(self._all) >= FIELDS_MAX:
+                    continue
+                text = self._all[place] = TextField()
+            yield from text.take(rows, replace(whose, column=name), unusual_from=unusual_from, after_seq=after_seq)
+
+    def dump(self) -> Iterator[tuple[str, bytes]]:
+        """As named parts."""
+        for (stream, name), text in self._all.items():
+            yield f"{PART} {stream} {name}", text.dump()
+
+    def load(self, parts: Mapping[str, bytes]) -> None:
+        """What ``dump`` gave, among other parts."""
+        for part, dumped in parts.items():
+            kind, _, place = part.partition(" ")
+            if kind == PART:
+                stream, _, name = place.partition(" ")
+                self._all[int(stream), name] = TextField.load(dumped)
 
 
 def _unusual(score: npt.NDArray[np.float64], seqs: I64, unusual_from: float, after_seq: int) -> npt.NDArray[np.intp]:

@@ -25,6 +25,10 @@ class SlotTimes:
         if new > 0:
             self._rows = np.concatenate((self._rows, np.zeros((3, max(new, self._rows.shape[1])), np.int64)), axis=1)
 
+    def forget(self, slots: I32) -> None:
+        """Those slots are as new."""
+        self._rows[:, slots] = 0
+
     def begin(self, slots: I32, ts_us: I64) -> None:
         """Records come next, in the order of their sequences by slot: from now on each series has begun."""
         new = np.flatnonzero(self._rows[_COUNT, slots] == 0)[::-1]

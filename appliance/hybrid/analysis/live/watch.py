@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -15,16 +14,20 @@ from appliance.hot.state import State, StreamState
 from appliance.hot.stream.event_clock import NEVER, near
 from appliance.hot.stream.followed import PastRows
 from appliance.hot.stream.values import Rows
-from appliance.hybrid.analysis.live.followed import Followed, Stored, Values, restored
+from appliance.hybrid.analysis.live.followed import Followed, Room, Stored, Values, restored
 from appliance.hybrid.analysis.live.model_stored import packed, unpacked
+from appliance.hybrid.analysis.live.outages import Outages
 from appliance.hybrid.analysis.live.passing import left_waiting
-from appliance.hybrid.analysis.live.reading import next_pieces
+from appliance.hybrid.analysis.live.reading import behind, next_pieces
+from appliance.hybrid.analysis.live.rounds import Batch, Round, round_of
 from appliance.hybrid.analysis.live.series import SlotPool
+from appliance.hybrid.analysis.live.sightings import Found, number, silent_series
 from appliance.hybrid.analysis.live.telling import unusual_from
-from appliance.hybrid.analysis.live.texts import TextField, Whose
+from appliance.hybrid.analysis.live.texts import TextFields, Whose
 from appliance.hybrid.analysis.live.times import SlotTimes
 from appliance.hybrid.analysis.live.wanted import Wanted
-from appliance.hybrid.analysis.numeric.model import Model
+from appliance.hybrid.analysis.numeric.counters import Counters
+from appliance.hybrid.analysis.numeric.model import Model, without
 from appliance.hybrid.analysis.numeric.scored import Scored
 from appliance.hybrid.analysis.numeric.scorer import Scorer
 from appliance.hybrid.analysis.sighting import Sighting
@@ -43,11 +46,10 @@ BACK_ROWS_MAX: Final = 20_000
 """Records of a stream that was there before the analysis which are learned from, without telling of them."""
 
 
-TEXTS_MAX: Final = 64
-"""Text fields of all streams that are looked at."""
+ROOM_TICKS: Final = 300
+"""Seconds of event time after which it is looked again whether series have ended."""
 KEY_BYTES: Final = 400
 """About what a set of tags takes."""
-TEXT: Final = "text"
 
 
 class StateUnusable(ApplianceError):
@@ -61,30 +63,7 @@ class _Head(msgspec.Struct, frozen=True):
     newest_id: int
     """The highest id of any stream: those above it are new."""
     streams: list[Stored]
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What came of a round."""
-
-    sightings: list[Sighting]
-    """By event time."""
-    seen: Mapping[str, int]
-    """Stream -> the newest event time of its records."""
-    rows: Mapping[str, int]
-    """Folded name of each stream of which records were scored -> how many."""
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What is scored at once."""
-
-    parts: list[tuple[Followed, Values]] = field(default_factory=list)
-    sightings: list[Sighting] = field(default_factory=list)
-    """Of texts, which are scored at once."""
-    values: int = 0
-    rows: dict[str, int] = field(default_factory=dict)
-    seen: dict[str, int] = field(default_factory=dict)
+    room_from: int = 0
 
 
 class Watch:
@@ -109,8 +88,12 @@ class Watch:
         self.wants_storing = False
         """Whether what is known has become another thing by more than records."""
         self._model: Model | None = None
-        self._texts: dict[tuple[int, str], TextField] = {}
-        """By id of the stream and folded name of the field."""
+        self._model_series = -1
+        self._texts = TextFields()
+        self._counters = Counters()
+        self._outages = Outages()
+        self._room_from = 0
+        """The tick from which on series that have ended may make room again."""
         self._next: str | None = None
         """The stream whose turn is next."""
         self._pool = SlotPool(options.series_max)
@@ -123,7 +106,9 @@ class Watch:
         self._pool.slots_max = options.series_max
         self._unusual_from = unusual_from(options.sensitivity)
         self.aside = {}
+        self._outages.presence.forgets = not options.notify
         for key, followed in tuple(self.streams.items()):
+            followed.presence.forgets = not options.notify
             if self._wanted.stream(followed.name):
                 followed.take_schema(followed.schema, self._wanted)
             else:
@@ -133,8 +118,8 @@ class Watch:
     @property
     def nbytes(self) -> int:
         """Memory of what is known of all series, about."""
-        texts = sum(text.nbytes for text in tuple(self._texts.values()))
-        return self._scorer.nbytes + texts + sum(len(f.keys) * KEY_BYTES for f in self.streams.values())
+        keys = sum(len(f.keys) * KEY_BYTES for f in self.streams.values())
+        return self._scorer.nbytes + self._counters.nbytes + self._texts.nbytes + keys
 
     def templates(self) -> Iterator[tuple[str, Template]]:
         """Stream and template, of all texts that are followed."""
@@ -153,6 +138,7 @@ class Watch:
                     followed.take_schema(stream.schema, self._wanted)
             elif key not in self.aside and self._wanted.stream(stream.name):
                 self.streams[key] = found = self._begun(stream)
+                found.presence.forgets = not self.options.notify
                 has_past |= found.seq > 0 and stream.id not in self._stored
         self._newest_id = max((self._newest_id, *(s.id for s in state.streams.values())))
         self.has_begun = self._has_looked = True
@@ -170,24 +156,30 @@ class Watch:
 
     # --- records ----------------------------------------------------------------------------------------------------------
 
-    def round(self, state: State, past: PastRows, *, now_us: int) -> Iterator[Round]:
+    def round(self, state: State, past: PastRows, *, now_us: int, now_ns: int) -> Iterator[Round]:
         """Scores what has come, one lot after the other; what is known is in order between any two, and who asks for no more of them
-        begins with the next stream the next time."""
-        batch, turns = _Batch(), self._in_turn()
+        begins with the next stream the next time. ``now_ns`` is monotonic: by it whole streams are told as silent."""
+        batch, turns = Batch(sightings=self._outages.look(self.name, state, self.streams, now_ns=now_ns)), self._in_turn()
         for (key, followed), (self._next, _) in zip(turns, (*turns[1:], *turns[:1]), strict=True):
             stream, start = state.streams.get(key), followed.seq
             if stream is None or start >= stream.last_seq:
                 continue
             for piece in next_pieces(stream, start, past=past, columns=followed.columns):
-                if piece.rows is not None and not self._take(batch, key, followed, piece.rows, now_us):
+                left = piece.rows
+                while left is not None and (room_tick := self._take(batch, key, followed, left, now_us)) is not None:
+                    yield self._score(batch)
+                    batch = Batch()
+                    self._make_room(room_tick)
+                    left = behind(left, followed.seq)
+                if key not in self.streams:
                     break
                 followed.seq = piece.up_to
                 if batch.values >= VALUES_MAX:
                     yield self._score(batch)
-                    batch = _Batch()
+                    batch = Batch()
                 if followed.seq - start >= TURN_ROWS_MAX:
                     break
-        if batch.rows:
+        if batch.rows or batch.sightings:
             yield self._score(batch)
 
     def _in_turn(self) -> Sequence[tuple[str, Followed]]:
@@ -196,24 +188,55 @@ class Watch:
         first = next((i for i, (key, _) in enumerate(streams) if key == self._next), 0)
         return streams[first:] + streams[:first]
 
-    def _take(self, batch: _Batch, key: str, followed: Followed, rows: Rows, now_us: int) -> bool:
-        """Whether the stream goes on: one that can't be scored is set aside until the next config, and the others go on."""
+    def _take(self, batch: Batch, key: str, followed: Followed, rows: Rows, now_us: int) -> int | None:
+        """Records into the batch. Not None: only those up to ``followed.seq``; at that tick there must be room for another series first. A
+        stream that can't be scored is set aside until the next config, and the others go on."""
+        timely = near(rows.ts, now_us=now_us)
         try:
-            values = followed.take(rows, self._pool)
-            batch.sightings += self._take_texts(followed, rows)
+            taken = followed.take(rows, self._pool, timely, room=Room(self._tick, self._room_from))
+            whose = Whose(self.name, followed.name)
+            texts = self._texts.take(
+                followed.id, followed.texts, taken.rows, whose, unusual_from=self._unusual_from, after_seq=followed.quiet_seq
+            )
+            batch.sightings += texts
         except Exception as e:
             log.exception("the stream %s can't be scored by the analysis %s; it waits until the next reload", followed.name, self.name)
             self.aside[key] = f"its records can't be scored ({type(e).__name__}: {e}); see the log, mend it and reload"
             del self.streams[key]
-            return False
-        batch.rows[key] = batch.rows.get(key, 0) + len(rows)
-        timely = near(rows.ts, now_us=now_us)
-        newest_us = int((rows.ts if timely is None else rows.ts[timely]).max(initial=NEVER))
-        batch.seen[followed.name] = max(batch.seen.get(followed.name, NEVER), newest_us)
-        if values is not None:
-            batch.parts.append((followed, values))
-            batch.values += len(values)
-        return True
+            return None
+        if followed.seq > followed.quiet_seq:
+            batch.sightings += [silent_series(self.name, followed, silence) for silence in taken.silences]
+        if len(taken.rows):
+            batch.rows[key] = batch.rows.get(key, 0) + len(taken.rows)
+            batch.seen[followed.name] = max(batch.seen.get(followed.name, NEVER), taken.newest_us)
+        if taken.values is not None:
+            batch.parts.append((followed, taken.values))
+            batch.values += len(taken.values)
+        return taken.wants_room
+
+    @property
+    def _tick(self) -> int:
+        """The second by the clocks of all streams: the newest of them."""
+        return max((f.presence.tick for f in self.streams.values()), default=0)
+
+    def _make_room(self, tick: int) -> None:
+        """Series that have ended give their slots back; nothing may wait to be scored. Where none has, it is tried again a while later."""
+        tick = max(tick, self._tick)
+        self._room_from = tick + ROOM_TICKS
+        followed = {f.id for f in self.streams.values()}
+        gone = [np.frombuffer(c, np.int32) for i in self._stored.keys() - followed for c in self._stored.pop(i).columns.values()]
+        gone += [f.let_go(tick=tick) for f in self.streams.values()]
+        slots = np.concatenate(gone) if gone else np.empty(0, np.int32)
+        slots = slots[slots >= 0]
+        self._grow()
+        for known in (self._scorer, self._times, self._counters):
+            known.forget(slots)
+        self._pool.give_back(slots.tolist())
+        for each in self.streams.values():
+            each.has_room()
+        if self._model is not None and len(slots):
+            self._model = without(self._model, slots)
+            self._scorer.with_model(self._model)
 
     def waiting(self, state: State) -> dict[str, int]:
         """Records that have come and were not scored, by folded name of the stream."""
@@ -231,32 +254,19 @@ class Watch:
             self.streams[key].passed_over += rows - left[key]
         return sum(waiting.values()) - sum(left.values())
 
-    def _take_texts(self, followed: Followed, rows: Rows) -> list[Sighting]:
-        found: list[Sighting] = []
-        for name in followed.texts:
-            place = (followed.id, fold(name))
-            texts = self._texts.get(place)
-            if texts is None:
-                if len(self._texts) >= TEXTS_MAX:
-                    continue
-                texts = self._texts[place] = TextField()
-            whose = Whose(self.name, followed.name, name)
-            found += texts.take(rows, whose, unusual_from=self._unusual_from, after_seq=followed.quiet_seq)
-        return found
+    def _grow(self) -> None:
+        for known in (self._scorer, self._times, self._counters):
+            known.grow(self._pool.used)
 
-    def _texts_of(self, followed: Followed) -> list[TextField]:
-        return [t for name in followed.texts if (t := self._texts.get((followed.id, fold(name)))) is not None]
-
-    def _score(self, batch: _Batch) -> Round:
+    def _score(self, batch: Batch) -> Round:
         self.scored += sum(batch.rows.values())
         if not batch.parts:
-            return _round(batch)
-        self._scorer.grow(self._pool.used)
-        self._times.grow(self._pool.used)
+            return round_of(batch)
+        self._grow()
         parts = [values for _, values in batch.parts]
         slots, ts_us, values = (np.concatenate([getattr(v, name) for v in parts]) for name in ("slots", "ts_us", "values"))
         with np.errstate(all="ignore"):  # a value at the end of what a float can be is one that is unusual, and no more
-            scored = self._scorer.score(slots, ts_us, values)
+            scored = self._counters.score(self._scorer, slots, ts_us, values)
         self._times.begin(slots, ts_us)
         first = 0
         unusual = scored.score >= self._unusual_from
@@ -269,7 +279,7 @@ class Watch:
                     batch.sightings += self._told(followed, part, scored, at, first)
             first += len(part)
         self._times.take(slots, ts_us)
-        return _round(batch)
+        return round_of(batch)
 
     def _told(self, followed: Followed, part: Values, scored: Scored, at: int, first: int) -> Iterator[Sighting]:
         """Value ``at`` of a part that begins at ``first`` of what was scored, where it is told."""
@@ -279,36 +289,26 @@ class Watch:
         if not records:
             return
         followed.budget.spend()
-        expected = float(scored.expected[place])
-        yield Sighting(
-            workload=self.name,
-            stream=followed.name,
-            column=followed.names[part.columns[at]],
-            key=followed.keys.keys[part.keys[at]],
-            template=None,
-            kind="value",
-            ts_us=ts_us,
-            seq=int(part.seqs[at]),
-            score=score,
-            value=float(part.values[at]),
-            expected=None if np.isnan(expected) else expected,
-            reason=self._scorer.reason(scored, place),
-            learned=self._times.learned(slot, ts_us),
-            step_us=self._times.step_us(scored.slots, scored.ts_us, place),
-            records=records,
-            spreads=_spreads(scored, place),
-        )
+        is_rate = bool(self._counters.are(part.slots[at : at + 1])[0])
+        found = Found(self._scorer.reason(scored, place), is_rate=is_rate, records=records)
+        yield number(self.name, followed, part, at, scored, place, found, self._times)
 
     def use(self, model: Model | None) -> None:
         """From the next record on with these profiles; None: with what it has learned itself. Stored with what is known, soon."""
-        self._model = model
+        self._model, self._model_series = model, self.series_given
         self._scorer.with_model(model)
         self.wants_storing = True
 
     @property
-    def slots(self) -> int:
-        """Slots that have been given so far."""
-        return self._pool.used
+    def model_in_use(self) -> tuple[str | None, int]:
+        """The version of the model (None: what it has learned itself), and ``series_given`` when it came into use; from any thread."""
+        model = self._model
+        return None if model is None else model.version, self._model_series
+
+    @property
+    def series_given(self) -> int:
+        """How many series have had a slot since this was made: another number when a model has to be put into slots again."""
+        return self._pool.given
 
     # --- what is known ----------------------------------------------------------------------------------------------------
 
@@ -318,7 +318,7 @@ class Watch:
 
     def _learning(self, key: str, followed: Followed) -> LearningRow:
         slots = followed.slots.given.tolist()
-        texts = self._texts_of(followed)
+        texts = self._texts.of(followed.id, followed.texts)
         learned = min((*(self._scorer.learned(slot) for slot in slots), *(text.learned for text in texts)), default=0.0)
         return LearningRow(
             workload=self.name,
@@ -347,12 +347,13 @@ class Watch:
         streams = [f.store() for f in self.streams.values()]
         followed = {f.id for f in self.streams.values()}
         streams += [s for s in self._stored.values() if s.id not in followed]
-        yield "head", msgspec.msgpack.encode(_Head(FORMAT, self._pool.used, self._pool.free, self._newest_id, streams))
-        for (stream, name), texts in self._texts.items():
-            yield f"{TEXT} {stream} {name}", texts.dump()
+        yield "head", msgspec.msgpack.encode(_Head(FORMAT, self._pool.used, self._pool.free, self._newest_id, streams, self._room_from))
+        yield from self._texts.dump()
         if self._model is not None:
             yield "model", packed(self._model)
         yield "times", self._times.dump()
+        yield "counters", self._counters.dump()
+        yield "outages", self._outages.dump()
         yield "numbers", self._scorer.dump()
 
     def load(self, parts: Mapping[str, bytes]) -> None:
@@ -368,11 +369,10 @@ class Watch:
         if "model" in parts:
             self._model = unpacked(parts["model"])
             self._scorer.with_model(self._model)
-        for part in parts:
-            kind, _, place = part.partition(" ")
-            if kind == TEXT:
-                stream, _, name = place.partition(" ")
-                self._texts[int(stream), name] = TextField.load(parts[part])
+        self._texts.load(parts)
+        self._counters.load(parts.get("counters", b""))
+        self._outages.load(parts.get("outages", b""))
+        self._room_from = head.room_from
         self._pool.used, self._pool.free, self._newest_id = head.used, list(head.free), head.newest_id
         self._stored = {s.id: s for s in head.streams}
         self.has_begun = True
@@ -380,13 +380,3 @@ class Watch:
     def follows(self, stream: str) -> bool:
         """By its name."""
         return fold(stream) in self.streams
-
-
-def _round(batch: _Batch) -> Round:
-    return Round(sorted(batch.sightings, key=lambda s: s.ts_us), batch.seen, batch.rows)
-
-
-def _spreads(scored: Scored, place: int) -> float | None:
-    far = abs(float(scored.values[place]) - float(scored.expected[place]))
-    spread = float(scored.spread[place])
-    return far / spread if np.isfinite(far) and np.isfinite(spread) and spread > 0 else None

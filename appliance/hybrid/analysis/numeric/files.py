@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 
 from appliance.errors import UsageRefused
+from appliance.hybrid.analysis.numeric.counters import Counters
 from appliance.hybrid.analysis.numeric.scored import F64, I64
 from appliance.hybrid.analysis.numeric.scorer import Scorer
 
@@ -45,11 +46,12 @@ def write_scores(folder: Path, output: Path) -> int:
     found = list(series_files(folder))
     if not found:
         raise UsageRefused(f"{folder}: no CSV file with the columns timestamp and value below it")
-    scorer = Scorer()
+    scorer, counters = Scorer(), Counters()
     scorer.grow(len(found))
+    counters.grow(len(found))
     slots = np.repeat(np.arange(len(found), dtype=np.int32), [len(times) for _, _, times, _ in found])
     ts_us, values = np.concatenate([f[2] for f in found]), np.concatenate([f[3] for f in found])
-    onsets = scorer.score(slots, ts_us, values).onset
+    onsets = counters.score(scorer, slots, ts_us, values).onset
     for slot, (path, written, _, _) in enumerate(found):
         to = output / path.relative_to(folder)
         to.parent.mkdir(parents=True, exist_ok=True)

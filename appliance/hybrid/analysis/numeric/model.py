@@ -31,6 +31,12 @@ class Model:
     """By row: how many times more surprising than usual something must be to have the same score, from feedback; 1: none."""
 
 
+def without(model: Model, slots: I32) -> Model:
+    """The same without the rows of these slots, which belong to other series now."""
+    kept = ~np.isin(model.slots, slots)
+    return Model(model.version, model.slots[kept], model.median[kept], model.spread[kept], model.factor[kept])
+
+
 class Profiles:
     """A ``Model`` as the scorer asks it: by slot."""
 

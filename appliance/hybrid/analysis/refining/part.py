@@ -16,9 +16,10 @@ from appliance.config import Config
 from appliance.errors import ApplianceError
 from appliance.hybrid.analysis.keeping.incidents import Incidents
 from appliance.hybrid.analysis.live.live import Live
+from appliance.hybrid.analysis.refining.around import Surroundings
 from appliance.hybrid.analysis.refining.in_use import ModelsInUse
 from appliance.hybrid.analysis.refining.training import AnalysisTraining, model_name
-from appliance.hybrid.analysis.refining.work import INCIDENT, Look, Night, Surroundings, look_name, not_looked_at
+from appliance.hybrid.analysis.refining.work import INCIDENT, Look, Night, look_name, not_looked_at
 from appliance.hybrid_options import MIB, analyses
 from appliance.observe.status import Problem
 
@@ -46,7 +47,7 @@ class Refining:
         self._box, self._config, self._incidents, self._batch = box, config, incidents, batch
         self.models: Final = ModelsInUse(box, live, lambda: batch.models.store)
         incidents.models = self.models.of
-        self._around = Surroundings(incidents, lambda: box.state, box.clock, config.node.timezone, box.latencies, self.models.of, step)
+        self._around = Surroundings(incidents, lambda: box.state, box.clock, config.node.timezone, box.latencies, self.models.of_deep, step)
         self._analyses = analyses(config.workloads, config.analysis)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._background = Background()
@@ -154,12 +155,16 @@ class Refining:
         for oldest in sorted(self._later)[:-LATER_MAX]:
             del self._later[oldest]
 
+    def _refresh(self) -> None:
+        self.models.start([model_name(name) for name in self._analyses])
+        self.models.refresh()
+
     async def _tick(self) -> None:
         """Asks for those whose time has come, and has models swapped in."""
         while True:
             await asyncio.sleep(TICK_S)
             try:
-                await asyncio.to_thread(self.models.refresh)
+                await asyncio.to_thread(self._refresh)
             except Exception:  # a defect must not end the ticks for good; the models in use stay
                 log.exception("models could not be swapped in, by a defect")
             now_us = self._box.clock.now_us()

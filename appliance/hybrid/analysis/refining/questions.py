@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,8 +13,10 @@ from appliance.batching.work import Runner
 from appliance.clock import US_PER_S
 from appliance.hot.state import State, StreamState
 from appliance.hybrid.analysis.deep import asking
+from appliance.hybrid.analysis.deep.learning import key_of, name_of
 from appliance.hybrid.analysis.deep.similar import sign_of
 from appliance.hybrid.analysis.deep.values import DAY_US, HOUR_US, Asked, Past, Source, TextSource
+from appliance.hybrid.analysis.refining.around import Trained
 from appliance.observe.analysis import IncidentPicture, IncidentRow, MemberRow
 from appliance.records import Kind, fold
 
@@ -61,14 +63,14 @@ async def gather(
     *,
     now_us: int,
     zone: str,
-    models: Mapping[str, str],
+    trained: Trained,
 ) -> Gathered:
     """Asks about an incident as it is. Streams that are gone are left out; raises as the ``runner``'s queries."""
     incident = picture.incident
     members = tuple(m for m in picture.members if state.get(m.stream) is not None)
     now_us = min(now_us, max([_newest_us(s) for m in members if (s := state.get(m.stream))], default=now_us))
     severity = picture.answers[0].severity if picture.answers else incident.severity
-    asked = _asked(incident, members, past, severity=severity, now_us=now_us, zone=zone, models=models)
+    asked = _asked(incident, members, past, severity=severity, now_us=now_us, zone=zone, trained=trained)
     gathered = Gathered(asked)
     try:
         return await _filled(gathered, runner, state)
@@ -85,7 +87,7 @@ def _asked(
     severity: float,
     now_us: int,
     zone: str,
-    models: Mapping[str, str],
+    trained: Trained,
 ) -> Asked:
     since_us, until_us = incident.since_us, max(incident.since_us, incident.until_us)
     margin_us = min(NEAR_US_MAX, max(NEAR_US, 3 * (until_us - since_us)))
@@ -103,8 +105,14 @@ def _asked(
         near=(),
         past=tuple(_past(p) for p in past if p.incident.id != incident.id),
         zone=zone,
-        models=models,
+        models=trained.models,
+        factors=_factors(members, trained),
     )
+
+
+def _factors(members: Sequence[MemberRow], trained: Trained) -> dict[str, float]:
+    names = [name_of(key_of(m.stream, m.column, m.key)) for m in members]
+    return {str(i): trained.factors[name] for i, name in enumerate(names) if name in trained.factors and members[i].template is None}
 
 
 async def _filled(gathered: Gathered, runner: Runner, state: State) -> Gathered:

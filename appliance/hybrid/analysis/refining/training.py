@@ -23,7 +23,8 @@ from appliance.hybrid.analysis.deep.learning import Learned, Lesson, key_of, nam
 from appliance.hybrid.analysis.deep.usual import factors
 from appliance.hybrid.analysis.deep.values import Source
 from appliance.hybrid.analysis.live.wanted import Wanted
-from appliance.hybrid.analysis.refining.work import Surroundings, night_name
+from appliance.hybrid.analysis.refining.around import Surroundings
+from appliance.hybrid.analysis.refining.work import night_name
 from appliance.hybrid_options import AnalysisOptions
 from appliance.observe.analysis import FeedbackRow, IncidentPicture
 from appliance.records import Kind

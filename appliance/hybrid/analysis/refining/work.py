@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from appliance.batch_options import Priority
 from appliance.batching.program import own_program
 from appliance.batching.work import Context, Limits, Outcome, When
-from appliance.clock import US_PER_S, Clock
+from appliance.clock import US_PER_S
 from appliance.errors import ApplianceError, UsageRefused
-from appliance.hot.state import State
 from appliance.hybrid.analysis.deep.values import Refined
 from appliance.hybrid.analysis.incidents.values import Answer
+from appliance.hybrid.analysis.refining.around import Surroundings, Trained
+from appliance.hybrid.analysis.refining.missing import look_for_missed
 from appliance.hybrid.analysis.refining.questions import Gathered, gather
 from appliance.hybrid_options import AnalysisOptions
-from appliance.observe.analysis import AnalysisPicture, AnswerRow, IncidentPicture, IncidentRow
-from appliance.observe.latencies import Latencies
+from appliance.observe.analysis import AnswerRow, IncidentPicture, IncidentRow
 
 PROGRAM: Final = "appliance.hybrid.analysis.deep.looking"
 INCIDENT: Final = "incident"
@@ -35,37 +35,6 @@ NIGHT_MAX: Final = 500
 CONFIRMED: Final = {"extended": "confirmed"}
 SAME: Final = 0.1
 """Confidence and severity that differ by less are the same."""
-
-
-class Knows(Protocol):
-    """What is needed of ``Incidents``."""
-
-    def show(self, incident_id: int) -> IncidentPicture | None:
-        """One, whole; blocks."""
-
-    def picture(self, *, limit: int = 100, state: str | None = None) -> AnalysisPicture:
-        """The open ones first, then the newest; blocks."""
-
-    def answer(self, incident_id: int, answer: Answer) -> IncidentRow | None:
-        """Stored and told when it returns; blocks."""
-
-    def set_deep(self, incident_id: int, state: str) -> None:
-        """How the deep pass stands."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What looks are made with."""
-
-    incidents: Knows
-    state: Callable[[], State]
-    clock: Clock
-    zone: str
-    latencies: Latencies
-    models: Callable[[str], Mapping[str, str]]
-    """Workload -> model -> version in use."""
-    step: Callable[[str], None]
-    """Told each named step, for tests that stop there: ``deep.gathered``, ``deep.computed``, ``deep.answered``."""
 
 
 class Look:
@@ -90,14 +59,14 @@ class Look:
         if not text.isascii() or not text.isdigit():
             raise UsageRefused(f"{self.name}: which incident? say: --parameter {INCIDENT}=NUMBER, see: appliance analysis list")
         around = self._around
-        said = await look(context, around, int(text), models=around.models(self._workload))
+        said = await look(context, around, int(text), trained=around.trained(self._workload))
         now_us = around.clock.now_us()
         around.latencies.note(self._workload, REFINED, (now_us - context.run.due_us) / 1e3, at_us=now_us)
         return Outcome(said.words, rows=int(said.is_new))
 
 
 class Night:
-    """A ``Work``: all incidents of a day again, now that more has come after them."""
+    """A ``Work``: all incidents of a day again, now that more has come after them, and what no incident has told of."""
 
     kind = "analysis"
     priority: Priority = "low"
@@ -125,19 +94,21 @@ class Night:
             i for i in picture.incidents if i.workload == self._workload and max(i.until_us, i.opened_us) >= since_us and not i.feedback
         ]
         changed = failed = 0
-        models = around.models(self._workload)
+        trained = around.trained(self._workload)
         for done, row in enumerate(rows):
             if context.is_cancelled():
                 break
             context.progress(done / len(rows), f"incident {row.id}")
             try:
-                changed += (await look(context, around, row.id, models=models, quiet=True)).is_new
+                changed += (await look(context, around, row.id, trained=trained, quiet=True)).is_new
             except UsageRefused:
                 failed += 1
+        opened, missed = await look_for_missed(context, around, self._workload, self._options, picture.incidents, night_us=NIGHT_US)
         found = [q for q in picture.quality if q.workload == self._workload]
         rate = f"; {found[0].overturned} of {found[0].looked_at} first answers overturned so far" if found and found[0].looked_at else ""
-        missed = f", {failed} could not be" if failed else ""
-        return Outcome(f"{len(rows)} incidents looked at again{missed}, {changed} answers changed{rate}", rows=changed)
+        not_looked = f", {failed} could not be" if failed else ""
+        late = f"; {opened} found late in {missed.series} series" + (f", {missed.left} more left out" if missed.left else "")
+        return Outcome(f"{len(rows)} incidents looked at again{not_looked}, {changed} answers changed{late}{rate}", rows=changed + opened)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +120,7 @@ class Said:
     """Whether there is an answer that was not there before."""
 
 
-async def look(context: Context, around: Surroundings, incident_id: int, *, models: Mapping[str, str], quiet: bool = False) -> Said:
+async def look(context: Context, around: Surroundings, incident_id: int, *, trained: Trained, quiet: bool = False) -> Said:
     """Looks at one incident. With ``quiet`` its state does not say that it is being looked at. Raises what queries and programs raise;
     then its state says ``failed``, unless it is tried again."""
     incidents = around.incidents
@@ -159,7 +130,7 @@ async def look(context: Context, around: Surroundings, incident_id: int, *, mode
     if not quiet:
         await asyncio.to_thread(incidents.set_deep, incident_id, "running")
     try:
-        refined = await _computed(context, around, picture, models)
+        refined = await _computed(context, around, picture, trained)
     except ApplianceError:
         await asyncio.to_thread(incidents.set_deep, incident_id, "failed")
         raise
@@ -173,11 +144,11 @@ async def look(context: Context, around: Surroundings, incident_id: int, *, mode
     return Said(f"incident {incident_id}: {refined.verdict}, confidence {refined.confidence:.2f}; {refined.basis}", told is not None)
 
 
-async def _computed(context: Context, around: Surroundings, picture: IncidentPicture, models: Mapping[str, str]) -> Refined:
+async def _computed(context: Context, around: Surroundings, picture: IncidentPicture, trained: Trained) -> Refined:
     past = await asyncio.to_thread(_past, around, picture.incident)
     context.progress(None, f"reading around incident {picture.incident.id}")
     now_us = around.clock.now_us()
-    gathered: Gathered = await gather(context.runner, around.state(), picture, past, now_us=now_us, zone=around.zone, models=models)
+    gathered: Gathered = await gather(context.runner, around.state(), picture, past, now_us=now_us, zone=around.zone, trained=trained)
     try:
         around.step("deep.gathered")
         context.progress(0.5, f"comparing incident {picture.incident.id}")
