@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from appliance.hot.incident_tables import Change
+from appliance.hybrid.analysis.incidents.answering import answered
 from appliance.hybrid.analysis.incidents.cases import Case
 from appliance.hybrid.analysis.incidents.opening import SURPRISE_MAX, needed, surprise_of
 from appliance.hybrid.analysis.incidents.values import Answer
@@ -42,9 +44,9 @@ def new_row(case: Case, *, now_us: int, deep: str) -> IncidentRow:
     )
 
 
-def late_row(incident_id: int, workload: str, *, since_us: int, until_us: int, now_us: int) -> IncidentRow:
-    """An incident that was over before anybody knew of it; its answer is not there yet."""
-    return IncidentRow(
+def late_change(incident_id: int, workload: str, answer: Answer, *, since_us: int, until_us: int, now_us: int) -> Change:
+    """An incident that was over before anybody knew of it, with its first answer, which is not one of the first pass."""
+    row = IncidentRow(
         id=incident_id,
         workload=workload,
         state="closed",
@@ -62,6 +64,8 @@ def late_row(incident_id: int, workload: str, *, since_us: int, until_us: int, n
         deep="done",
         feedback=None,
     )
+    found = answered(row, None, (), answer, now_us=now_us)
+    return Change(row=found.row, members=found.members, answer=found.answer, evidence=answer.evidence)
 
 
 def grown_row(row: IncidentRow, case: Case) -> IncidentRow:

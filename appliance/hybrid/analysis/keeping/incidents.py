@@ -25,7 +25,7 @@ from appliance.hybrid.analysis.incidents.cases import Case
 from appliance.hybrid.analysis.incidents.grouping import Group, Outcome, Rules, step
 from appliance.hybrid.analysis.incidents.values import Answer
 from appliance.hybrid.analysis.keeping.bodies import body_of, going_on, group_of
-from appliance.hybrid.analysis.keeping.first import closed_row, first_answer, grown_row, late_row, new_row
+from appliance.hybrid.analysis.keeping.first import closed_row, first_answer, grown_row, late_change, new_row
 from appliance.hybrid.analysis.keeping.shown import counting_of, event_of, missing, quality_rows
 from appliance.hybrid.analysis.keeping.storing import NOT_STORED, Storing, Write, Writes
 from appliance.hybrid.analysis.sighting import Sighting
@@ -167,18 +167,16 @@ class Incidents:
         return found.row
 
     def found_late(self, workload: str, answer: Answer, *, since_us: int, until_us: int) -> IncidentRow:
-        """An incident that the first pass had not told of, and that is over: the deep pass has found it, and its answer is the first. Those
-        who are told of incidents of the workload are told once. Durable when it returns. Raises ``RetryLater``."""
+        """An incident that is over and that the first pass had not told of: the deep pass' answer is the first. Told once, and durable when
+        it returns. Raises ``RetryLater``."""
         now_us = self._box.clock.now_us()
         with self._lock:
             self._save_decided(now_us)
-            row = late_row(self._new_id(), workload, since_us=since_us, until_us=until_us, now_us=now_us)
-            found = answered(row, None, (), answer, now_us=now_us)
-            change = Change(row=found.row, members=found.members, answer=found.answer, evidence=answer.evidence)
+            change = late_change(self._new_id(), workload, answer, since_us=since_us, until_us=until_us, now_us=now_us)
             self._put(((Write(change=change, act="late", at_us=since_us), "incident"),), now_us, timeout_s=ANSWER_S)
         for listener in self.on_answer:
-            listener(found.row.id)
-        return found.row
+            listener(change.row.id)
+        return change.row
 
     def set_deep(self, incident_id: int, state: str) -> None:
         """The deep pass: ``none``, ``queued``, ``running``, ``done``, ``failed``; stored with the next ``save`` or a few seconds later."""
@@ -227,7 +225,7 @@ class Incidents:
         """One incident, whole; None where there is none."""
         with closing(self._box.reader()) as reader:
             found = incident_tables.load_picture(reader, incident_id)
-        return None if found is None else self._newest(found)
+        return found and self._newest(found)
 
     def picture(self, *, limit: int = 100, state: str | None = None) -> AnalysisPicture:
         """Everything, with at most ``limit`` incidents (of one ``state``: open, closed, dismissed)."""
@@ -384,12 +382,8 @@ class Incidents:
     def _save(self, now_us: int, *, timeout_s: float) -> None:
         if not self._queue and not self._dirty and not self._groups:
             return
-        grown = [i for i in self._dirty if i in self._rows and (self._case(self._rows[i])) is not None]
-        later: list[tuple[Write, str]] = []
-        for i in sorted(grown):
-            case = self._case(self._rows[i])
-            assert case is not None
-            later.append((Write(change=Change(row=self._rows[i], members=tuple(case.gravest()))), ""))
+        grown = ((self._rows[i], self._case(self._rows[i])) for i in sorted(self._dirty) if i in self._rows)
+        later = [(Write(change=Change(row=row, members=tuple(case.gravest()))), "") for row, case in grown if case is not None]
         self._put((*self._queue, *later), now_us, timeout_s=timeout_s)
         self._queue, self._dirty = [], set()
 

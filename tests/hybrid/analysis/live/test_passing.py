@@ -70,7 +70,7 @@ def test_a_stream_of_many_records_lets_the_others_have_their_turn(tmp_path: Path
             send(box, batch(stream, range(1, rows + 1), x=[float(n) for n in range(rows)]))
         watch, past = Watch("w", AnalysisOptions()), make_history(box).rows
         watch.take_up(box.state)
-        scored = [dict(next(watch.round(box.state, past, now_us=10**6)).rows) for _ in range(6)]
+        scored = [dict(next(watch.round(box.state, past, now_us=10**6, now_ns=0)).rows) for _ in range(6)]
     finally:
         box.close()
     piece = PIECE_ROWS_MAX

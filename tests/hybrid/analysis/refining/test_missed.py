@@ -55,7 +55,8 @@ def test_what_no_other_day_has_is_found_where_and_when_it_was(tmp_path: Path) ->
 
 @pytest.mark.parametrize("kind", ["calm", "each day", "heavy tails", "short", "told", "goes on", "dismissed"])
 def test_what_is_not_found(tmp_path: Path, kind: str) -> None:
-    series, more = waves(20), {}
+    series = waves(20)
+    more: dict[str, Any] = {}
     far = series["d3"]
     if kind == "each day":
         for day in range(DAYS):
