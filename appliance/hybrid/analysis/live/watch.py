@@ -124,7 +124,7 @@ class Watch:
     def templates(self) -> Iterator[tuple[str, Template]]:
         """Stream and template, of all texts that are followed."""
         for followed in self.streams.values():
-            yield from ((followed.name, template) for texts in self._texts_of(followed) for template in texts.known())
+            yield from ((followed.name, template) for texts in self._texts.of(followed.id, followed.texts) for template in texts.known())
 
     # --- which streams there are ------------------------------------------------------------------------------------------
 
