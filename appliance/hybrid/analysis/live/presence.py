@@ -45,16 +45,9 @@ HALF_LIFE: Final = 86_400.0
 """Ticks after which an end or a beginning counts half."""
 NEVER: Final = -(2**62)
 FAR: Final = 2**62
-_COLUMNS: Final[dict[str, tuple[Any, float]]] = {
-    "last": (np.int64, NEVER),
-    "first": (np.int64, NEVER),
-    "gaps": (np.int64, 0),
-    "mean": (np.float64, 0.0),
-    "square": (np.float64, 0.0),
-    "longest": (np.float64, 0.0),
-    "next": (np.int64, FAR),
-    "told": (np.int64, 0),
-}
+_WHOLE: Final = {"last": NEVER, "gaps": 0, "next": FAR, "told": 0, "first": NEVER}
+_REAL: Final = {"mean": 0.0, "square": 0.0, "longest": 0.0, "wait": float(LEAST)}
+"""What is known of each thing, and as of what nothing is: in rows, since most of it is read and written at once."""
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -63,7 +56,8 @@ class _Stored(msgspec.Struct, frozen=True):
     pace: tuple[int, float, float]
     ends: float
     begins: float
-    columns: dict[str, bytes]
+    whole: bytes
+    real: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,24 +98,24 @@ class Presence:
         self._pace = (0, 0.0, 0.0)
         """Of jumps: how many, their mean, the mean of their squares."""
         self._ends, self._begins = 0.0, 0.0
-        self._c: dict[str, npt.NDArray[Any]] = {name: np.full(0, default, kind) for name, (kind, default) in _COLUMNS.items()}
+        self._set(_none(0))
 
     def __len__(self) -> int:
-        return len(self._c["last"])
+        return int(self._whole.shape[1])
 
     def grow(self, count: int) -> None:
         """There are so many things, never fewer than before."""
         new = count - len(self)
         if new > 0:
-            more = max(new, len(self))
-            self._c = {name: np.concatenate((self._c[name], np.full(more, default, kind))) for name, (kind, default) in _COLUMNS.items()}
+            more = _none(max(new, len(self)))
+            self._set((np.concatenate((self._whole, more[0]), axis=1), np.concatenate((self._real, more[1]), axis=1)))
 
     def hear(self, ticks: I64, things: I64) -> list[Silence]:
         """Of these things something has come, in this order: ``ticks`` don't fall. -1: of none of them. Who fell silent by then is told."""
         found: list[Silence] = []
         if not len(ticks):
             return found
-        edges = [0, *(np.flatnonzero(np.diff(ticks)) + 1).tolist(), len(ticks)]
+        edges = [0, len(ticks)] if ticks[0] == ticks[-1] else [0, *(np.flatnonzero(np.diff(ticks)) + 1).tolist(), len(ticks)]
         for begin, end in pairwise(edges):
             tick = int(ticks[begin])
             if tick > self.tick:
@@ -142,8 +136,7 @@ class Presence:
         """Of each thing: how many times as long as needed for a silence it has not been heard of by then, what nobody hears of counted by
         the ticks; 0 for what was never heard of."""
         away = self.now - self._c["last"] + max(0, tick - self.tick)
-        waits = np.maximum(self._waits(slice(None)), LEAST)
-        return np.where(self._c["last"] == NEVER, 0.0, away / waits)
+        return np.where(self._c["last"] == NEVER, 0.0, away / self._c["wait"])
 
     def away(self, *, tick: int) -> I64:
         """Of each thing: for how many ticks it has not been heard of by then, likewise."""
@@ -154,22 +147,22 @@ class Presence:
         """Things are numbered anew: those that are kept, in their order; the others have ended. ``kept``: of the first so many; there were
         no more."""
         self._ends += int((~kept).sum())
-        self._c = {name: column[: len(kept)][kept] for name, column in self._c.items()}
+        self._set((self._whole[:, : len(kept)][:, kept], self._real[:, : len(kept)][:, kept]))
 
     def begin_again(self) -> None:
         """Nobody has listened for a while: what was heard of before was heard of just now, and ticks are counted from another one on."""
         heard = self._c["last"] != NEVER
         self._c["last"][heard] = self.now
         self._c["told"][:] = 0
-        self._c["next"][heard] = self._due(np.flatnonzero(heard))
+        self._c["next"][heard] = self._due(self._c["gaps"][heard], self._c["wait"][heard])
         self.tick = NEVER
 
     # --- what is known ----------------------------------------------------------------------------------------------------
 
     def dump(self) -> bytes:
         """All of it."""
-        columns = {name: column.tobytes() for name, column in self._c.items()}
-        return msgspec.msgpack.encode(_Stored(self.tick, self.now, self._pace, self._ends, self._begins, columns))
+        parts = self._whole.tobytes(), self._real.tobytes()
+        return msgspec.msgpack.encode(_Stored(self.tick, self.now, self._pace, self._ends, self._begins, *parts))
 
     def load(self, dumped: bytes) -> None:
         """What ``dump`` gave; nothing of b"". Raises ``msgspec.DecodeError``."""
@@ -178,7 +171,12 @@ class Presence:
         stored = msgspec.msgpack.decode(dumped, type=_Stored)
         self.tick, self.now, self._pace = stored.tick, stored.now, stored.pace
         self._ends, self._begins = stored.ends, stored.begins
-        self._c = {name: np.frombuffer(stored.columns[name], kind).copy() for name, (kind, _) in _COLUMNS.items()}
+        whole, real = np.frombuffer(stored.whole, np.int64), np.frombuffer(stored.real, np.float64)
+        self._set((whole.reshape(len(_WHOLE), -1).copy(), real.reshape(len(_REAL), -1).copy()))
+
+    def _set(self, rows: tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]) -> None:
+        self._whole, self._real = rows
+        self._c: dict[str, npt.NDArray[Any]] = dict(zip((*_WHOLE, *_REAL), (*self._whole, *self._real), strict=True))
 
     # --- the ticks --------------------------------------------------------------------------------------------------------
 
@@ -199,42 +197,39 @@ class Presence:
 
     def _heard(self, things: I64) -> None:
         flags = np.zeros(len(self), np.bool_)
-        flags[things[things >= 0]] = True
-        c, at = self._c, np.flatnonzero(flags)
-        at = at[c["last"][at] != self.now]
+        flags[things if not len(things) or things.min() >= 0 else things[things >= 0]] = True
+        at = np.flatnonzero(flags & (self._whole[0] != self.now))
+        whole = self._whole[:, at]
+        last, gaps = whole[0], whole[1]
+        is_new = last == NEVER
+        if is_new.any():
+            new = at[is_new]
+            self._c["first"][new] = self._c["last"][new] = self.now
+            self._begins += len(new) if self.now >= self._known_min else 0
+            at, whole = at[~is_new], whole[:, ~is_new]
+            last, gaps = whole[0], whole[1]
         if not len(at):
             return
-        new = at[c["last"][at] == NEVER]
-        if len(new):
-            c["first"][new] = self.now
-            self._begins += len(new) if self.now >= self._known_min else 0
-        old = at[c["last"][at] != NEVER]
-        if len(old):
-            self._learn(old)
-        c["last"][at], c["told"][at] = self.now, 0
-        c["next"][at] = self._due(at)
+        real = self._real[:, at]
+        mean, square, longest, wait = real
+        gap = (self.now - last).astype(np.float64)
+        gap = np.where(gaps >= GAPS_MIN, np.minimum(gap, LEARNED_MAX * wait), gap)
+        rate = np.maximum(RATE, 1 / (gaps + 1))
+        mean += rate * (gap - mean)
+        square += rate * (gap * gap - square)
+        np.maximum(gap, FADES * longest, out=longest)
+        np.maximum(np.maximum(TIMES * square / mean, LONGEST * longest), LEAST, out=wait)
+        gaps += 1
+        last[:], whole[2], whole[3] = self.now, self._due(gaps, wait), 0
+        self._whole[:, at], self._real[:, at] = whole, real
 
-    def _learn(self, at: npt.NDArray[np.intp]) -> None:
-        c = self._c
-        gap = (self.now - c["last"][at]).astype(np.float64)
-        gap = np.where(c["gaps"][at] >= GAPS_MIN, np.minimum(gap, LEARNED_MAX * self._waits(at)), gap)
-        rate = np.maximum(RATE, 1 / (c["gaps"][at] + 1))
-        c["mean"][at] += rate * (gap - c["mean"][at])
-        c["square"][at] += rate * (gap * gap - c["square"][at])
-        c["longest"][at] = np.maximum(gap, FADES * c["longest"][at])
-        c["gaps"][at] += 1
-
-    def _usual(self, at: Any) -> npt.NDArray[np.float64]:
+    def _usual(self, at: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
         """The gap in which any moment usually falls: what comes in bursts is not expected in between."""
-        mean = self._c["mean"][at]
-        return np.asarray(np.where(mean > 0, self._c["square"][at] / np.where(mean > 0, mean, 1.0), 0.0), np.float64)
+        return np.asarray(self._c["square"][at] / np.maximum(self._c["mean"][at], 1e-9), np.float64)
 
-    def _waits(self, at: Any) -> npt.NDArray[np.float64]:
-        return np.asarray(np.maximum(np.maximum(TIMES * self._usual(at), LONGEST * self._c["longest"][at]), LEAST), np.float64)
-
-    def _due(self, at: npt.NDArray[np.intp]) -> I64:
-        """When the silence of these, which were heard of now, is one."""
-        return np.where(self._c["gaps"][at] >= GAPS_MIN, self.now + np.ceil(self._waits(at)).astype(np.int64), FAR)
+    def _due(self, gaps: I64, wait: npt.NDArray[np.float64]) -> I64:
+        """When the silence of what was heard of now is one."""
+        return np.where(gaps >= GAPS_MIN, self.now + np.ceil(wait).astype(np.int64), FAR)
 
     def _over(self) -> list[Silence]:
         """The newest tick is over: who is silent."""
@@ -281,7 +276,13 @@ class Presence:
             tick=self.tick,
             silent=int(self.now - c["last"][first][0]),
             usual=float(self._usual(first)[0]),
-            after=float(self._waits(first)[0]),
+            after=float(c["wait"][first][0]),
             again=again,
             known=int((self.now - c["first"][order]).min()),
         )
+
+
+def _none(count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Of so many things nothing is known."""
+    whole = np.repeat(np.array(list(_WHOLE.values()), np.int64)[:, None], count, axis=1)
+    return whole, np.repeat(np.array(list(_REAL.values()), np.float64)[:, None], count, axis=1)
