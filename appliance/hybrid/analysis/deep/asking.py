@@ -58,6 +58,16 @@ def at_sql(stream: str, tags: Sequence[str], column: str, key: Mapping[str, str 
     return f"SELECT count(*) AS n, arg_max({value}, _seq) AS v FROM {quoted(stream)} WHERE {where}"
 
 
+def around_sql(stream: str, tags: Sequence[str], key: Mapping[str, str | None], *, since_us: int, until_us: int) -> str:
+    """One row: event time of the newest record of a key from ``since_us`` to ``until_us`` (``last``), and of the first one after it
+    (``back``); null: none."""
+    until = f"make_timestamp({until_us})"
+    return (
+        f"SELECT epoch_us(max(ts) FILTER (WHERE ts <= {until})) AS last, epoch_us(min(ts) FILTER (WHERE ts > {until})) AS back"
+        f" FROM {quoted(stream)} WHERE ts >= make_timestamp({since_us}) AND {_is({t: key.get(t) for t in tags})}"
+    )
+
+
 def late_sql(stream: str, *, since_us: int, until_us: int, after_seq: int) -> str:
     """One row: ``n`` records with an event time in the span that came after a sequence."""
     return (

@@ -45,6 +45,8 @@ class Picture:
 def summary(p: Picture) -> str:
     """One to three sentences."""
     lead, j = p.lead, p.leading
+    if lead is not None and lead.kind == "silence":
+        return _silent(p, lead)
     if lead is not None and lead in p.replaced:
         return f"{_about(lead)}: the record that was unusual {_now(p, lead)}."
     if lead is None or j is None:
@@ -63,6 +65,16 @@ def summary(p: Picture) -> str:
         names = wording.listed([_moved(m) for m in others])
         said.append(f"{began}{names} moved with it.")
     return " ".join(said)
+
+
+def _silent(p: Picture, lead: MemberRow) -> str:
+    if lead in p.replaced:
+        return f"{_about(lead)} was not silent: what was missed came late."
+    back_us = p.asked.returned.get(str(p.asked.members.index(lead)))
+    again = "Nothing has come since" if back_us is None else f"It came again {wording.clock_time(back_us, p.asked.zone)}"
+    others = [m for m in p.around.moved if not _same(m, lead)]
+    moved = f" {wording.listed([_moved(m) for m in others])} moved at that time." if others else ""
+    return f"{_about(lead)}: {lead.reason}. {again}.{moved}"
 
 
 def basis(p: Picture) -> str:
@@ -178,7 +190,8 @@ def _of_member(p: Picture, m: MemberRow, j: Judged) -> list[EvidenceRow]:
 
 
 def _gone(p: Picture, m: MemberRow) -> EvidenceRow:
-    return _of(m, "late records", f"the record at the peak {_now(p, m)}", m.peak_us, m.value)
+    what = "what was missed came late" if m.kind == "silence" else f"the record at the peak {_now(p, m)}"
+    return _of(m, "late records", what, m.peak_us, m.value)
 
 
 def _now(p: Picture, m: MemberRow) -> str:

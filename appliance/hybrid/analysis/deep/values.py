@@ -76,7 +76,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     texts: tuple[TextSource, ...] = ()
     past: tuple[Past, ...] = ()
     replaced: Mapping[str, float | None] = {}
-    """Number of a member (as text) -> the value that the record at its peak has now, where it is another one; None: it is gone."""
+    """Number of a member (as text) -> the value that the record at its peak has now, where it is another one; None: it is
+    gone, or of a silence: what was missed came late."""
+    returned: Mapping[str, int] = {}
+    """Number of a member (as text) that was silent -> event time at which something came of it again."""
     late: int = 0
     """Records of the members' streams that came after the first answer with an event time before its end."""
     zone: str = "UTC"

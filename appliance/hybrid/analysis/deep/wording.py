@@ -44,7 +44,7 @@ def iso(us: int) -> str:
 def place(stream: str, column: str, key: Mapping[str, str | None]) -> str:
     """Which series."""
     tags = ", ".join(f"{k} {v}" for k, v in key.items() if v is not None)
-    return f"{stream} {column}" + (f" ({tags})" if tags else "")
+    return f"{stream} {column}".strip() + (f" ({tags})" if tags else "")
 
 
 def listed(items: Sequence[str], *, most: int = 3) -> str:

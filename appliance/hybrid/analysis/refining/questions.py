@@ -121,9 +121,11 @@ async def _filled(gathered: Gathered, runner: Runner, state: State) -> Gathered:
     near = [s for stream in _around(state, asked) if (s := await _near(gathered, runner, stream)) is not None]
     texts = [t for stream in _around(state, asked) for t in await _lines(gathered, runner, stream)]
     late = sum([await _late(runner, asked, stream) for stream in _streams_of(asked.members)])
-    replaced = await _replaced(runner, state, asked)
+    replaced, back = await _replaced(runner, state, asked), await _back(runner, state, asked)
+    replaced |= {i: None for i, (last_us, _) in back.items() if last_us is not None and last_us > asked.members[int(i)].since_us}
+    returned = {i: back_us for i, (_, back_us) in back.items() if back_us is not None and i not in replaced}
     gathered.asked = msgspec.structs.replace(
-        asked, history=tuple(history), near=tuple(near), texts=tuple(texts[:TEXTS_MAX]), late=late, replaced=replaced
+        asked, history=tuple(history), near=tuple(near), texts=tuple(texts[:TEXTS_MAX]), late=late, replaced=replaced, returned=returned
     )
     return gathered
 
@@ -202,6 +204,20 @@ async def _replaced(runner: Runner, state: State, asked: Asked) -> dict[str, flo
             found[str(i)] = None
         elif row["v"] != member.value and row["n"] == 1:
             found[str(i)] = float(row["v"])
+    return found
+
+
+async def _back(runner: Runner, state: State, asked: Asked) -> dict[str, tuple[int | None, int | None]]:
+    """Of the gravest series that were said to be silent: when something came of them last within that time, and again after it."""
+    found: dict[str, tuple[int | None, int | None]] = {}
+    silent = [i for i, m in enumerate(asked.members) if m.kind == "silence" and m.key and state.get(m.stream) is not None]
+    for i in sorted(silent, key=lambda i: -asked.members[i].score)[:PEAKS_MAX]:
+        m, stream = asked.members[i], state.get(asked.members[i].stream)
+        assert stream is not None
+        since_us = min(asked.near_since_us, m.since_us)
+        sql = asking.around_sql(stream.name, stream.schema.tags, m.key, since_us=since_us, until_us=m.until_us)
+        [row] = (await runner.table(sql)).to_pylist()
+        found[str(i)] = (row["last"], row["back"])
     return found
 
 
