@@ -50,6 +50,7 @@ def all_but_one(table: pa.Table) -> pa.Table:
     return table.slice(1)
 
 
+@pytest.mark.timeout(400)  # four passes of batch work, which gives way to every other test
 def test_unknown_tallies_are_taken_for_true_once_and_then_held_against_the_files(service: Running) -> None:
     wait_for(lambda: all(s["hot_rows"] == 0 for s in service.status()["streams"]), what="the roll")
     with stored(service) as db:
