@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -129,7 +130,8 @@ class Reconciliation:
         try:
             quick = await self._look(scope, since_us=since_us, note=False)
             now_us = self._box.clock.now_us()
-            report = await self.program(Order(data_dir=str(self._box.folder), scope=scope, now_us=now_us, since_us=since_us), self.limits())
+            order = Order(data_dir=str(self._box.folder), scope=scope, now_us=now_us, since_us=since_us)
+            report = await self.program(order, replace(self.limits(), gives_way=False))  # somebody waits for it
             await asyncio.to_thread(self.take_report, report)
         except ApplianceError as e:
             self.looks.fail(begun, e)

@@ -118,18 +118,39 @@ class _Search:
         self._is_whole = True
 
     def run(self) -> tuple[list[Hit], int, bool, list[str]]:
-        streams = [(s, f) for s in _streams(self._state, self._asked.streams) if (f := fields_of(s, self._place.options))]
-        pairs = [pair for stream, fields in streams for pair in self._sources(stream, fields)]
-        pairs.sort(key=lambda pair: pair[1].span[1], reverse=True)
+        pairs = self._newest_first()
         for number, (sought, source) in enumerate(pairs):
             if self._is_settled(source):  # and so is all that comes after it, since it is older
                 self._count(pairs, number)
                 break
             self._take(number, sought, source, is_counted=False)
         hits = self._shown(pairs)
-        names = () if _is_narrow(self._asked) else self._place.names(self._query, self._state)
+        found = () if _is_narrow(self._asked) else self._place.names(self._query, self._state)
+        names = [name for name in found if not name.again or self._has_records(name)]
         shown = list(names[: min(NAMES_MAX, self._asked.limit)])
         return [*shown, *hits][: self._asked.limit], self._total + len(names), self._is_whole, self._notes
+
+    def _newest_first(self) -> list[tuple[Sought, Source]]:
+        streams = [(s, f) for s in _streams(self._state, self._asked.streams) if (f := fields_of(s, self._place.options))]
+        pairs = [pair for stream, fields in streams for pair in self._sources(stream, fields)]
+        return sorted(pairs, key=lambda pair: pair[1].span[1], reverse=True)
+
+    def _has_records(self, template: Hit) -> bool:
+        """Whether a text of a template is left: a word of what was deleted is found nowhere, though a template was learned from it."""
+        asked = SearchQuery(text=template.again, streams=(template.stream,), limit=1)
+        stream = self._state.get(template.stream)
+        if stream is None or not fields_of(stream, self._place.options):  # nobody may search its records, so nobody can tell
+            return stream is not None
+        return _Search(self._place, asked, parse(template.again), self._state).finds_any()
+
+    def finds_any(self) -> bool:
+        """Whether there is a record at all that fits."""
+        pairs = self._newest_first()
+        for number, (sought, source) in enumerate(pairs):
+            self._take(number, sought, source, is_counted=False)
+            if self._best:
+                return True
+        return False
 
     def _count(self, pairs: Sequence[tuple[Sought, Source]], first: int) -> None:
         """How many there are in the sources from ``first`` on: what is known without looking, then what time allows to look at."""
