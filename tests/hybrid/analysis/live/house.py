@@ -67,6 +67,7 @@ class LiveHouse:
         self.box: Box = open_box(folder, config)
         self.live = Live(self.box, self.box.config, history=make_history(self.box), incidents=self.heard, step=step)
         asyncio.run(self.live.start())
+        self.live.follower.call(lambda: None).result(60)  # by now it knows what it follows
 
     def send(self, what: Submission) -> None:
         """Returns when it is committed."""
