@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+STARTS_MAX = 3
 MISSING = "no browser is installed (package chromium)"
 _FLAGS = (
     "--headless",
@@ -25,12 +26,15 @@ _FLAGS = (
 
 
 def run(page: Path, *arguments: str, profile: Path | None = None) -> str:
-    """What the browser says of a page on disk."""
+    """What the browser says of a page on disk. One that ends before it has said anything is begun again: on a busy machine it does."""
     assert BROWSER is not None
-    with tempfile.TemporaryDirectory(prefix="browser-") as own:
-        command = [BROWSER, *_FLAGS, f"--user-data-dir={profile or own}", *arguments, page.absolute().as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    for attempt in range(STARTS_MAX):
+        with tempfile.TemporaryDirectory(prefix="browser-") as own:
+            command = [BROWSER, *_FLAGS, f"--user-data-dir={profile or own}", *arguments, page.absolute().as_uri()]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+        if done.returncode == 0 or done.stdout or attempt + 1 == STARTS_MAX:
+            break
+    assert done.returncode == 0, f"status {done.returncode}: {done.stderr[-2000:]}"
     return done.stdout
 
 
