@@ -27,15 +27,21 @@ _FLAGS = (
 
 def run(page: Path, *arguments: str, profile: Path | None = None) -> str:
     """What the browser says of a page on disk. One that ends before it has said anything is begun again: on a busy machine it does."""
-    assert BROWSER is not None
-    for attempt in range(STARTS_MAX):
-        with tempfile.TemporaryDirectory(prefix="browser-") as own:
-            command = [BROWSER, *_FLAGS, f"--user-data-dir={profile or own}", *arguments, page.absolute().as_uri()]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-        if done.returncode == 0 or done.stdout or attempt + 1 == STARTS_MAX:
+    for _ in range(STARTS_MAX - 1):
+        done = _started(page, arguments, profile)
+        if done.returncode == 0 or done.stdout:
             break
+    else:
+        done = _started(page, arguments, profile)
     assert done.returncode == 0, f"status {done.returncode}: {done.stderr[-2000:]}"
     return done.stdout
+
+
+def _started(page: Path, arguments: tuple[str, ...], profile: Path | None) -> subprocess.CompletedProcess[str]:
+    assert BROWSER is not None
+    with tempfile.TemporaryDirectory(prefix="browser-") as own:
+        command = [BROWSER, *_FLAGS, f"--user-data-dir={profile or own}", *arguments, page.absolute().as_uri()]
+        return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
 
 def screenshot(page: Path, to: Path, *, width: int, height: int, dark: bool = False) -> Path:
