@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -145,6 +147,23 @@ def test_close_ends_a_command_that_runs(tmp_path: Path) -> None:
     one.close()
     thread.join(20)
     assert ended
+
+
+def test_close_ends_a_command_that_is_just_being_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = command("sh -c 'test -e again || exec sleep 1000'", tmp_path)
+    start = subprocess.Popen
+
+    def started_and_closed(*words: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process: subprocess.Popen[bytes] = start(*words, **options)
+        one.close()
+        return process
+
+    monkeypatch.setattr("appliance.notify.channels.command.subprocess.Popen", started_and_closed)
+    with pytest.raises(Undelivered, match="was killed"):
+        one.send(message(), timeout_s=LONG_S)
+    monkeypatch.setattr("appliance.notify.channels.command.subprocess.Popen", start)
+    (tmp_path / "again").touch()
+    assert one.send(message(), timeout_s=LONG_S).said == "exit status 0"
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:

@@ -51,11 +51,13 @@ class Command(Channel):
         self._clock = clock
         self._lock = threading.Lock()
         self._running: set[_Run] = set()
+        self._closings = 0
 
     def send(self, message: Message, *, timeout_s: float) -> Delivery:
         text = json_bytes(json_body(message, self.sender)) + b"\n"
         environment = _environment(os.environ, facts(message))
         deadline = Deadline(self._clock, timeout_s)
+        closings = self._closings
         try:
             process = subprocess.Popen(
                 self._words,
@@ -72,6 +74,8 @@ class Command(Channel):
         run = _Run(process, text)
         with self._lock:
             self._running.add(run)
+            if self._closings != closings:  # while the process was being started, when nothing of it could be told yet
+                run.interrupt()
         try:
             ended = run.carry_through(deadline)
         finally:
@@ -82,6 +86,7 @@ class Command(Channel):
 
     def close(self) -> None:
         with self._lock:
+            self._closings += 1
             for run in self._running:
                 run.interrupt()
 
