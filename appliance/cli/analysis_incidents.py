@@ -34,7 +34,8 @@ def list_incidents(*, config: Config, state: str | None, limit: int, shape: str)
     Example:
       appliance analysis list --state open
     """
-    from appliance.hybrid.analysis.incidents.wording import moment
+    from appliance.hybrid.analysis.incidents.wording import quality_line
+    from appliance.hybrid.analysis.phrases import moment
 
     picture = _picture(config, state, limit)
     if shape == "json":
@@ -51,6 +52,8 @@ def list_incidents(*, config: Config, state: str | None, limit: int, shape: str)
     print_table(["id", "state", "since", "severity", "verdict", "sure", "said", "workload", "summary"], rows, right=frozenset({0, 3, 5}))
     for row in picture.learning:
         click.echo(visible(f"{row.workload}: {row.stream}: {row.series} series, {row.state}"), err=True)
+    for quality in picture.quality:
+        click.echo(visible(f"{quality.workload}: {quality_line(quality)}"), err=True)
 
 
 @click.command("show")
@@ -64,7 +67,8 @@ def show_incident(*, config: Config, incident: int, shape: str) -> None:
     Example:
       appliance analysis show 12
     """
-    from appliance.hybrid.analysis.incidents.wording import moment
+    from appliance.hybrid.analysis.incidents.wording import evidence_line
+    from appliance.hybrid.analysis.phrases import moment
 
     picture = _incident(config, incident)
     if shape == "json":
@@ -86,7 +90,7 @@ def show_incident(*, config: Config, incident: int, shape: str) -> None:
     ]
     print_table(["stream", "field", "of", "since", "score", "why"], members, right=frozenset({4}))
     for e in picture.evidence:
-        click.echo(visible(f"{e.kind}: {e.what}"))
+        click.echo(visible(evidence_line(e, zone)))
     for f in picture.feedback:
         click.echo(visible(f"{f.author} said {f.verdict} on {moment(f.at_us, zone)}{': ' + f.comment if f.comment else ''}"))
     for said in picture.lines:

@@ -128,5 +128,5 @@ def _run(db: Any, statements: str) -> None:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Brings the file behind ``connection`` to the newest form; does nothing to one that has it."""
+    """Brings the file behind ``connection`` to the newest form; does nothing to one that has it. In the transaction that is open there."""
     hot_store.apply(Database(connection))

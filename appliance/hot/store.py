@@ -366,8 +366,10 @@ def _prepare(path: Path) -> None:
             if fresh:
                 connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("BEGIN IMMEDIATE")  # one sync of the disk in place of one a step, and never a file half-way
             migrate(connection)
             connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
+            connection.execute("COMMIT")
     except sqlite3.DatabaseError as e:
         raise unusable(path, e) from e
 

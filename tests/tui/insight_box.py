@@ -44,7 +44,7 @@ class InsightBox:
         )  # fmt: skip
         quality = (
             QualityRow(workload="watch", models={"analysis": "3"}, incidents=12, looked_at=10, overturned=4, confirmed_by_people=2,
-                dismissed_by_people=1),
+                dismissed_by_people=1, found_late=2),
         )  # fmt: skip
         return AnalysisPicture(incidents=incidents, learning=learning, quality=quality, memory=9_000_000)
 

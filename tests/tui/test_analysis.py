@@ -51,7 +51,7 @@ async def test_the_views_go_round_and_each_says_its_own(size: tuple[int, int]) -
         await ui.sees("learning, 40 % of a week", "plant_log", "learned")
         await ui.press("l")
         await ui.tick(1)
-        await ui.sees("watch", "4 40 %")
+        await ui.sees("watch", "4 40 %", "2 that the first pass had missed")
         await ui.press("l")
         await ui.tick(1)
         await ui.sees("confirmed")

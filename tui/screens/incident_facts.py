@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from appliance.observe.analysis import AnswerRow, EvidenceRow, IncidentPicture, IncidentRow, LearningRow, MemberRow, QualityRow
 from tui import figures
 from tui.client import Series
@@ -27,7 +29,8 @@ def facts(row: Row | None, picture: IncidentPicture | None, chart: Series | None
             return _learning(row, look, width)
         case QualityRow():
             told = f"batch looked again at {row.looked_at} of {row.incidents} incidents and overturned the first answer of {row.overturned}"
-            return [((look.safe(row.workload), look.paint.bold),), *_fact("", told, look, width)]
+            late = f"{figures.count(row.found_late)} that the first pass had missed" if row.found_late else ""
+            return [((look.safe(row.workload), look.paint.bold),), *_fact("", told, look, width), *_fact("late", late, look, width)]
         case None:
             return []
 
@@ -104,14 +107,21 @@ def _chart(chart: Series | None, picture: IncidentPicture, look: Look, width: in
 
 
 def _member(row: MemberRow, look: Look, width: int) -> list[Line]:
-    key = ", ".join(f"{name}={value}" for name, value in row.key.items())
-    what = row.template if row.template is not None else f"{row.stream}.{row.column}"
-    told = f"{what}{f' [{key}]' if key else ''}: {row.reason}"
-    return _fact(_short(row.kind), told, look, width)
+    what = f"{row.template}{_key(row.key)}" if row.template is not None else _series(row)
+    return _fact(_short(row.kind), f"{what}: {row.reason}", look, width)
 
 
 def _evidence(row: EvidenceRow, look: Look, width: int) -> list[Line]:
-    return _fact(_short(row.kind), row.what, look, width, look.paint.cold)
+    told = f"{_series(row)}: {row.what}" if row.column else row.what
+    return _fact(_short(row.kind), told, look, width, look.paint.cold)
+
+
+def _series(row: MemberRow | EvidenceRow) -> str:
+    return f"{row.stream}.{row.column}{_key(row.key)}"
+
+
+def _key(key: Mapping[str, str | None]) -> str:
+    return f" [{', '.join(f'{name}={value}' for name, value in key.items())}]" if key else ""
 
 
 def _short(kind: str) -> str:

@@ -124,6 +124,7 @@ QUALITY_COLUMNS: tuple[TableColumn[QualityRow], ...] = (
     _counted("incidents", "incidents"),
     _counted("looked_at", "looked at again", drop=1),
     TableColumn("overturned", "overturned", 11, _overturned, lambda r: -r.overturned),
+    _counted("found_late", "found late", drop=2),
     _counted("confirmed_by_people", "confirmed", drop=2),
     _counted("dismissed_by_people", "dismissed", drop=2),
     TableColumn("models", "models", 16, _models, lambda r: tuple(r.models), right=False, grow=40, drop=3),

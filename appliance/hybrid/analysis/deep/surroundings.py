@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from appliance.hybrid.analysis.deep import wording
+from appliance.clock import iso
 from appliance.hybrid.analysis.deep.grid import filled
 from appliance.hybrid.analysis.deep.relating import correlated, moves
 from appliance.hybrid.analysis.deep.similar import id_of
@@ -169,4 +169,4 @@ def _lines(
             new.append((source.stream, template, int(during[code])))
         if during[code] and during[code] >= 2 * before[code] and len(lines) < LINES_SHOWN:
             last = int(np.flatnonzero(in_it & (codes == code))[-1])
-            lines.append({"ts": wording.iso(int(ts[last])), "stream": source.stream, "text": text[last].as_py()})
+            lines.append({"ts": iso(int(ts[last])), "stream": source.stream, "text": text[last].as_py()})

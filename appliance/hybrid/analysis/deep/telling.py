@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
-from appliance.hybrid.analysis.deep import wording
 from appliance.hybrid.analysis.deep.judging import Judged
 from appliance.hybrid.analysis.deep.similar import Alike, id_of
 from appliance.hybrid.analysis.deep.surroundings import Around, Moved
 from appliance.hybrid.analysis.deep.values import DAY_US, Asked
+from appliance.hybrid.analysis.phrases import count, history, listed, moment, number, off, often, series, span, times
 from appliance.observe.analysis import EvidenceRow, MemberRow
 
 _SHOWN = 5
@@ -58,11 +59,11 @@ def summary(p: Picture) -> str:
         said.append(_why_nothing(p, j))
         return " ".join(s for s in said if s)
     if j.change is not None:
-        said.append(f"The level went from {wording.number(j.change.before)} to {wording.number(j.change.after)} and has stayed there.")
+        said.append(f"The level went from {number(j.change.before)} to {number(j.change.after)} and has stayed there.")
     others = [m for m in p.around.moved if not _same(m, lead)]
     if others:
         began = _before(others[0], p)
-        names = wording.listed([_moved(m) for m in others])
+        names = listed([_moved(m) for m in others])
         said.append(f"{began}{names} moved with it.")
     return " ".join(said)
 
@@ -71,20 +72,20 @@ def _silent(p: Picture, lead: MemberRow) -> str:
     if lead in p.replaced:
         return f"{_about(lead)} was not silent: what was missed came late."
     back_us = p.asked.returned.get(str(p.asked.members.index(lead)))
-    again = "Nothing has come since" if back_us is None else f"It came again {wording.clock_time(back_us, p.asked.zone)}"
+    again = "Nothing has come since" if back_us is None else f"It came again {_at(p, back_us)}"
     others = [m for m in p.around.moved if not _same(m, lead)]
-    moved = f" {wording.listed([_moved(m) for m in others])} moved at that time." if others else ""
+    moved = f" {listed([_moved(m) for m in others])} moved at that time." if others else ""
     return f"{_about(lead)}: {lead.reason}. {again}.{moved}"
 
 
 def basis(p: Picture) -> str:
     """What it stands on."""
-    parts = [f"{p.asked.late:,} late records"] if p.asked.late else []
-    parts.append(wording.history(p.history_us) if p.history_us else "too little history to compare with")
+    parts = [count(p.asked.late, "late record")] if p.asked.late else []
+    parts.append(history(p.history_us) if p.history_us else "too little history to compare with")
     if p.around.looked_at:
         parts.append(f"{p.around.looked_at:,} series and templates around it")
     after = max(0, p.asked.now_us - p.asked.until_us)
-    parts.append(f"{wording.duration(after)} after it" if after >= 1_000_000 else "nothing after it yet")
+    parts.append(f"{span(after)} after it" if after >= 1_000_000 else "nothing after it yet")
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
@@ -94,11 +95,11 @@ def difference(p: Picture) -> str:
     if p.verdict == "dismissed":
         said.append("not unusual with everything known")
     if p.since_us is not None:
-        said.append(f"it began {wording.duration(p.asked.since_us - p.since_us)} earlier")
+        said.append(f"it began {span(p.asked.since_us - p.since_us)} earlier")
     if p.added:
-        said.append(f"{wording.listed([wording.place(m.stream, m.column, m.key) for m in p.added])} belong to it")
+        said.append(f"{listed([series(m.stream, m.column, m.key) for m in p.added])} {'belongs' if len(p.added) == 1 else 'belong'} to it")
     if p.replaced:
-        said.append(f"{len(p.replaced)} of its records were replaced or removed since")
+        said.append(f"{count(len(p.replaced), 'record')} of it {'was' if len(p.replaced) == 1 else 'were'} replaced or removed since")
     lasting = next(((m, j) for m, j in p.looked if j.change is not None), None)
     if lasting is not None and p.verdict != "dismissed":
         said.append(f"the level of {_about(lasting[0])} has changed for good")
@@ -116,24 +117,23 @@ def evidence(p: Picture) -> tuple[EvidenceRow, ...]:
     rows += [_gone(p, m) for m in p.replaced]
     others = [m for m in p.around.moved if p.lead is None or not _same(m, p.lead)]
     start_us = p.since_us or p.asked.since_us
-    rows += [
-        _row("leads", m, f"began {wording.duration(start_us - m.onset_us)} before", m.onset_us) for m in others if m.onset_us < start_us
-    ][:_SHOWN]
+    rows += [_row("leads", m, f"began {span(start_us - m.onset_us)} before", m.onset_us) for m in others if m.onset_us < start_us][:_SHOWN]
     later = [m for m in others if m.onset_us >= start_us]
-    rows += [_row("follows", m, f"began {wording.duration(m.onset_us - start_us)} after the beginning", m.onset_us) for m in later[:_SHOWN]]
+    rows += [_row("follows", m, f"began {span(m.onset_us - start_us)} after the beginning", m.onset_us) for m in later[:_SHOWN]]
     for m in sorted(others, key=lambda m: -abs(m.together))[:_SHOWN]:
-        behind = "at the same time" if not m.lag_us else f"{wording.duration(m.lag_us)} {'later' if m.lag_us > 0 else 'earlier'}"
+        behind = "at the same time" if not m.lag_us else f"{span(m.lag_us)} {'later' if m.lag_us > 0 else 'earlier'}"
         rows.append(
             _row("correlation", m, f"goes {'along' if m.together > 0 else 'against it'} {behind}, correlation {m.together:.2f}", None)
         )
-    for stream, template, count in p.around.new_templates[:_SHOWN]:
-        rows.append(_plain("log lines", f"new: {template[:160]}", stream=stream, value=float(count)))
+    for stream, template, lines in p.around.new_templates[:_SHOWN]:
+        rows.append(_plain("log lines", f"new: {template[:160]}", stream=stream, value=float(lines)))
     for a in p.alike:
         said = f", people said: {a.past.feedback}" if a.past.feedback else ""
-        what = f"incident {a.past.id}, {wording.clock_time(a.past.since_us, p.asked.zone)}: {a.past.verdict}{said}"
+        what = f"incident {a.past.id}, {_at(p, a.past.since_us)}: {a.past.verdict}{said}"
         rows.append(_plain("similar", what, value=a.share, at_us=a.past.since_us))
     if p.asked.late:
-        rows.append(_plain("late records", f"{p.asked.late:,} records of its time came after the first answer", value=float(p.asked.late)))
+        late = f"{count(p.asked.late, 'record')} of its time came after the first answer"
+        rows.append(_plain("late records", late, value=float(p.asked.late)))
     return tuple(rows)
 
 
@@ -152,40 +152,39 @@ def member(m: Moved) -> MemberRow:
         value=m.value,
         expected=m.usual,
         records=1,
-        reason=f"{abs(m.spreads):.1f} times its usual spread, together with the others (correlation {m.together:.2f})",
+        reason=f"{times(m.spreads)} its usual spread, together with the others (correlation {m.together:.2f})",
         seq=0,
     )
 
 
 def _first_sentence(p: Picture, lead: MemberRow, j: Judged) -> str:
-    when = wording.clock_time(p.since_us or p.asked.since_us, p.asked.zone)
-    length = wording.duration(p.asked.until_us - (p.since_us or p.asked.since_us))
-    size = f"{abs(j.spreads):.1f} times the usual spread"
+    when = _at(p, p.since_us or p.asked.since_us)
+    length = span(p.asked.until_us - (p.since_us or p.asked.since_us))
+    size = f"{times(j.spreads)} the usual spread"
     rate = " a second" if lead.kind == "rate" else ""
-    where = f"{wording.number(j.value)}{rate} where {wording.number(j.expected)} was to be expected ({size})"
+    where = f"{number(j.value)}{rate} where {number(j.expected)} was to be expected ({size})"
     return f"{_about(lead)}: {where}, since {when}" + (f" for {length}." if p.asked.until_us > p.asked.since_us else ".")
 
 
 def _why_nothing(p: Picture, j: Judged) -> str:
     if j.episodes:
-        times = "once" if j.episodes == 1 else f"{j.episodes} times"
-        return f"As much or more was seen {times} in {wording.history(j.history_us).removesuffix(' of history')} besides."
+        return f"As much or more was seen {often(j.episodes)} in {history(j.history_us).removesuffix(' of history')} besides."
     said = [a for a in p.alike if a.past.feedback == "dismiss"]
     if said:
-        return f"Incidents like it were dismissed by people ({wording.listed([f'incident {a.past.id}' for a in said])})."
+        return f"Incidents like it were dismissed by people ({listed([f'incident {a.past.id}' for a in said])})."
     return "That is within what this series does."
 
 
 def _of_member(p: Picture, m: MemberRow, j: Judged) -> list[EvidenceRow]:
-    what = f"{j.spreads:+.1f} spreads from {wording.number(j.expected)}; as far off {j.episodes} times in {wording.history(j.history_us)}"
+    what = f"{off(j.spreads, j.expected)}; as far off {often(j.episodes)} in {history(j.history_us)}"
     if j.period_us:
         what += f"; its {'day' if j.period_us == DAY_US else 'week'} is known"
     rows = [_of(m, "season" if j.period_us else "history", what, j.at_us, j.spreads)]
     if j.change is not None:
-        changed = f"level from {wording.number(j.change.before)} to {wording.number(j.change.after)}, {j.change.spreads:.1f} spreads"
+        changed = f"level from {number(j.change.before)} to {number(j.change.after)}, {j.change.spreads:.1f} spreads"
         rows.append(_of(m, "change point", changed, j.changed_us, j.change.after))
     if j.like_us is not None and j.unlike < 1.0:
-        rows.append(_of(m, "similar", f"most like {wording.clock_time(j.like_us, p.asked.zone)}", j.like_us, j.unlike))
+        rows.append(_of(m, "similar", f"most like {_at(p, j.like_us)}", j.like_us, j.unlike))
     return rows
 
 
@@ -196,20 +195,24 @@ def _gone(p: Picture, m: MemberRow) -> EvidenceRow:
 
 def _now(p: Picture, m: MemberRow) -> str:
     now = p.asked.replaced[str(p.asked.members.index(m))]
-    return "is gone" if now is None else f"was replaced: {wording.number(now)} instead of {wording.number(m.value or 0.0)}"
+    return "is gone" if now is None else f"was replaced: {number(now)} instead of {number(m.value or 0.0)}"
 
 
 def _before(first: Moved, p: Picture) -> str:
     earlier_us = (p.since_us or p.asked.since_us) - first.onset_us
-    return f"{_moved(first)} began first, {wording.duration(earlier_us)} before; " if earlier_us >= 2_000_000 else ""
+    return f"{_moved(first)} began first, {span(earlier_us)} before; " if earlier_us >= 2_000_000 else ""
+
+
+def _at(p: Picture, us: int) -> str:
+    return moment(us, ZoneInfo(p.asked.zone))
 
 
 def _moved(m: Moved) -> str:
-    return f"lines like {m.template[:60]!r}" if m.template is not None else wording.place(m.stream, m.column, m.key)
+    return f"lines like {m.template[:60]!r}" if m.template is not None else series(m.stream, m.column, m.key)
 
 
 def _about(m: MemberRow) -> str:
-    return f"{m.stream} {m.column} {m.template[:80]!r}" if m.template is not None else wording.place(m.stream, m.column, m.key)
+    return f"{m.stream} {m.column} {m.template[:80]!r}" if m.template is not None else series(m.stream, m.column, m.key)
 
 
 def _same(moved: Moved, m: MemberRow) -> bool:

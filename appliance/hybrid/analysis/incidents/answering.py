@@ -10,7 +10,8 @@ import msgspec
 
 from appliance.hybrid.analysis.incidents.cases import weight
 from appliance.hybrid.analysis.incidents.values import BUILT_IN, OVERTURNING, Answer
-from appliance.hybrid.analysis.incidents.wording import NAME_CHARS_MAX, SUMMARY_CHARS_MAX, difference_of, plain
+from appliance.hybrid.analysis.incidents.wording import SUMMARY_CHARS_MAX, difference_of
+from appliance.hybrid.analysis.phrases import NAME_CHARS_MAX, plain
 from appliance.observe.analysis import AnswerRow, FeedbackRow, IncidentRow, MemberRow
 
 Act = Literal["nothing", "raise", "reword", "revise", "resolve", "late"]

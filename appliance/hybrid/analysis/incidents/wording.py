@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import tzinfo
 from typing import Final
 
 from appliance.clock import US_PER_S
-from appliance.observe.analysis import AnswerRow, EvidenceRow, IncidentPicture, MemberRow
+from appliance.hybrid.analysis.phrases import count, moment, number, plain, series, span
+from appliance.observe.analysis import AnswerRow, EvidenceRow, IncidentPicture, MemberRow, QualityRow
 
 SUMMARY_CHARS_MAX: Final = 600
-NAME_CHARS_MAX: Final = 80
 TEMPLATE_CHARS_MAX: Final = 160
 OTHERS_NAMED: Final = 3
 FIRST_BY_US: Final = 2 * US_PER_S
 """What began so long before the gravest is worth a word."""
-_HARMFUL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
 def summary_of(members: Sequence[MemberRow], *, since_us: int, zone: tzinfo, others: int = 0) -> str:
@@ -33,37 +31,7 @@ def summary_of(members: Sequence[MemberRow], *, since_us: int, zone: tzinfo, oth
 
 def name_of(member: MemberRow) -> str:
     """``cpu usage_user (host=web1)``."""
-    tags = ", ".join(f"{name}={value}" for name, value in member.key.items() if value is not None)
-    return plain(f"{member.stream} {member.column}", NAME_CHARS_MAX) + (f" ({plain(tags, NAME_CHARS_MAX)})" if tags else "")
-
-
-def number(value: float) -> str:
-    """For a person: four digits that count."""
-    return f"{value:,.0f}" if 10_000 <= abs(value) < 1e15 else f"{value:.4g}"
-
-
-def moment(us: int, zone: tzinfo) -> str:
-    """``2026-11-22 14:03:05``, in that zone. A time that no calendar has reads as a count of seconds."""
-    try:
-        when = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
-        return when.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
-    except (OverflowError, ValueError):
-        return f"second {us // US_PER_S}"
-
-
-def span(us: int) -> str:
-    """``4 s``, ``12 min``, ``3 h``, ``5 days``."""
-    s = us / US_PER_S
-    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
-        if s >= 2 * size:
-            return f"{s / size:.0f} {unit}"
-    return f"{s:.0f} s" if s >= 1 else f"{s * 1000:.0f} ms"
-
-
-def plain(text: str, chars: int) -> str:
-    """On one line, without what is no text, cut to so many characters."""
-    clean = _HARMFUL.sub(" ", text).strip()
-    return clean if len(clean) <= chars else clean[: chars - 1].rstrip() + "…"
+    return series(member.stream, member.column, member.key)
 
 
 def first_basis(members: Sequence[MemberRow], *, learned: float) -> str:
@@ -71,9 +39,7 @@ def first_basis(members: Sequence[MemberRow], *, learned: float) -> str:
     records = sum(m.records for m in members)
     streams = len({m.stream for m in members})
     known = "a week or more" if learned >= 1 else f"{learned:.0%} of a week".replace("%", " %")
-    return (
-        f"{_count(records, 'unusual record')} of {len(members)} series in {_count(streams, 'stream')}, as they came; {known} had been seen"
-    )
+    return f"{count(records, 'unusual record')} of {len(members)} series in {count(streams, 'stream')}, as they came; {known} had been seen"
 
 
 def difference_of(before: AnswerRow | None, *, verdict: str, severity: float, added: Sequence[MemberRow] = ()) -> str:
@@ -106,7 +72,7 @@ def explained(picture: IncidentPicture, *, zone: tzinfo) -> str:
     lines += ["What was unusual, the gravest first:", *(f"  {_line(m, zone)}" for m in picture.members[:20]), ""]
     lines += ["What was said of it:", *(f"  {line}" for a in picture.answers for line in answer_lines(a, zone))]
     if picture.evidence:
-        lines += ["", "What a deeper look has found:", *(f"  {_evidence(e, zone)}" for e in picture.evidence[:20])]
+        lines += ["", "What a deeper look has found:", *(f"  {evidence_line(e, zone)}" for e in picture.evidence[:20])]
     if picture.feedback:
         said = [
             f"{f.author} {'confirmed' if f.verdict == 'confirm' else 'dismissed'} it on {moment(f.at_us, zone)}" for f in picture.feedback
@@ -137,9 +103,9 @@ def _also(gravest: MemberRow, rest: Sequence[MemberRow], others: int) -> str:
     more = len(rest) - len(named)
     words = [name_of(m) for m in named]
     if more > 0:
-        words.append(_count(more, "more series", "more series"))
+        words.append(count(more, "more series", "more series"))
     elif others:
-        words.append(_count(others, "further unusual record"))
+        words.append(count(others, "further unusual record"))
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
@@ -151,7 +117,7 @@ def _one_each(rows: Sequence[MemberRow]) -> list[MemberRow]:
 
 def _line(m: MemberRow, zone: tzinfo) -> str:
     when = moment(m.since_us, zone)
-    return plain(f"{_what(m)} since {when}, score {m.score:.3f}, {_count(m.records, 'record')}: {m.reason}", SUMMARY_CHARS_MAX)
+    return plain(f"{_what(m)} since {when}, score {m.score:.3f}, {count(m.records, 'record')}: {m.reason}", SUMMARY_CHARS_MAX)
 
 
 def answer_lines(a: AnswerRow, zone: tzinfo) -> list[str]:
@@ -165,10 +131,17 @@ def answer_lines(a: AnswerRow, zone: tzinfo) -> list[str]:
     return [head, *(f"   {plain(line, SUMMARY_CHARS_MAX)}" for line in rest if line)]
 
 
-def _evidence(e: EvidenceRow, zone: tzinfo) -> str:
+def evidence_line(e: EvidenceRow, zone: tzinfo) -> str:
+    """What a deeper look has found, of which series, and when."""
+    of = f" of {series(e.stream, e.column, e.key)}" if e.stream else ""
     when = "" if e.at_us is None else f" at {moment(e.at_us, zone)}"
-    return plain(f"{e.kind}{when}: {e.what}", SUMMARY_CHARS_MAX)
+    return plain(f"{e.kind}{of}{when}: {e.what}", SUMMARY_CHARS_MAX)
 
 
-def _count(n: int, one: str, many: str = "") -> str:
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
+def quality_line(row: QualityRow) -> str:
+    """How often the first answer held, and what it missed."""
+    parts = [f"{count(row.incidents, 'incident')}, batch looked again at {row.looked_at:,} and overturned {row.overturned:,}"]
+    parts += [f"found {row.found_late:,} that the first pass had missed"] if row.found_late else []
+    if row.confirmed_by_people or row.dismissed_by_people:
+        parts.append(f"people confirmed {row.confirmed_by_people:,} and dismissed {row.dismissed_by_people:,}")
+    return "; ".join(parts)

@@ -19,15 +19,16 @@ from appliance.errors import RetryLater, UsageRefused
 from appliance.hot import incident_tables
 from appliance.hot.incident_tables import Change
 from appliance.hot.reader import HotReader
-from appliance.hybrid.analysis.incidents import wording
 from appliance.hybrid.analysis.incidents.answering import Answered, answered, worded_by
 from appliance.hybrid.analysis.incidents.cases import Case
 from appliance.hybrid.analysis.incidents.grouping import Group, Outcome, Rules, step
 from appliance.hybrid.analysis.incidents.values import Answer
+from appliance.hybrid.analysis.incidents.wording import SUMMARY_CHARS_MAX, explained
 from appliance.hybrid.analysis.keeping.bodies import body_of, going_on, group_of
 from appliance.hybrid.analysis.keeping.first import closed_row, first_answer, grown_row, late_change, new_row
 from appliance.hybrid.analysis.keeping.shown import counting_of, event_of, missing, quality_rows
 from appliance.hybrid.analysis.keeping.storing import NOT_STORED, Storing, Write, Writes
+from appliance.hybrid.analysis.phrases import plain
 from appliance.hybrid.analysis.sighting import Sighting
 from appliance.hybrid_options import AnalysisOptions
 from appliance.observe.analysis import (
@@ -197,9 +198,8 @@ class Incidents:
             row, before, _ = self._known(reader, incident_id)
             if row is None or before is None or before.number != number:
                 return False
-            words = wording.plain(summary, wording.SUMMARY_CHARS_MAX)
-            made = msgspec.structs.replace(before, summary=words, written_by=written_by)
-            row = msgspec.structs.replace(row, summary=words)
+            made = msgspec.structs.replace(before, summary=plain(summary, SUMMARY_CHARS_MAX), written_by=written_by)
+            row = msgspec.structs.replace(row, summary=made.summary)
             found = Answered(row=row, answer=made, members=None, act="reword", superseded=None)
             self._store_answer(found, Change(row=row, answer=made), now_us)
         return True
@@ -243,7 +243,7 @@ class Incidents:
         if found is None:
             raise missing(incident_id)
         said, about = self.words(found, question) if question else (None, "")
-        return "\n".join(filter(None, (said or wording.explained(found, zone=self._zone), about)))
+        return "\n".join(filter(None, (said or explained(found, zone=self._zone), about)))
 
     def feedback(self, workload: str, *, since_us: int = 0) -> Sequence[tuple[IncidentPicture, FeedbackRow]]:
         """What people said of incidents, the oldest first, for training."""

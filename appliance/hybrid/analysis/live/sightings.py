@@ -10,11 +10,11 @@ import numpy as np
 
 from appliance.clock import US_PER_S
 from appliance.hybrid.analysis.incidents.opening import SURPRISE_MAX
-from appliance.hybrid.analysis.incidents.wording import span
 from appliance.hybrid.analysis.live.followed import Followed, Values
 from appliance.hybrid.analysis.live.presence import Silence
 from appliance.hybrid.analysis.live.times import WEEK_US, SlotTimes
 from appliance.hybrid.analysis.numeric.scored import Scored
+from appliance.hybrid.analysis.phrases import span
 from appliance.hybrid.analysis.sighting import Sighting
 
 SILENT_FROM: Final = 4.0

@@ -8,9 +8,9 @@ from typing import Final
 
 from appliance.clock import US_PER_S
 from appliance.hybrid.analysis.numeric.scored import FALL, HIGHEST, INFINITE, LOWEST, PATTERN, RISE, SHIFT, Scored
+from appliance.hybrid.analysis.phrases import number, times
 
 _RECORDS: Final = ((RISE, "steepest rise"), (FALL, "steepest fall"), (HIGHEST, "highest"), (LOWEST, "lowest"))
-_TIMES_MAX: Final = 1000
 
 
 def reason_of(scored: Scored, i: int, zone: tzinfo) -> str:
@@ -21,7 +21,7 @@ def reason_of(scored: Scored, i: int, zone: tzinfo) -> str:
     if scored.kind[i] == INFINITE:
         return "an infinite value"
     if math.isnan(expected):
-        return f"{_number(value)}, with nothing known of this series yet"
+        return f"{number(value)}, with nothing known of this series yet"
     parts = [_distance(scored, i, value, expected, spread, zone)]
     if scored.kind[i] == SHIFT:
         parts.append("the newest values together are off their usual level")
@@ -37,15 +37,8 @@ def _distance(scored: Scored, i: int, value: float, expected: float, spread: flo
     at = datetime.fromtimestamp(int(scored.ts_us[i]) // US_PER_S, zone)
     when = f" for {at:%A %H}:00" if scored.seasonal[i] else ""
     if spread <= 0:
-        return f"{_number(value)} where it was always {_number(expected)}" if value != expected else f"{_number(value)}, as ever"
-    times = abs(value - expected) / spread
-    shown = f"{times:.1f}" if times < _TIMES_MAX else f"more than {_TIMES_MAX}"
-    return f"{shown} times the usual spread{when}"
-
-
-def _number(value: float) -> str:
-    """Six digits that count; large ones in full, with their thousands apart."""
-    return f"{value:,.0f}" if 100_000 <= abs(value) < 1e15 else f"{value:.6g}"
+        return f"{number(value)} where it was always {number(expected)}" if value != expected else f"{number(value)}, as ever"
+    return f"{times((value - expected) / spread)} the usual spread{when}"
 
 
 def _span(us: int) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -13,11 +14,12 @@ from appliance.batching.program import own_program
 from appliance.batching.work import Context, Runner
 from appliance.clock import US_PER_S
 from appliance.hot.state import StreamState
-from appliance.hybrid.analysis.deep import asking, wording
+from appliance.hybrid.analysis.deep import asking
 from appliance.hybrid.analysis.deep.missed import Found, Sought, Stretch, Told
 from appliance.hybrid.analysis.deep.values import DAY_US, Source
 from appliance.hybrid.analysis.incidents.values import Answer
 from appliance.hybrid.analysis.live.wanted import Wanted
+from appliance.hybrid.analysis.phrases import history, listed, moment, number, off, series, span, times
 from appliance.hybrid.analysis.refining.around import Surroundings, Trained
 from appliance.hybrid_options import AnalysisOptions
 from appliance.observe.analysis import EvidenceRow, IncidentRow, MemberRow
@@ -101,18 +103,18 @@ def answer_of(stretches: Sequence[Stretch], trained: Trained, *, zone: str) -> A
     """The first and only answer about what was found; the gravest stretch first."""
     s, rest = stretches[0], stretches[1:]
     rate = " a second" if s.is_rate else ""
-    where = f"{wording.number(s.value)}{rate} where {wording.number(s.expected)} was to be expected"
-    size = f"{abs(s.spreads):.1f} times the usual spread"
-    when = f"from {wording.clock_time(s.since_us, zone)} for {wording.duration(s.until_us - s.since_us)}"
-    words = f"Found late: {wording.place(s.stream, s.column, s.key)}: {where} ({size}), {when}."
+    where = f"{number(s.value)}{rate} where {number(s.expected)} was to be expected"
+    size = f"{times(s.spreads)} the usual spread"
+    when = f"from {moment(s.since_us, ZoneInfo(zone))} for {span(s.until_us - s.since_us)}"
+    words = f"Found late: {series(s.stream, s.column, s.key)}: {where} ({size}), {when}."
     if rest:
-        words += f" At the same time: {wording.listed([wording.place(r.stream, r.column, r.key) for r in rest])}."
+        words += f" At the same time: {listed([series(r.stream, r.column, r.key) for r in rest])}."
     return Answer(
         verdict="confirmed",
         confidence=round(0.5 + 0.4 * s.unusual, 3),
         severity=s.unusual,
         summary=words,
-        basis=f"the nightly look at everything, with {wording.history(s.history_us)}; the first pass had told nothing of it",
+        basis=f"the nightly look at everything, with {history(s.history_us)}; the first pass had told nothing of it",
         models=trained.models,
         evidence=tuple(_evidence(each) for each in stretches),
         members=tuple(_member(each) for each in stretches),
@@ -133,13 +135,13 @@ def _member(s: Stretch) -> MemberRow:
         value=s.value,
         expected=s.expected,
         records=1,
-        reason=f"{abs(s.spreads):.1f} times its usual spread, further than on any day before; found late",
+        reason=f"{times(s.spreads)} its usual spread, further than on any day before; found late",
         seq=0,
     )
 
 
 def _evidence(s: Stretch) -> EvidenceRow:
-    what = f"{s.spreads:+.1f} spreads from {wording.number(s.expected)}, further than on any other day of {wording.history(s.history_us)}"
+    what = f"{off(s.spreads, s.expected)}, further than on any other day of {history(s.history_us)}"
     return EvidenceRow(kind="history", stream=s.stream, column=s.column, key=s.key, at_us=s.peak_us, value=s.spreads, what=what)
 
 

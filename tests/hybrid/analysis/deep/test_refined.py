@@ -132,7 +132,7 @@ def test_where_another_series_was_the_unusual_one_the_answer_is_corrected(tmp_pa
 
     found = refine(asked(tmp_path, series, at=AT, minutes=20, members=("a", "b")))
 
-    assert (found.verdict, "device a) is as ever" in found.difference) == ("corrected", True), found
+    assert (found.verdict, "(device=a) is as ever" in found.difference) == ("corrected", True), found
 
 
 def test_what_people_dismissed_before_counts(tmp_path: Path) -> None:

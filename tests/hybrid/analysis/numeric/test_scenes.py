@@ -113,7 +113,7 @@ def test_a_reason_is_words(name: str, said: str) -> None:
     [
         ("spike", ("times the usual spread", "steepest rise in 15 days")),
         ("daily, flat", ("for Tuesday 10:00", "the newest values together are off their usual level")),
-        ("factor", ("more than 1000 times the usual spread",)),
+        ("factor", ("more than 1,000 times the usual spread",)),
     ],
 )
 def test_a_reason_says_how_far_from_what_and_since_when_not(name: str, parts: tuple[str, ...]) -> None:

@@ -113,7 +113,7 @@ def test_the_night_opens_what_was_missed_once_and_tells_it_once(tmp_path: Path) 
         assert "; 1 found late in 1 series" in words, words
         (row,) = shown(service)[: len(shown(service)) - before]
         assert (row["state"], row["deep"], row["streams"]) == ("closed", "done", ["readings"])
-        assert row["summary"].startswith("Found late: readings value (device a): ")
+        assert row["summary"].startswith("Found late: readings value (device=a): ")
         (answer,) = whole(service, row["id"])["answers"]
         assert (answer["by"], answer["number"], answer["verdict"]) == ("deep", 1, "confirmed")
         assert "the first pass had told nothing of it" in answer["basis"]
