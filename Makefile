@@ -26,6 +26,7 @@ run: $(VENV)/ready-to-run
 	@if [ -t 1 ]; then exec $(BIN)/appliance run --tui; else exec $(BIN)/appliance run; fi
 
 # Hundreds of processes start: each compiles what it imports anew where the environment says that no bytecode is written.
+bench bench-cold bench-boundary bench-hybrid bench-alerts: export PYTHONDONTWRITEBYTECODE =
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/ready-to-test
 	@echo "== format"           && $(BIN)/ruff format --check .

@@ -10,9 +10,11 @@ import fcntl
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
@@ -40,6 +42,8 @@ from appliance.records import FileProgress, fold
 
 log = logging.getLogger(__name__)
 LOCK_NAME = "appliance.lock"
+RECOVER_THREADS: Final = 2
+"""That unpack hot batches at a start, while a third one takes them in."""
 _LOST_WAL = (
     "the last process did not end in order, and the write-ahead log that it left is missing. Unless another program opened the file"
     " since and moved the log into it, the newest records are lost; compare with what the senders have"
@@ -247,12 +251,13 @@ def _recover(folder: Path, ring: Ring) -> tuple[dict[str, StreamBook], State]:
     reader = HotReader(folder)
     try:
         found = reader.load_state()
-        return {key: _recover_stream(reader, state, ring) for key, state in found.streams.items()}, found
+        with ThreadPoolExecutor(RECOVER_THREADS, thread_name_prefix="recover") as pool:
+            return {key: _recover_stream(reader, state, ring, pool) for key, state in found.streams.items()}, found
     finally:
         reader.close()
 
 
-def _recover_stream(reader: HotReader, state: StreamState, ring: Ring) -> StreamBook:
+def _recover_stream(reader: HotReader, state: StreamState, ring: Ring, pool: Executor) -> StreamBook:
     schema = state.schema
     extra = reader.stream_extra(state)
     book = StreamBook(
@@ -276,7 +281,7 @@ def _recover_stream(reader: HotReader, state: StreamState, ring: Ring) -> Stream
     is_followed = not deletions.without_latest(reader.cursor, state.id)
     restore_book(book, saved=saved, reach=latest_table.load_reach(reader.cursor, state.folder), is_followed=is_followed)
     committed = {last: committed_us for _, last, committed_us in reader.batch_spans(state)}
-    for chunk in reader.iterate(state, after_seq=state.mark):
+    for chunk in reader.iterate(state, after_seq=state.mark, pool=pool):
         data = owned([fit(chunk.data, schema)])
         if any(held.last + 1 != chunk.first for held in ring.chunks(state.id)[-1:]):
             ring.forget(state.id)  # a batch is missing before it: the ring has no gaps, the store may, and reconciliation tells

@@ -37,6 +37,8 @@ from appliance.reconcile.passing import pass_live
 from appliance.units import show_size
 
 log = logging.getLogger(__name__)
+FIRST_S: Final = 1.0
+"""Before the first look: a box that starts is there for its clients first."""
 HOT_EVERY_S: Final = 4.0
 """Two looks see each batch and each part of the ring: within 10 s."""
 NEWEST_EVERY_S: Final = 120.0
@@ -217,7 +219,9 @@ class Reconciliation:
         return [s for stream in self._box.state.streams.values() for s in stream.segments]
 
     async def _always(self, scope: Scope, every_s: float) -> None:
-        while not self._stopping.is_set():
+        wait_s = FIRST_S
+        while not await self._stops_within(wait_s):
+            wait_s = every_s
             try:
                 await self._look(scope)
             except ApplianceError as e:
@@ -225,10 +229,13 @@ class Reconciliation:
             except Exception as e:
                 log.exception("the look %s failed by a defect and is tried again", scope)
                 self.looks.fail_kind(scope, e)
-            try:
-                await asyncio.wait_for(self._stopping.wait(), every_s)
-            except TimeoutError:
-                continue
+
+    async def _stops_within(self, wait_s: float) -> bool:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), wait_s)
+        except TimeoutError:
+            return False
+        return True
 
 
 class SampleWork:

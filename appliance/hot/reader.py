@@ -6,14 +6,15 @@ Each call opens its own read transaction; ``load_state`` pins manifest and batch
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 from zlib import crc32
-
-import pyarrow as pa
 
 from appliance.errors import StoreDamaged, StoreTooNew
 from appliance.hot import deletions
@@ -27,6 +28,10 @@ from appliance.manifest import Dirty, Segment
 from appliance.records import EVERYTHING, FileProgress, Schema, TimeRange
 from appliance.tally import Tally, from_text
 
+T = TypeVar("T")
+R = TypeVar("R")
+AHEAD: Final = 6
+"""Batches that are unpacked while another one is used."""
 _SEGMENT = "id, day, path, first, last, rows, ts_min, ts_max, bytes, sha256, schema_version, level"
 _COLUMNS_WITH_TALLIES = 15
 VIEWS_SINCE = 3
@@ -97,30 +102,38 @@ class HotReader:
         """
         return list(self.iterate(state, after_seq=after_seq, before_seq=before_seq, span=span))
 
-    def iterate(self, state: StreamState, *, after_seq: int, before_seq: int = 2**63 - 1, span: TimeRange = EVERYTHING) -> Iterator[Chunk]:
-        """``rows``, one batch at a time."""
+    def iterate(
+        self,
+        state: StreamState,
+        *,
+        after_seq: int,
+        before_seq: int = 2**63 - 1,
+        span: TimeRange = EVERYTHING,
+        pool: Executor | None = None,
+    ) -> Iterator[Chunk]:
+        """``rows``, one batch at a time; with a ``pool`` the next ones are unpacked there meanwhile."""
         with self._damage():
             found = self._db.execute(
                 "SELECT first, last, ts_min, ts_max, schema_version, encoding, crc32, body FROM batch"
                 " WHERE stream_id = ? AND last > ? AND first < ? AND ts_max >= ? AND ts_min < ? ORDER BY id",
                 (state.id, after_seq, before_seq, _low(span.since), _high(span.until)),
             )
-            for first, last, ts_min, ts_max, version, encoding, crc, body in found:
-                data = self._decoded(state, version, encoding, crc, body, first=first, last=last)
+            for first, last, ts_min, ts_max, version, data in _ahead(found, partial(self._unpacked, state), pool):
                 chunk = Chunk(first, last, data, ts_min, ts_max, data.nbytes, version).after(after_seq)
                 if chunk.last >= before_seq:
                     kept = before_seq - chunk.first
                     chunk = Chunk(chunk.first, before_seq - 1, chunk.data.slice(0, kept), ts_min, ts_max, chunk.nbytes, version)
                 yield chunk
 
-    def _decoded(self, state: StreamState, version: int, encoding: int, crc: int, body: bytes, *, first: int, last: int) -> pa.RecordBatch:
+    def _unpacked(self, state: StreamState, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        first, last, ts_min, ts_max, version, encoding, crc, body = row
         if crc32(body) != crc:
             raise StoreDamaged(
                 f"the records {first} to {last} of stream {state.name!r} are not what was written",
                 path=self._path,
                 hint="restore a backup, or move the file away to start with the lake alone",
             )
-        return decode(encoding, state.schemas[version], body)
+        return first, last, ts_min, ts_max, version, decode(encoding, state.schemas[version], body)
 
     @contextmanager
     def _damage(self) -> Iterator[None]:
@@ -228,6 +241,24 @@ class HotReader:
     def execute(self, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         """Rows of one of the appliance's own SELECTs."""
         return self._db.execute(sql, parameters).fetchall()
+
+
+def _ahead(rows: Iterable[T], run: Callable[[T], R], pool: Executor | None) -> Iterator[R]:
+    """``run`` of each row, in their order; with a pool of ``AHEAD`` rows at once."""
+    if pool is None:
+        yield from map(run, rows)
+        return
+    waiting: deque[Future[R]] = deque()
+    try:
+        for row in rows:
+            waiting.append(pool.submit(run, row))
+            if len(waiting) >= AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 def _segment(stream: str, row: tuple[Any, ...]) -> Segment:

@@ -26,24 +26,25 @@ KINDS: Final = frozenset({DAMAGED, CHANGED, HEADER, MISSING, TWICE, MARK, LAST, 
 
 def check_hot(look: Look) -> Iterator[Finding]:
     """Everything about the hot side of each stream."""
-    memo: dict[tuple[int, Header], Judged] = look.memo.setdefault("bodies", {})
-    fresh: dict[tuple[int, Header], Judged] = {}
+    memo: dict[tuple[int, int], Judged] = look.memo.setdefault("bodies", {})
+    fresh: dict[tuple[int, int], Judged] = {}
     aside = divergences.asides(look.reader)
     turns = _turns(look)
     for key, stream in sorted(look.state.streams.items()):
-        found = []
-        for header in batches.headers(look.reader, stream.id):
-            judged = memo.get((stream.id, header))
-            is_due = look.is_whole or (header.id + look.turn) % turns == 0
-            is_known = judged is not None and judged.kind is None and not look.is_whole
-            if judged is None or not is_known or (is_due and not batches.is_whole(look.reader, header)):
-                judged = judge_body(look.reader, stream, header)
-            if is_due:
-                look.seen.bytes += header.bytes
-                look.seen.records += header.rows
-                look.pause(header.bytes)
-            fresh[stream.id, header] = judged
-            found.append(judged)
+        headers = batches.headers(look.reader, stream.id)
+        due = [h for h in headers if look.is_whole or (h.id + look.turn) % turns == 0]
+        known = (
+            {} if look.is_whole else {h.id: j for h in headers if (j := memo.get((stream.id, h.id))) and j.kind is None and j.header == h}
+        )
+        for batch, crc in batches.checksums(look.reader, (h for h in due if h.id in known)):
+            if crc != known[batch].header.crc32:
+                del known[batch]
+        for header in due:
+            look.seen.bytes += header.bytes
+            look.seen.records += header.rows
+            look.pause(header.bytes)
+        found = [known.get(h.id) or judge_body(look.reader, stream, h) for h in headers]
+        fresh.update(((stream.id, j.header.id), j) for j in found)
         mine = [(first, last, why, i) for i, stream_id, first, last, why in aside if stream_id == stream.id]
         memory = None if look.memory is None else look.memory.streams.get(key)
         yield from _look_at(look, stream, memory, found, mine)

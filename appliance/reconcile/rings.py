@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from zlib import crc32
@@ -37,13 +38,15 @@ class RingLook:
         return covers(self._chunks, first, last)
 
     def findings(self, whole: Sequence[Judged]) -> Iterator[Finding]:
-        """What is wrong with the ring; ``whole`` are the batches that are right."""
+        """What is wrong with the ring; ``whole`` are the batches that are right, by their first sequence."""
         if self._memory is None:
             return
         yield from self._gaps(self._memory)
+        firsts = [j.true.first for j in whole]
         for chunk in self._chunks:
             if chunk.last > self._stream.mark:
-                yield from self._chunk(chunk, [j for j in whole if chunk.first <= j.true.first and j.true.last <= chunk.last])
+                mine = whole[bisect_left(firsts, chunk.first) : bisect_right(firsts, chunk.last)]
+                yield from self._chunk(chunk, [j for j in mine if j.true.last <= chunk.last])
 
     def _gaps(self, memory: StreamState) -> Iterator[Finding]:
         expected = self._chunks[0].first if self._chunks else memory.last_seq + 1

@@ -15,8 +15,6 @@ import shlex
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from markdown_it import MarkdownIt
-
 from appliance.errors import UsageRefused
 
 TEXT_CHARS_MAX: Final = 1_000_000
@@ -83,6 +81,8 @@ Block = Text | Query | Chart | Box
 
 def parse(text: str) -> tuple[Block, ...]:
     """The blocks in their order. Raises ``UsageRefused`` with the line for one that can't be understood."""
+    from markdown_it import MarkdownIt  # 2 MB that a box without reports does not have to hold
+
     if len(text) > TEXT_CHARS_MAX:
         raise UsageRefused(f"the text is longer than {TEXT_CHARS_MAX} characters")
     lines = text.splitlines()

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import tzinfo
 from html import escape
-from typing import Final
-
-from markdown_it import MarkdownIt
+from typing import TYPE_CHECKING, Final
 
 from appliance.cold.batch.reports.document import Chart, Query, Text
 from appliance.cold.batch.reports.series import drawn
@@ -20,6 +18,9 @@ from appliance.cold.batch.reports.tables import shown_cell
 from appliance.cold.batch.reports.values import Difference, Part, Report, Table, titled
 from appliance.cold.batch.reports.words import made_line, safe, standing, subtitle, used_rows
 from appliance.errors import UsageRefused
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
 
 WIDE: Final = 760
 NARROW: Final = 336
@@ -55,6 +56,8 @@ thead{display:table-header-group}.chart.wide{display:block}.chart.narrow{display
 
 def as_html(report: Report, zone: tzinfo) -> str:
     """The whole page."""
+    from markdown_it import MarkdownIt
+
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
     titles = {id(part): title for title, part in titled(report.parts)}
     parts = [_part(part, titles.get(id(part), ""), report, zone, markdown) for part in report.parts]
