@@ -97,5 +97,5 @@ def _send(running: Running, series: int, *, seconds: int, at_s: int) -> None:
             lines.append(f"plant,device=d{device} value={value:.3f} {since_us + step * 1_000_000 // per_s}")
             count += 1
         bodies.append("\n".join(lines).encode())
-    sent = load(f"http://127.0.0.1:{running.port}/write?db=x&precision=us", bodies, lines_each=LINES, rate_per_s=RATE)
+    sent = load(f"http://127.0.0.1:{running.port}/write?db=x&precision=us", bodies, lines_each=LINES, rate_per_s=RATE, connections=8)
     note(f"{count:,} records sent: {sent}")

@@ -23,6 +23,7 @@ from appliance.hot.stream.followed import PastRows
 from appliance.hybrid.analysis.live.passing import STEADY, Arrivals, pace, rest_s
 from appliance.hybrid.analysis.live.shelf import Shelf
 from appliance.hybrid.analysis.live.spending import Spending
+from appliance.hybrid.analysis.live.waits import Waits
 from appliance.hybrid.analysis.live.watch import Watch
 from appliance.hybrid.analysis.sighting import Sighting
 from appliance.hybrid_options import AnalysisOptions
@@ -87,7 +88,8 @@ class Follower:
         self._commands: deque[_Command] = deque()
         self._wake, self._called = threading.Event(), threading.Event()
         self._since_ns: dict[str, int] = {}
-        """When the oldest records were committed that have not been scored yet, by folded name of the stream."""
+        """When the oldest records were committed that no round has seen yet, by folded name of the stream."""
+        self._waits = Waits()
         self._saved: dict[str, tuple[int, int]] = {}
         """When each watch was last stored, monotonic, and how many records it had scored by then."""
         self._taken_ns = 0
@@ -138,7 +140,8 @@ class Follower:
 
     def behind_s(self, stream: str) -> float:
         """How long the oldest record of a stream that is not scored has waited; from any thread."""
-        since_ns = self._since_ns.get(fold(stream))
+        key = fold(stream)
+        since_ns = self._waits.oldest(key) or self._since_ns.get(key)
         return 0.0 if since_ns is None else max(0, self._a.clock.monotonic_ns() - since_ns) / 1e9
 
     # --- the thread -------------------------------------------------------------------------------------------------------
@@ -173,22 +176,27 @@ class Follower:
                 command.future.set_result(command.run())
             except ApplianceError as e:
                 command.future.set_exception(e)
-        state = self._a.state()
+        since = {key: at for key in tuple(self._since_ns) if (at := self._since_ns.pop(key, None)) is not None}
+        state = self._a.state()  # after that: what it holds is at least as old as is said
+        for key, at in since.items():
+            if key in state.streams:
+                self._waits.note(key, state.streams[key].last_seq, at)
         count = sum(stream.last_seq for stream in state.streams.values())
         self._pace = pace(self._arrivals.per_s(count, self._a.clock.monotonic_ns()), waits=waits)
         if self._a.ladder.step >= Step.ANALYSIS_SHED:
             for watch in self.watches.values():
                 self._take_up(watch, state)
             return False
-        since = {key: at for key in tuple(self._since_ns) if (at := self._since_ns.pop(key, None)) is not None}
         for watch in tuple(self.watches.values()):
-            self._follow(watch, state, since)
-        left = {key for w in self.watches.values() for key, rows in w.waiting(state).items() if rows}
-        for key in left & since.keys():
-            self._since_ns[key] = since[key]
-        return bool(left)
+            self._follow(watch, state)
+        self._waits.forget({key: self._scored_to(key, stream.last_seq) for key, stream in state.streams.items()})
+        return any(rows > 0 for watch in self.watches.values() for rows in watch.waiting(state).values())
 
-    def _follow(self, watch: Watch, state: State, waits: Mapping[str, int]) -> None:
+    def _scored_to(self, key: str, last_seq: int) -> int:
+        """Up to which sequence everybody who follows a stream has scored it."""
+        return min((watch.streams[key].seq for watch in self.watches.values() if key in watch.streams), default=last_seq)
+
+    def _follow(self, watch: Watch, state: State) -> None:
         scored, end_ns = watch.scored, self._a.clock.monotonic_ns() + int(self._pace.round_s_max * 1e9)
         self._take_up(watch, state)
         passed = watch.pass_over(state, self.queue_max)
@@ -196,13 +204,16 @@ class Follower:
             self.passed_us = self._a.clock.now_us()
             log.warning("the analysis %s has passed over %d records: more than %d waited", watch.name, passed, self.queue_max)
         seen: dict[str, int] = {}
+        begun = {key: followed.seq for key, followed in watch.streams.items()}
         for part in watch.round(state, self._a.past, now_us=self._a.clock.now_us(), now_ns=self._a.clock.monotonic_ns()):
             now_ns = self._a.clock.monotonic_ns()
+            waits = {key: at for key in part.rows if (at := self._waits.since(key, begun.get(key, 0))) is not None}
             for key, rows in part.rows.items():
                 self._a.spending.note_scored(watch.name, rows, now_ns - waits[key] if key in waits else None)
+                begun[key] = watch.streams[key].seq if key in watch.streams else 0
             seen |= part.seen
             if part.sightings:
-                self._take(watch, part.sightings, seen, min((waits[k] for k in part.rows if k in waits), default=None))
+                self._take(watch, part.sightings, seen, min(waits.values(), default=None))
                 seen = {}
             if self._stopping or self._a.clock.monotonic_ns() >= end_ns:
                 break

@@ -42,6 +42,8 @@ VALUES_MAX: Final = 8_192
 """Values from which on those gathered are scored: of a thousand series some of each, in a tenth of a second."""
 TURN_ROWS_MAX: Final = 1_024
 """Records of a stream after which the next one has its turn."""
+PAST_ROWS_MAX: Final = 16_384
+"""The same where they are read from the store or the lake, which takes as long for a few."""
 BACK_ROWS_MAX: Final = 20_000
 """Records of a stream that was there before the analysis which are learned from, without telling of them."""
 
@@ -160,25 +162,30 @@ class Watch:
         """Scores what has come, one lot after the other; what is known is in order between any two, and who asks for no more of them
         begins with the next stream the next time. ``now_ns`` is monotonic: by it whole streams are told as silent."""
         batch, turns = Batch(sightings=self._outages.look(self.name, state, self.streams, now_ns=now_ns)), self._in_turn()
-        for (key, followed), (self._next, _) in zip(turns, (*turns[1:], *turns[:1]), strict=True):
-            stream, start = state.streams.get(key), followed.seq
-            if stream is None or start >= stream.last_seq:
-                continue
-            for piece in next_pieces(stream, start, past=past, columns=followed.columns):
-                left = piece.rows
-                while left is not None and (room_tick := self._take(batch, key, followed, left, now_us)) is not None:
-                    yield self._score(batch)
-                    batch = Batch()
-                    self._make_room(room_tick)
-                    left = behind(left, followed.seq)
-                if key not in self.streams:
-                    break
-                followed.seq = piece.up_to
-                if batch.values >= VALUES_MAX:
-                    yield self._score(batch)
-                    batch = Batch()
-                if followed.seq - start >= TURN_ROWS_MAX:
-                    break
+        has_more = True
+        while has_more:
+            has_more = False
+            for (key, followed), (self._next, _) in zip(turns, (*turns[1:], *turns[:1]), strict=True):
+                stream, start = state.streams.get(key), followed.seq
+                if stream is None or start >= stream.last_seq or self.streams.get(key) is not followed:
+                    continue
+                turn_rows = TURN_ROWS_MAX if stream.ring_first <= start + 1 else PAST_ROWS_MAX
+                for piece in next_pieces(stream, start, past=past, columns=followed.columns):
+                    left = piece.rows
+                    while left is not None and (room_tick := self._take(batch, key, followed, left, now_us)) is not None:
+                        yield self._score(batch)
+                        batch = Batch()
+                        self._make_room(room_tick)
+                        left = behind(left, followed.seq)
+                    if key not in self.streams:
+                        break
+                    followed.seq = piece.up_to
+                    if batch.values >= VALUES_MAX:
+                        yield self._score(batch)
+                        batch = Batch()
+                    if followed.seq - start >= turn_rows:
+                        break
+                has_more |= start < followed.seq < stream.last_seq
         if batch.rows or batch.sightings:
             yield self._score(batch)
 

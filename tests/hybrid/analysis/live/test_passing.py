@@ -75,3 +75,18 @@ def test_a_stream_of_many_records_lets_the_others_have_their_turn(tmp_path: Path
         box.close()
     piece = PIECE_ROWS_MAX
     assert scored == [{"many": piece}, {"few": 1}, {"more": piece}, {"many": piece}, {"more": 1_500 - piece}, {"many": 3_000 - 2 * piece}]
+
+
+def test_a_round_goes_on_as_long_as_more_waits(tmp_path: Path) -> None:
+    box = open_box(tmp_path)
+    try:
+        for stream, rows in (("many", 5_000), ("few", 1)):
+            send(box, batch(stream, range(1, rows + 1), x=[float(n) for n in range(rows)]))
+        watch, past = Watch("w", AnalysisOptions()), make_history(box).rows
+        watch.take_up(box.state)
+        parts = list(watch.round(box.state, past, now_us=10**6, now_ns=0))
+        left = watch.waiting(box.state)
+    finally:
+        box.close()
+    assert sum(part.rows.get("many", 0) for part in parts) == 5_000
+    assert left == {"many": 0, "few": 0}
