@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from appliance.hot.stream.values import I64, Vector
+from appliance.hot.stream.windows.argument import Begins
 from appliance.hot.stream.windows.rounds import Round
 from appliance.hot.stream.windows.state import pick
 from appliance.hot.stream.windows.store import Store
@@ -24,10 +25,12 @@ def absorbed(store: Store, ids: I64, ts: I64, vectors: Sequence[Vector], waterma
     rows.cut(pane[1:] != pane[:-1])
     key, of = rows.key.take(rows.starts), pane.take(rows.starts)
     goes_on = store.pane.take(key) == of
-    start = store.layout.begin(goes_on, pick(store.open, key))
-    state = store.layout.total(start, rows, times, store.layout.inputs(vectors, rows.order))
+    steady = bool(goes_on.all())
+    on = np.flatnonzero(goes_on)
+    begins = Begins(slice(None) if steady else on, pick(store.open, key.take(on)))
+    state = store.layout.total(begins, rows, times, store.layout.inputs(vectors, rows.order))
     last = times.take(rows.ends)
     lag = store.lags(last, watermark.take(rows.order.take(rows.ends)))
     runs = Round(rows.ends, key, np.flatnonzero(np.append(True, key[1:] != key[:-1])), np.arange(len(key)))
     none = np.empty(0, np.int64)
-    return Taken(runs, last, none, of, lag, none, goes_on, bool(goes_on.all()), state)
+    return Taken(runs, last, none, of, lag, none, goes_on, steady, state)

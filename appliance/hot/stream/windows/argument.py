@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from appliance.hot.stream.values import I64, Mask, Vector
-from appliance.hot.stream.windows.aggregates import F64, NEVER, Numbers, Part, State
+from appliance.hot.stream.windows.aggregates import F64, NEVER, Numbers, Part, Places, State
 from appliance.hot.stream.windows.rounds import Round
 from appliance.hot.stream.windows.texts import TextPool
 from appliance.records import Kind
@@ -17,6 +18,16 @@ Columns = dict[str, tuple[npt.DTypeLike, float | int]]
 """Name of a column of a state -> its type and what it holds where there are no records."""
 _INT: Final = np.iinfo(np.int64)
 _WIDER: Final = {(Kind.BOOL, Kind.INT): Kind.INT, (Kind.BOOL, Kind.FLOAT): Kind.FLOAT, (Kind.INT, Kind.FLOAT): Kind.FLOAT}
+
+
+@dataclass(frozen=True, slots=True)
+class Begins:
+    """Runs that go on with a pane that there is; all others begin from nothing."""
+
+    runs: Places | slice
+    """Which."""
+    state: State
+    """What each of them begins from."""
 
 
 class Argument:
@@ -139,34 +150,45 @@ class Argument:
             out[self.last] = np.where(own, values[place], start[self.last][run_of])
             out[self.last_us] = np.where(own, ts[place], start[self.last_us][run_of])
 
-    def total(self, out: State, start: State, rows: Round, ts: I64, values: Numbers, ok: Mask) -> None:
+    def total(self, out: State, begins: Begins, rows: Round, ts: I64, values: Numbers, ok: Mask) -> None:
         """The state of each run after its last row: what ``run`` says there, bit for bit, at much less cost."""
-        starts = rows.starts
+        starts, on, opened = rows.starts, begins.runs, begins.state
         whole = bool(ok.all())
-        out[self.n] = start[self.n] + (rows.lengths if whole else np.add.reduceat(ok, starts, dtype=np.int64))
+        counts = rows.lengths.copy() if whole else np.add.reduceat(ok, starts, dtype=np.int64)
+        counts[on] += opened[self.n]
+        out[self.n] = counts
         if self.has_sum:
-            out[self.sum] = rows.chained(start[self.sum], values if whole else np.where(ok, values, 0.0))
+            out[self.sum] = rows.chained(on, opened[self.sum], values if whole else np.where(ok, values, 0.0))
         for wanted, function, name in ((self.has_low, np.minimum, self.low), (self.has_high, np.maximum, self.high)):
             if wanted:
                 found = values if whole else np.where(ok, values, self.value_columns[name][1]).astype(values.dtype, copy=False)
-                out[name] = function(start[name], function.reduceat(found, starts))
+                out[name] = extreme = function.reduceat(found, starts)
+                extreme[on] = function(opened[name], extreme[on])
         if self.has_first or self.has_moments:
             first = starts if whole else np.minimum.reduceat(np.where(ok, np.arange(len(ok)), len(ok)), starts)
-            had = start[self.n] > 0
-            at = np.minimum(first, len(ok) - 1)
+            had = opened[self.n] > 0
+            at = first if whole else np.minimum(first, len(ok) - 1)
             if self.has_first:
-                out[self.first] = np.where(had, start[self.first], values[at])
-                out[self.first_us] = np.where(had, start[self.first_us], ts[at])
+                out[self.first], out[self.first_us] = begun, begun_us = values[at], ts[at]
+                begun[on] = np.where(had, opened[self.first], begun[on])
+                begun_us[on] = np.where(had, opened[self.first_us], begun_us[on])
             if self.has_moments:
-                shift = np.where(had | (first == len(ok)), start[self.shift], values[at].astype(np.float64))
-                off = values - shift[rows.run_of] if whole else np.where(ok, values - shift[rows.run_of], 0.0)
+                shift = values[at].astype(np.float64)
+                if not whole:
+                    shift[first == len(ok)] = 0.0
+                shift[on] = np.where(had | (first[on] == len(ok)), opened[self.shift], shift[on])
+                off = values - shift.repeat(rows.lengths) if whole else np.where(ok, values - shift.repeat(rows.lengths), 0.0)
                 out[self.shift] = shift
-                out[self.s2] = rows.chained(start[self.s2], off * off)
-                out[self.s1] = rows.chained(start[self.s1], off)
+                out[self.s2] = rows.chained(on, opened[self.s2], off * off)
+                out[self.s1] = rows.chained(on, opened[self.s1], off)
         if self.has_last:
             place = rows.ends if whole else np.maximum.reduceat(np.where(ok, np.arange(len(ok)), -1), starts)
-            out[self.last] = np.where(place >= 0, values[place], start[self.last])
-            out[self.last_us] = np.where(place >= 0, ts[place], start[self.last_us])
+            out[self.last], out[self.last_us] = ended, ended_us = values[place], ts[place]
+            if not whole:
+                none = place < 0
+                ended[none], ended_us[none] = 0, NEVER
+                ended[on] = np.where(none[on], opened[self.last], ended[on])
+                ended_us[on] = np.where(none[on], opened[self.last_us], ended_us[on])
 
     def edges(self, out: State, start: State, rows: Round, ts: I64, values: Numbers, ok: Mask) -> None:
         """First and last of each run, of rows in any order of time: ``out`` has one element a run, ``ts`` and sequence decide."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from appliance.hot.stream.values import I64, Mask, Vector
 from appliance.hot.stream.windows.aggregates import NEEDS, Aggregate, Numbers, Part, Places, State
-from appliance.hot.stream.windows.argument import Argument, Columns
+from appliance.hot.stream.windows.argument import Argument, Begins, Columns
 from appliance.hot.stream.windows.rounds import Round
 from appliance.hot.stream.windows.state import blank, choose, pick
 
@@ -83,11 +83,13 @@ class Layout:
                 out[argument.ordinal] = totals[argument.index]
         return out
 
-    def total(self, start: State, rows: Round, ts: I64, inputs: Inputs) -> State:
+    def total(self, begins: Begins, rows: Round, ts: I64, inputs: Inputs) -> State:
         """As ``run``, of each run only what holds after its last row. Not where values are kept."""
-        out: State = {ROWS: start[ROWS] + rows.lengths}
+        counts = rows.lengths.copy()
+        counts[begins.runs] += begins.state[ROWS]
+        out: State = {ROWS: counts}
         for argument, (values, ok) in zip(self.arguments.values(), inputs, strict=True):
-            argument.total(out, start, rows, ts, values, ok)
+            argument.total(out, begins, rows, ts, values, ok)
         return out
 
     def gather(self, start: State, rows: Round, ts: I64, inputs: Inputs, totals: dict[int, I64]) -> State:

@@ -277,4 +277,5 @@ def _put_contents(store: Store, frame: Frame, keys: I64, parts: Contents) -> Non
     if len(closed):
         ids, counts = np.unique(parts.key[closed], return_counts=True)
         first = np.cumsum(counts) - counts
-        store.ring.append(ids, counts, parts.pane[closed], pick(parts.state, closed), oldest=parts.pane[closed[first]])
+        of = ((np.arange(len(closed)), parts.state, closed),)
+        store.ring.append(ids, counts, parts.pane[closed], of, oldest=parts.pane[closed[first]])

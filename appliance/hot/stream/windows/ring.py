@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from appliance.hot.stream.values import I64
-from appliance.hot.stream.windows.aggregates import State
+from appliance.hot.stream.windows.aggregates import Places, State
 from appliance.hot.stream.windows.layout import Layout
 from appliance.hot.stream.windows.state import blank, lower_bound, pick, ragged
 
@@ -77,8 +79,10 @@ class Ring:
             out[wrong] = lower_bound(flat, starts, starts + self.count[of], panes[wrong]) - starts
         return np.asarray(out, dtype=np.int64)
 
-    def append(self, ids: I64, counts: I64, panes: I64, state: State, *, oldest: I64) -> None:
+    def append(self, ids: I64, counts: I64, panes: I64, parts: Sequence[tuple[Places | I64, State, Places | I64]], *, oldest: I64) -> None:
         """Puts ``counts`` newer panes behind those of each key (ids distinct). Those before ``oldest`` may be forgotten.
+
+        ``parts`` say which of the panes have what state: that at some places of a state.
 
         They are when a ring is full, which is seldom, because then it is made larger if that doesn't leave a quarter of it free.
         """
@@ -89,8 +93,10 @@ class Ring:
                 self._widen(needed * 4 // 3 + 1)
         places = self.places(ids, self.count[ids], counts)
         self._pane[places] = panes
-        for name, column in self.state.items():
-            column[places] = state[name]
+        for some, state, at in parts:
+            here = places[some]
+            for name, column in self.state.items():
+                column[here] = state[name].take(at)
         self.count[ids] += counts
 
     def drop(self, ids: I64, counts: I64) -> None:

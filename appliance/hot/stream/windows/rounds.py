@@ -94,12 +94,14 @@ class Round:
         for rows in layers:
             values[rows] = function(values[rows - 1], values[rows])
 
-    def chained(self, begin: F64, values: Numbers) -> F64:
-        """Of each run the sum of ``begin`` and its values, added strictly one after the other."""
+    def chained(self, some: Places | slice, begin: F64, values: Numbers) -> F64:
+        """Of each run the sum of its values, with ``begin`` before those of ``some`` runs, added strictly one after the other."""
         if self.single:
-            return np.asarray(begin + values, dtype=np.float64)
+            terms = np.asarray(values + 0.0, dtype=np.float64)
+            terms[some] += begin
+            return terms
         terms = np.array(values, dtype=np.float64)
-        terms[self.starts] += begin
+        terms[self.starts[some]] += begin
         # bincount adds in the order of what it is given
         return np.asarray(np.bincount(self.run_of, weights=terms), dtype=np.float64)
 

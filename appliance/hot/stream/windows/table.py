@@ -15,6 +15,7 @@ from appliance.hot.stream.windows.fold import newest_windows
 from appliance.hot.stream.windows.lags import lags_after
 from appliance.hot.stream.windows.leaving import Left, both, early_stands, leave, row_stands
 from appliance.hot.stream.windows.points import Found, empty, finished, merged, nothing
+from appliance.hot.stream.windows.putting_away import put_away
 from appliance.hot.stream.windows.rounds import Round
 from appliance.hot.stream.windows.state import pick, put
 from appliance.hot.stream.windows.store import Store
@@ -370,30 +371,11 @@ class PaneTable:
         store, rows = self._store, taken.rows
         last = rows.key_ends
         if not taken.steady:
-            self._close(taken, clock)
+            oldest = taken.pane[last] - self.kept_panes + 1
+            if self.mode is Mode.TUMBLING:
+                # what hasn't ended yet is kept, however far the key is ahead
+                oldest = np.minimum(oldest, clock.end // self.pane_us)
+            put_away(store, taken, oldest)
         keys = rows.keys
         put(store.open, keys, pick(taken.state, last))
         store.pane[keys], store.newest[keys], store.lag[keys] = taken.pane[last], taken.ts[last], taken.lag[last]
-
-    def _close(self, taken: Taken, clock: Clock) -> None:
-        store, rows = self._store, taken.rows
-        run_key = rows.key[rows.starts]
-        first_run = rows.run_of[rows.key_starts]
-        gone = rows.keys[~taken.goes_on[first_run] & (store.pane[rows.keys] != NEVER)]
-        inner = np.flatnonzero(run_key[1:] == run_key[:-1])
-        keys = np.concatenate((gone, run_key[inner]))
-        panes = np.concatenate((store.pane[gone], taken.pane[rows.starts[inner]]))
-        oldest = taken.pane[rows.key_ends] - self.kept_panes + 1
-        if self.mode is Mode.TUMBLING:
-            # what hasn't ended yet is kept, however far the key is ahead
-            oldest = np.minimum(oldest, clock.end // self.pane_us)
-        kept = np.flatnonzero(panes >= oldest[np.searchsorted(rows.keys, keys)])
-        order = kept[np.argsort(keys[kept], kind="stable")]
-        if not len(order):
-            return
-        from_open = order < len(gone)
-        state = pick(taken.state, rows.ends[inner[np.maximum(order - len(gone), 0)]]) if len(inner) else pick(store.open, gone[order])
-        if len(inner) and from_open.any():
-            put(state, np.flatnonzero(from_open), pick(store.open, gone[order[from_open]]))
-        ids, counts = np.unique(keys[order], return_counts=True)
-        store.ring.append(ids, counts, panes[order], state, oldest=oldest[np.searchsorted(rows.keys, ids)])
