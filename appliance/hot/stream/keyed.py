@@ -19,6 +19,7 @@ from appliance.hot.stream.keys import KeySpace
 from appliance.hot.stream.quiet import Extremes
 from appliance.hot.stream.terms import RecordTerms
 from appliance.hot.stream.values import I64, TRUE, Key, Mask, Points, Rows, Signal, What
+from appliance.hot.stream.waiting import Batches
 from appliance.hot.stream.watch import BACK, BEFORE, Back, Found, Times, Watch, back_signal, gap_signal
 from appliance.hot.stream.windowed import Order, Windowed
 from appliance.hot.stream.windows.rounds import Round
@@ -49,6 +50,8 @@ class Keyed:
     records: list[Watch] = field(default_factory=list)
     """Those rules."""
     windows: list[Windowed] = field(default_factory=list)
+    batches: Batches = field(default_factory=Batches)
+    """What the windows share of a round."""
     gaps: list[GapGroup] = field(default_factory=list)
     expected: dict[Key, dict[str, int]] = field(default_factory=dict)
     """Levels of alerts that are stored of keys that have not come yet, by rule."""
@@ -147,8 +150,10 @@ class Keyed:
             behind, newest = np.empty(len(ids), np.bool_), np.empty(len(ids), np.int64)
             behind[sorted_rows.order], newest[sorted_rows.order] = stamps < before, before
             placed = np.arange(len(ids)) if kept is None else kept
+            self.batches.begin(len(ids))
             for window in self.windows:
                 yield from window.take(rows, ids, placed, times, Order(behind, newest, back), repeats)
+            self.batches.end()
 
     def advance(self, times: Times, *, silence_counts: bool) -> Iterator[Found]:
         """What time alone does, the records of the round (if any) being in."""

@@ -296,6 +296,7 @@ def _keyed(plan: StreamPlan, by: tuple[str, ...], rules: Sequence[BoundRule]) ->
         past=options.past,
         lateness_us=options.lateness_us,
         tags=options.identity,
+        batches=keyed.batches,
     )
     plan.watches.update({name: (keyed, watch) for name, watch in watches.items()})
     return keyed

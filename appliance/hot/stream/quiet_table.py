@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from appliance.hot.stream.bounds import NOTHING, UNKNOWN, Bounds, union
 from appliance.hot.stream.event_clock import NEVER
 from appliance.hot.stream.values import FALSE, I64, Extent, Mask, Points, Vector
+from appliance.hot.stream.waiting import Batches, Part, batch_of, joined, parted
 from appliance.hot.stream.watch import Watch
 from appliance.hot.stream.windows.aggregates import FAR, Aggregate
 from appliance.hot.stream.windows.store import Store
@@ -45,10 +45,13 @@ class QuietTable(PaneTable):
         aggregates: Sequence[Aggregate],
         arguments: int,
         watches: Sequence[Watch],
+        batches: Batches,
         lateness_panes: int = 0,
         lateness_us: int = 0,
     ) -> None:
-        """``arguments`` is the number of input vectors, ``watches`` are all rules that ask: each must have a ``may_hold``."""
+        """``arguments`` is the number of input vectors, ``watches`` are all rules that ask: each must have a ``may_hold``; ``batches`` is
+        what it shares with other tables of the same keys."""
+        self._batches = batches
         self._parts: list[Part] = []
         self._rows = 0
         self._late: list[I64] = []
@@ -109,12 +112,13 @@ class QuietTable(PaneTable):
         self._parts, self._rows, self._late = [], 0, []
         with self._opened():
             if not late:
-                part = _joined(parts)
+                batch = self._batches.of(parts)
             else:
-                touched = np.unique(np.concatenate(late))
-                slow, part = _parted(_joined(parts), touched)
+                slow, rest = parted(joined(parts), np.unique(np.concatenate(late)))
                 super().load(slow.ids, slow.ts, slow.seqs, slow.vectors, slow.watermark, watermark_us=NEVER)
-            super().absorb(part.ids, part.ts, part.vectors, part.watermark, watermark_us=self._end_us)
+                parts = [rest] if len(rest.ids) else []
+                batch = batch_of(parts)
+            super().absorb(batch, list(zip(*(part.vectors for part in parts), strict=True)), watermark_us=self._end_us)
 
     # --- records and time -------------------------------------------------------------------------------------------------
 
@@ -204,18 +208,20 @@ class QuietTable(PaneTable):
             self.settle()
         self._parts.append(part)
         self._rows += len(part.ids)
-        if self._rows >= ROWS_MAX - self.panes * self.pane_us * _SPREAD % 2**32 % (ROWS_MAX // 2):
+        if self._batches.is_flood:
+            if self._batches.is_due or self._rows >= 2 * ROWS_MAX:
+                self.settle()
+        elif self._rows >= ROWS_MAX - self.panes * self.pane_us * _SPREAD % 2**32 % (ROWS_MAX // 2):
             self.settle()
 
     # --- what stands out --------------------------------------------------------------------------------------------------
 
     def _note(self, ids: I64, ts: I64, vectors: Sequence[Vector]) -> None:
         """Takes the values of records into account before they go anywhere."""
-        self._reserve(int(ids.max()) + 1)
-        most = 0
-        if self._whole.counts:
-            most = len(ids) if int(ids.max()) > 16 * len(ids) else int(np.bincount(ids).max())
-        newest_us, extents = int(ts.max()), [v.extent for v in vectors]
+        round_ = self._batches.facts(ids, ts)
+        self._reserve(round_.keys)
+        most = round_.most if self._whole.counts else 0
+        oldest_us, newest_us, extents = round_.oldest_us, round_.newest_us, [v.extent for v in vectors]
         usual = union(self._usual.extents, extents)
         if usual != self._usual.extents and not self._is_quiet_within(usual):
             usual = self._widened(vectors, extents)
@@ -225,17 +231,17 @@ class QuietTable(PaneTable):
             self._stand_out(ids[out], ts[out])
             extents = [_within(extent, limits) for extent, limits in zip(extents, usual, strict=True)]
         whole, back_us = [v.extent for v in vectors], self._usual.forgotten_us
-        if int(ts.min()) - self.panes * self.pane_us < back_us:
+        if oldest_us - self.panes * self.pane_us < back_us:
             old = np.flatnonzero(ts - self.panes * self.pane_us < back_us)
             self._stand_out(ids[old], np.full(len(old), back_us))
-        if int(ts.min()) - self.panes * self.pane_us < self._whole.forgotten_us:
+        if oldest_us - self.panes * self.pane_us < self._whole.forgotten_us:
             whole = [UNKNOWN] * len(vectors)
         is_time = self._usual.note(extents, most, newest_us)
         self._whole.note(whole, most, newest_us)
         if is_time:
             with self._opened():  # what waits makes it later, but of keys that only wait
-                oldest_us = min([int(ts.min()), *(int(part.ts.min()) for part in self._parts)])
-                begin_us = min(self.begin_us, oldest_us - self.panes * self.pane_us)
+                first_us = min([oldest_us, *(int(part.ts.min()) for part in self._parts)])
+                begin_us = min(self.begin_us, first_us - self.panes * self.pane_us)
             self._usual.forget(begin_us)
             self._whole.forget(begin_us - (self.kept_panes - self.panes) * self.pane_us if begin_us < FAR else FAR)
 
@@ -318,38 +324,3 @@ def _within(extent: Extent, limits: Extent) -> Extent:
     """The part of an extent that lies within limits."""
     low, high = max(extent[0], limits[0]), min(extent[1], limits[1])
     return (low, high) if low <= high else NOTHING
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Records that wait, in the order in which they came; arguments as of ``PaneTable.take``."""
-
-    ids: I64
-    ts: I64
-    seqs: I64
-    vectors: list[Vector]
-    watermark: I64
-
-    def take(self, some: I64) -> Part:
-        """Some of them."""
-        return Part(self.ids[some], self.ts[some], self.seqs[some], [v.take(some) for v in self.vectors], self.watermark[some])
-
-
-def _joined(parts: Sequence[Part]) -> Part:
-    if not parts:
-        return Part(_NONE, _NONE, _NONE, [], _NONE)
-    if len(parts) == 1:
-        return parts[0]
-    vectors = [
-        Vector(np.concatenate([v.values for v in of]), np.concatenate([v.valid for v in of]))
-        for of in zip(*(part.vectors for part in parts), strict=True)
-    ]
-    ids, ts, seqs, watermark = (np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "ts", "seqs", "watermark"))
-    return Part(ids, ts, seqs, vectors, watermark)
-
-
-def _parted(part: Part, touched: I64) -> tuple[Part, Part]:
-    """The records of the keys ``touched`` (rising) in the order of their sequences, and the others."""
-    is_slow = np.isin(part.ids, touched)
-    slow = np.flatnonzero(is_slow)
-    return part.take(slow[np.argsort(part.seqs[slow])]), part.take(np.flatnonzero(~is_slow))

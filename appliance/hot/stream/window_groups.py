@@ -12,6 +12,7 @@ from appliance.hot.stream.inputs import Inputs
 from appliance.hot.stream.keys import KeySpace
 from appliance.hot.stream.quiet import may_hold
 from appliance.hot.stream.quiet_table import QuietTable
+from appliance.hot.stream.waiting import Batches
 from appliance.hot.stream.watch import Watch
 from appliance.hot.stream.windowed import VALUES_MAX, Past, Windowed
 from appliance.hot.stream.windows.aggregates import Aggregate, Function
@@ -31,13 +32,14 @@ def window_groups(
     past: Past,
     lateness_us: int,
     tags: tuple[str, ...] | None,
+    batches: Batches,
 ) -> list[Windowed]:
     """One for each kind of window: rules that have it share all the work but their comparison."""
     groups: dict[tuple[object, ...], list[Watch]] = {}
     for watch in watches:
         options = watch.rule.parsed.options
         groups.setdefault((options.window, options.over_s, options.pane_us, options.gap_s), []).append(watch)
-    return [_windowed(of, keys, by, stream, baselines, past, lateness_us, tags) for of in groups.values()]
+    return [_windowed(of, keys, by, stream, baselines, past, lateness_us, tags, batches) for of in groups.values()]
 
 
 def _windowed(
@@ -49,6 +51,7 @@ def _windowed(
     past: Past,
     lateness_us: int,
     tags: tuple[str, ...] | None,
+    batches: Batches,
 ) -> Windowed:
     inputs = Inputs()
     wanted: list[Aggregate] = []
@@ -89,6 +92,7 @@ def _windowed(
                 aggregates=wanted,
                 arguments=len(inputs.arguments),
                 watches=watches,
+                batches=batches,
                 lateness_panes=late_panes,
                 lateness_us=lateness_us,
             )

@@ -84,21 +84,23 @@ class Windowed:
         if slow.any():
             yield from self._take_late(rows, vectors, ids, where, times, order, slow, again)
         elif len(where):
-            taken = Taken(rows, vectors, ids, where, rows.ts[where], times, order.back)
-            yield from self._forward(taken, np.arange(len(where)), len(rows), times.end_us)
+            ts = rows.ts if len(where) == len(rows) else rows.ts[where]
+            yield from self._forward(Taken(rows, vectors, ids, where, ts, times, order.back), None, len(rows), times.end_us)
         yield from self.advance(times.end_us)
         yield from self._check_overfull(times.end_us)
 
-    def _forward(self, taken: Taken, some: Places, next_row: int, watermark_us: int) -> Iterator[Found]:
-        """Rows in the order of their key; what time does after the last of them comes before ``next_row``."""
-        where = taken.where[some]
+    def _forward(self, taken: Taken, some: Places | None, next_row: int, watermark_us: int) -> Iterator[Found]:
+        """Rows (None: all) in the order of their key; what time does after the last of them comes before ``next_row``."""
+        where, ids, ts = (taken.where, taken.ids, taken.ts) if some is None else (taken.where[some], taken.ids[some], taken.ts[some])
         if isinstance(self.table, QuietTable) and taken.back:
-            self.table.want(taken.ids[some][np.isin(where, np.concatenate(list(taken.back.values())))])
-        vectors = taken.vectors if len(where) == len(taken.rows) else [v.take(where) for v in taken.vectors]
-        before = taken.times.before[where]
-        points = self.table.take(taken.ids[some], taken.ts[some], taken.rows.seqs[where], vectors, before, watermark_us=watermark_us)
-        row = np.append(where, next_row)[points.row]
-        placed = Points(points.key, row, points.at_us, points.seq, points.vectors)
+            self.table.want(ids[np.isin(where, np.concatenate(list(taken.back.values())))])
+        vectors, seqs, before = taken.vectors, taken.rows.seqs, taken.times.before
+        if len(where) < len(taken.rows):
+            vectors, seqs, before = [v.take(where) for v in vectors], seqs[where], before[where]
+        points = self.table.take(ids, ts, seqs, vectors, before, watermark_us=watermark_us)
+        if not len(points):
+            return
+        placed = Points(points.key, np.append(where, next_row)[points.row], points.at_us, points.seq, points.vectors)
         for watch in self.watches if taken.has_late else ():
             yield from _held_until(watch, placed, taken.times, self.keys)
         yield from self._signals(placed, taken.times, taken.back)

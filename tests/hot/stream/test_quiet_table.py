@@ -12,7 +12,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.hot.stream import quiet_table
+from appliance.hot.stream import quiet_table, waiting
 from appliance.hot.stream.baselines import Baselines
 from appliance.hot.stream.plan import PlanOptions, StreamPlan, make_plan
 from appliance.hot.stream.quiet_table import QuietTable
@@ -64,7 +64,11 @@ def rows(records: list[tuple[int, float, float, float | None, int | None]]) -> R
 
 
 def plan_of(chosen: list[int], *, over_s: float, lateness_us: int) -> StreamPlan:
-    parsed = [parse_rule(f"rule{i}", AlertOptions(stream="readings", by=("device",), over_s=over_s, **RULES[i])) for i in chosen]
+    """Every other rule is over three times as long a window: a table of its own, with the same keys."""
+    parsed = [
+        parse_rule(f"rule{i}", AlertOptions(stream="readings", by=("device",), over_s=over_s * (1, 3)[number % 2], **RULES[i]))
+        for number, i in enumerate(chosen)
+    ]
     plan = make_plan(SCHEMA, parsed, PlanOptions(lateness_us, 100, None, Baselines(), lambda *_: ()))
     assert not plan.refused
     return plan
@@ -92,6 +96,8 @@ def signals(plan: StreamPlan, whole: Rows, at: list[int], idle_s: list[int]) -> 
     rows_max=st.sampled_from([4, 16_384]),
     awake=st.sampled_from([0, 2]),
     share=st.sampled_from([0.5, 1.0]),
+    flood=st.sampled_from([1, 3, 4_096]),
+    waits=st.sampled_from([1, 10]),
 )
 @settings(max_examples=250, deadline=None)
 def test_looking_only_where_a_rule_may_speak_changes_no_signal(
@@ -104,6 +110,8 @@ def test_looking_only_where_a_rule_may_speak_changes_no_signal(
     rows_max: int,
     awake: int,
     share: float,
+    flood: int,
+    waits: int,
 ) -> None:
     whole = rows(records)
     with LOOKING_AT_ALL:
@@ -115,6 +123,8 @@ def test_looking_only_where_a_rule_may_speak_changes_no_signal(
         patch.object(quiet_table, "ROWS_MAX", rows_max),
         patch.object(quiet_table, "AWAKE_ROUNDS", awake),
         patch.object(quiet_table, "LOUD_SHARE", share),
+        patch.object(waiting, "FLOOD_ROWS", flood),
+        patch.object(waiting, "FLOOD_WAITS", waits),
     ):
         assert signals(quiet, whole, at, idle_s) == signals(plain, whole, at, idle_s)
 

@@ -6,21 +6,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from appliance.hot.stream.values import I64, Vector
+from appliance.hot.stream.values import Vector
 from appliance.hot.stream.windows.argument import Begins
+from appliance.hot.stream.windows.batch import Batch
 from appliance.hot.stream.windows.rounds import Round
 from appliance.hot.stream.windows.state import pick
 from appliance.hot.stream.windows.store import Store
 from appliance.hot.stream.windows.timeline import Taken
 
 
-def absorbed(store: Store, ids: I64, ts: I64, vectors: Sequence[Vector], watermark: I64, *, pane_us: int) -> Taken:
+def absorbed(store: Store, batch: Batch, vectors: Sequence[Sequence[Vector]], *, pane_us: int) -> Taken:
     """What rows in order, at least one, make of the panes of their keys, with the last row of each run in place of all of it.
 
     ``until`` and ``seq`` say nothing, since no point follows from it.
     """
-    rows = Round.of(ids)
-    times = ts.take(rows.order)
+    rows, times = batch.rows, batch.times
     pane = times // pane_us
     rows.cut(pane[1:] != pane[:-1])
     key, of = rows.key.take(rows.starts), pane.take(rows.starts)
@@ -28,9 +28,11 @@ def absorbed(store: Store, ids: I64, ts: I64, vectors: Sequence[Vector], waterma
     steady = bool(goes_on.all())
     on = np.flatnonzero(goes_on)
     begins = Begins(slice(None) if steady else on, pick(store.open, key.take(on)))
-    state = store.layout.total(begins, rows, times, store.layout.inputs(vectors, rows.order))
+    state = store.layout.total(
+        begins, rows, times, [batch.inputs(argument, vectors[index]) for index, argument in store.layout.arguments.items()]
+    )
     last = times.take(rows.ends)
-    lag = store.lags(last, watermark.take(rows.order.take(rows.ends)))
+    lag = store.lags(last, batch.before.take(rows.order.take(rows.ends)))
     runs = Round(rows.ends, key, np.flatnonzero(np.append(True, key[1:] != key[:-1])), np.arange(len(key)))
     none = np.empty(0, np.int64)
     return Taken(runs, last, none, of, lag, none, goes_on, steady, state)

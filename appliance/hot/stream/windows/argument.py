@@ -162,7 +162,7 @@ class Argument:
         for wanted, function, name in ((self.has_low, np.minimum, self.low), (self.has_high, np.maximum, self.high)):
             if wanted:
                 found = values if whole else np.where(ok, values, self.value_columns[name][1]).astype(values.dtype, copy=False)
-                out[name] = extreme = function.reduceat(found, starts)
+                out[name] = extreme = rows.extreme(function, found)
                 extreme[on] = function(opened[name], extreme[on])
         if self.has_first or self.has_moments:
             first = starts if whole else np.minimum.reduceat(np.where(ok, np.arange(len(ok)), len(ok)), starts)

@@ -13,6 +13,8 @@ from appliance.hot.stream.windows.aggregates import F64, Numbers, Places
 _LAYER_COST = 4.0
 _RUN_COST = 1.5
 """What one step of either way to accumulate costs besides its elements, in µs: measured, only the proportion counts."""
+_LAYERS_MAX = 8
+"""Rows of the longest run up to which runs are better taken layer by layer than each by itself."""
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Round:
         changed = differs.copy()
         changed[self.key_starts[1:] - 1] = True
         self.starts = np.concatenate((_ZERO, np.flatnonzero(changed) + 1))
-        for name in ("lengths", "run_of", "ends", "single", "_plan"):
+        for name in ("lengths", "run_of", "ends", "single", "_layers", "_plan"):
             self.__dict__.pop(name, None)
 
     def __len__(self) -> int:
@@ -104,6 +106,28 @@ class Round:
         terms[self.starts[some]] += begin
         # bincount adds in the order of what it is given
         return np.asarray(np.bincount(self.run_of, weights=terms), dtype=np.float64)
+
+    def extreme(self, function: np.ufunc, values: Numbers) -> Numbers:
+        """Of each run the ``function``, which is ``np.minimum`` or ``np.maximum``, of its values, none of which is NaN."""
+        if self._layers is None:
+            return np.asarray(function.reduceat(values, self.starts))
+        found = values.take(self.starts)
+        for runs, rows in self._layers:
+            if runs is None:
+                function(found, values.take(rows), out=found)
+            else:
+                found[runs] = function(found.take(runs), values.take(rows))
+        return found
+
+    @cached_property
+    def _layers(self) -> list[tuple[Places | None, Places]] | None:
+        """Runs (None: all) with a second row and these rows, with a third, and so on; None where some are too long for that."""
+        longest = int(self.lengths.max())
+        if longest > _LAYERS_MAX:
+            return None
+        reach = [np.flatnonzero(self.lengths > layer) for layer in range(1, longest)]
+        whole = len(self.starts)
+        return [(None if len(runs) == whole else runs, self.starts.take(runs) + layer) for layer, runs in enumerate(reach, 1)]
 
     @cached_property
     def _plan(self) -> tuple[list[tuple[int, int]], list[Places]]:

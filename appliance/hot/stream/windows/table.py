@@ -11,6 +11,7 @@ from appliance.hot.stream.values import I64, Mask, Points, Vector
 from appliance.hot.stream.windows import closing, rewriting
 from appliance.hot.stream.windows.absorbing import absorbed
 from appliance.hot.stream.windows.aggregates import FAR, NEVER, Aggregate
+from appliance.hot.stream.windows.batch import Batch
 from appliance.hot.stream.windows.fold import newest_windows
 from appliance.hot.stream.windows.lags import lags_after
 from appliance.hot.stream.windows.leaving import Left, both, early_stands, leave, row_stands
@@ -129,16 +130,20 @@ class PaneTable:
         """Whether rows can be taken without giving points: sliding windows that keep no values."""
         return self.mode is Mode.SLIDING and not self._store.layout.valued
 
-    def absorb(self, ids: I64, ts: I64, vectors: Sequence[Vector], watermark: I64, *, watermark_us: int) -> None:
-        """As ``take``, for whoever knows that nothing comes of the points: they are not given, at a fraction of the cost."""
+    def absorb(self, batch: Batch, vectors: Sequence[Sequence[Vector]], *, watermark_us: int) -> None:
+        """As ``take``, for whoever knows that nothing comes of the points: they are not given, at a fraction of the cost.
+
+        ``vectors`` are of each argument those of all parts.
+        """
         assert self.absorbs
         store = self._store
-        clock = Clock(watermark, max(watermark_us, store.watermark_us))
-        if len(ids):
-            store.reserve(int(ids.max()) + 1)
-            store.meet(vectors)
+        clock = Clock(np.empty(0, np.int64), max(watermark_us, store.watermark_us))
+        if len(batch):
+            store.reserve(int(batch.rows.key[-1]) + 1)
+            for part in range(len(batch.ids)):
+                store.meet([of[part] for of in vectors])
             with np.errstate(over="ignore", invalid="ignore"):
-                taken = absorbed(store, ids, ts, vectors, watermark, pane_us=self.pane_us)
+                taken = absorbed(store, batch, vectors, pane_us=self.pane_us)
                 self._keep(taken, clock)
             store.stale[taken.rows.keys] = True
         store.watermark_us = clock.end

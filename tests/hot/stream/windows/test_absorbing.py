@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from appliance.hot.stream.values import Points
 from appliance.hot.stream.windows.aggregates import Function
+from appliance.hot.stream.windows.batch import Batch
 from appliance.hot.stream.windows.table import Mode, PaneTable
 from tests.hot.stream.windows.cases import EVERY, columns, cuts, in_order, rounds, taken
 from tests.hot.stream.windows.reference import Record, seen, watermarks
@@ -41,7 +42,8 @@ def mixed(
         if absorbed[number % len(absorbed)]:
             seqs = given_.pop("seqs")
             assert len(seqs) == len(part)
-            table.absorb(**given_, watermark=watermark, watermark_us=int(watermark[-1]))
+            batch = Batch([given_["ids"]], [given_["ts"]], [watermark])
+            table.absorb(batch, [[vector] for vector in given_["vectors"]], watermark_us=int(watermark[-1]))
         else:
             found.append((start, table.take(**given_, watermark=watermark, watermark_us=int(watermark[-1]))))
     return found
