@@ -36,7 +36,7 @@ def test_a_series_that_stops_is_an_incident_which_late_records_take_back(tmp_pat
         assert found["answers"][0]["summary"].endswith(", usually every 10 s.")
         deep = of_deep(found["answers"])[-1]
         assert deep["verdict"] == "confirmed"
-        assert deep["summary"].startswith("readings (device d): silent for ")
+        assert deep["summary"].startswith("readings (device=d): silent for ")
         assert deep["summary"].endswith("Nothing has come since.")
 
         send(service, 3_000, 4_200, "d")
