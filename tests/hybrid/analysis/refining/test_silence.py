@@ -44,4 +44,4 @@ def test_a_series_that_stops_is_an_incident_which_late_records_take_back(tmp_pat
         assert service.command("jobs", "run", "all.deep", "-p", f"incident={incident}", "--wait").returncode == 0
         found = whole(service, incident)
         assert (found["incident"]["state"], found["incident"]["verdict"]) == ("dismissed", "dismissed")
-        assert found["incident"]["summary"] == "readings (device d) was not silent: what was missed came late."
+        assert found["incident"]["summary"] == "readings (device=d) was not silent: what was missed came late."
