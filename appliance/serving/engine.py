@@ -181,6 +181,7 @@ class Engine:
     def _pin(self, work: Work, provider: SnapshotProvider) -> None:
         """The snapshot; files of views that are gone are told, and done without."""
         wanted, views = wanted_of(work), views_of(work)
+        work.wanted = wanted
         own = [t.stream for t in work.tables if t.side in (Side.STATE, Side.FILE)]
         if wanted or own or views:
             try:

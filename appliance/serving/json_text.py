@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 _pc: Any = pc
 _US: Final = 1_000_000
 _YEAR_0: Final = -62_167_219_200 * _US
+_YEAR_1: Final = -62_135_596_800 * _US
 _YEAR_10000: Final = 253_402_300_800 * _US
 _SPECIAL: Final = r'["\\\x00-\x1f\x7f]'
 """What JSON wants escaped (and DEL, which is not seen otherwise)."""
@@ -78,15 +79,9 @@ def _few_lines(values: list[Any]) -> list[bytes]:
 
 def _few_times(column: Any) -> list[bytes] | None:
     us = np.asarray((column.fill_null(0) if column.null_count else column).view(pa.int64()).to_numpy())
-    if len(us) and not _YEAR_0 <= int(us.min()) <= int(us.max()) < _YEAR_10000:
+    if len(us) and not _YEAR_1 <= int(us.min()) <= int(us.max()) < _YEAR_10000:
         return None
-    seconds = us // _US
-    micros = us - seconds * _US
-    texts: list[bytes] = np.datetime_as_string(seconds.view("M8[s]")).astype("S19").tolist()
-    if micros.any():
-        texts = [b'"%b.%06dZ"' % (text, rest) if rest else b'"%bZ"' % text for text, rest in zip(texts, micros.tolist(), strict=True)]
-    else:
-        texts = [b'"%bZ"' % text for text in texts]
+    texts = _encoder.encode_lines(us.view("M8[us]").tolist()).replace(b'"\n', b'Z"\n').split(b"\n")[:-1]  # microseconds where there are any
     if column.null_count:
         texts = [text if valid else b"null" for text, valid in zip(texts, column.is_valid().to_pylist(), strict=True)]
     return texts

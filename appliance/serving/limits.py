@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from appliance.serving.usage import own_file
+
 log = logging.getLogger(__name__)
 NICE = 5
 """A query gives way to ingest where both want the processor."""
@@ -93,11 +95,7 @@ def with_little_memory() -> None:
 
 def mapped_bytes() -> int:
     """Address space of this process."""
-    descriptor = os.open("/proc/self/statm", os.O_RDONLY)  # a file object would take three times as long, and each query looks
-    try:
-        return int(os.read(descriptor, 128).split()[0]) * _PAGE_BYTES
-    finally:
-        os.close(descriptor)
+    return int(os.pread(own_file("statm", os.getpid()), 128, 0).split()[0]) * _PAGE_BYTES
 
 
 def die_with_parent(parent_pid: int) -> None:

@@ -48,6 +48,8 @@ class PlainSelect:
     """Under which its columns are known."""
     columns: frozenset[str] | None
     """Folded names that may be columns of the table; None: all."""
+    about_ts: tuple[Any, ...]
+    """The parts of its WHERE that hold together and say something about ``ts``."""
 
 
 def plain_select(tree: Any) -> PlainSelect | None:
@@ -73,7 +75,7 @@ def plain_select(tree: Any) -> PlainSelect | None:
             names = [str(n).lower() for n in part["column_names"]]
             everything |= names == [alias.lower()]  # the whole row
             columns.update(names)
-    return PlainSelect(node, table, alias, None if everything else frozenset(columns))
+    return PlainSelect(node, table, alias, None if everything else frozenset(columns), _about_ts(node["where_clause"], alias.lower()))
 
 
 def plain_need(select: PlainSelect, table: TableInfo, *, now_us: int) -> Need | None:
@@ -86,8 +88,14 @@ def plain_need(select: PlainSelect, table: TableInfo, *, now_us: int) -> Need | 
         return None  # a name that is both
     if "current_timestamp" in {n.lower() for n in names}:
         return None
-    condition, alias = select.node["where_clause"], select.alias.lower()
-    return Need(_span(condition, alias, now_us), columns) if _is_understood(condition, alias, now_us) else None
+    alias = select.alias.lower()
+    span = EVERYTHING
+    for part in select.about_ts:
+        found = _span(part, alias, now_us)
+        if found == EVERYTHING:
+            return None  # not understood: a plan of DuckDB's may find a narrower range
+        span = span.intersect(found)
+    return Need(span, columns)
 
 
 def _expressions(node: Any) -> Iterator[dict[str, Any]]:
@@ -108,15 +116,8 @@ def renames_ts(node: Any) -> bool:
 
 
 def _span(condition: Any, alias: str, now_us: int) -> TimeRange:
-    """The range of event time that a condition leaves; all parts of an AND hold together."""
-    if not isinstance(condition, dict):
-        return EVERYTHING
+    """The range of event time that one part of a WHERE leaves; all of it where the part is not understood."""
     kind = condition["type"]
-    if kind == "CONJUNCTION_AND":
-        span = EVERYTHING
-        for part in condition["children"]:
-            span = span.intersect(_span(part, alias, now_us))
-        return span
     if kind == "COMPARE_BETWEEN" and is_ts(condition["input"], alias):
         low = compared("COMPARE_GREATERTHANOREQUALTO", moment_us(condition["lower"], now_us=now_us))
         return low.intersect(compared("COMPARE_LESSTHANOREQUALTO", moment_us(condition["upper"], now_us=now_us)))
@@ -128,15 +129,13 @@ def _span(condition: Any, alias: str, now_us: int) -> TimeRange:
     return EVERYTHING
 
 
-def _is_understood(condition: Any, alias: str, now_us: int) -> bool:
-    """Whether every part about ``ts`` was: else a plan of DuckDB's may find a narrower range."""
+def _about_ts(condition: Any, alias: str) -> tuple[Any, ...]:
+    """The parts of a condition that hold together and say something about ``ts``; other constants in their place change nothing of that."""
     if not isinstance(condition, dict):
-        return True
+        return ()
     if condition["type"] == "CONJUNCTION_AND":
-        return all(_is_understood(part, alias, now_us) for part in condition["children"])
-    if not any(is_ts(part, alias) for part in (condition, *_expressions({"condition": condition}))):
-        return True
-    return _span(condition, alias, now_us) != EVERYTHING
+        return tuple(part for child in condition["children"] for part in _about_ts(child, alias))
+    return (condition,) if any(is_ts(part, alias) for part in _expressions({"condition": condition})) else ()
 
 
 def is_ts(part: Any, alias: str) -> bool:

@@ -93,9 +93,9 @@ class WorkerProcess:
 
     async def receive(self) -> FromWorker:
         """The next message. Raises ``WorkerGone``."""
-        await self._fill(LENGTH.size)
+        while not self.has_message:
+            await self._take()
         (length,) = LENGTH.unpack_from(self._received)
-        await self._fill(LENGTH.size + length)
         body = bytes(memoryview(self._received)[LENGTH.size : LENGTH.size + length])
         del self._received[: LENGTH.size + length]
         return from_worker(body)
@@ -105,20 +105,19 @@ class WorkerProcess:
         """Whether the next message is here already, whole."""
         return LENGTH.size <= len(self._received) and LENGTH.size + LENGTH.unpack_from(self._received)[0] <= len(self._received)
 
-    async def _fill(self, size: int) -> None:
-        loop = asyncio.get_running_loop()
-        while len(self._received) < size:
-            try:
-                count = await loop.sock_recv_into(self._sock, self._reading)
-            except ConnectionResetError:  # it ended with something of ours unread
-                count = 0
-            except OSError as e:
-                raise WorkerGone(f"the query's process has gone ({e})") from e
-            if count == 0:
-                status = await self._process.wait()
-                how = f"signal {-status}" if status < 0 else f"status {status}"
-                raise WorkerGone(f"the query's process has ended ({how})")
-            self._received += self._reading[:count]
+    async def _take(self) -> None:
+        """Some of what comes next."""
+        try:
+            count = await asyncio.get_running_loop().sock_recv_into(self._sock, self._reading)
+        except ConnectionResetError:  # it ended with something of ours unread
+            count = 0
+        except OSError as e:
+            raise WorkerGone(f"the query's process has gone ({e})") from e
+        if count == 0:
+            status = await self._process.wait()
+            how = f"signal {-status}" if status < 0 else f"status {status}"
+            raise WorkerGone(f"the query's process has ended ({how})")
+        self._received += self._reading[:count]
 
     def used(self, told: Usage | None) -> Usage:
         """What it has used since this was asked last, its start included. ``told`` is its own word of all that it has used; None: it has

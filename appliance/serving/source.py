@@ -54,6 +54,7 @@ AT_ONCE_BYTES_MAX: Final = 512 * 1024
 """Hot rows that may go along with a question, before it is known to want them."""
 _WORD: Final = re.compile(r'"([^"]+)"|([A-Za-z_][A-Za-z0-9_]*)')
 SUFFIXES: Final = {"_hot": Side.HOT, "_cold": Side.COLD, "_latest": Side.LATEST}
+_ENDS: Final = tuple(SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class StateSource:
         return (
             key in self._store.tables
             or key in self._state.streams
-            or any(key.endswith(s) and key[: -len(s)] in self._state.streams for s in SUFFIXES)
+            or (key.endswith(_ENDS) and any(key.endswith(s) and key[: -len(s)] in self._state.streams for s in SUFFIXES))
         )
 
     def damaged(self, segment: Segment, reason: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from appliance.serving.statement import Statement
@@ -18,6 +19,8 @@ from appliance.serving.statement import Statement
 CHARS_MAX: Final = 20_000
 """A longer text is not cut: it is rare, and looking at it costs as much as parsing."""
 KNOWN_MAX: Final = 128
+CUTS_KEPT: Final = 16
+"""A question's text is cut several times on its way."""
 _CONSTANT: Final = re.compile(r"(?<![\w&.])'((?:[^']|'')*)'(?!')|(?<![\w.'])(\d{11,18})(?![\w.'])")
 _UNUSUAL: Final = re.compile(r"""["'`$;?\\]|--|/\*""")
 _CONTROL: Final = re.compile(r"[\0\1]")
@@ -36,6 +39,7 @@ class Cut:
     """Their values, in the order of the text: as the text in quotes means it, or the digits."""
 
 
+@lru_cache(maxsize=CUTS_KEPT)
 def cut(sql: str) -> Cut | None:
     """A text cut; None for one that is not plain, or too long."""
     if len(sql) > CHARS_MAX or _CONTROL.search(sql):

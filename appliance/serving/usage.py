@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import resource
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Final
+
+_IO_BYTES_MAX: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +64,31 @@ def usage_of(pid: int) -> Usage:
 
 
 def own_usage() -> Usage:
-    """Of this process since its start, without its children; some 20 µs."""
+    """Of this process since its start, without its children; some 10 µs."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     try:
-        read, written, disk = _io("self")
+        read, written, disk = _counted(os.pread(own_file("io", os.getpid()), _IO_BYTES_MAX, 0))
     except OSError:  # a kernel without the count of bytes
         read, written, disk = 0, 0, 0
     return Usage(used.ru_utime + used.ru_stime, read, written, disk, used.ru_maxrss * 1024)
 
 
+@cache
+def own_file(name: str, _pid: int) -> int:
+    """A descriptor of a file below ``/proc/self`` of the process ``_pid``, which is this one: it stays open, since to open it takes
+    longer than to read it."""
+    return os.open(f"/proc/self/{name}", os.O_RDONLY | os.O_CLOEXEC)
+
+
 def _io(pid: str) -> tuple[int, int, int]:
-    """Bytes read and written by system calls, and written towards the disk (man 5 proc, ``io``)."""
     descriptor = os.open(f"/proc/{pid}/io", os.O_RDONLY)  # a file object would take three times as long
     try:
-        words = os.read(descriptor, 512).split()
+        return _counted(os.read(descriptor, _IO_BYTES_MAX))
     finally:
         os.close(descriptor)
+
+
+def _counted(text: bytes) -> tuple[int, int, int]:
+    """Bytes read and written by system calls, and written towards the disk (man 5 proc, ``io``)."""
+    words = text.split()
     return int(words[1]), int(words[3]), int(words[11])

@@ -39,6 +39,8 @@ class Work:
     tables: Sequence[TableInfo] = ()
     needs: Mapping[str, Need] | None = None
     """By table; None: could not be found out, so all of everything."""
+    wanted: Sequence[Wanted] = ()
+    """Of each stream, as it was pinned."""
     snapshot: Snapshot = field(default_factory=Snapshot)
     parts: list[Part] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -175,7 +177,7 @@ def lost_note(segment: Segment, reason: str) -> str:
 def explained(work: Work, rows: int) -> Explain:
     """What there is to say about a query; ``rows`` are those of its result so far."""
     records, cold_bytes = to_read(work)
-    wanted = {want.stream: want for want in wanted_of(work)}
+    wanted = {want.stream: want for want in work.wanted}
     return Explain(
         id=work.question.id,
         path=work.question.path,
