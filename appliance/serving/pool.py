@@ -25,6 +25,7 @@ from appliance.background import Background
 from appliance.config import QueryOptions
 from appliance.errors import RetryLater
 from appliance.observe.processes import PathName, Processes
+from appliance.serving.chunks import Held
 from appliance.serving.protocol import LENGTH, FromWorker, Message, Ready, frame, from_worker
 from appliance.serving.usage import Usage, usage_of
 
@@ -77,6 +78,8 @@ class WorkerProcess:
         self.is_warm = False
         """It has waited idle, and may have been ended by the system meanwhile."""
         self._told = Usage()
+        self.held = Held()
+        """The hot rows that it has."""
 
     async def send(self, message: Message, *, descriptor: int | None = None) -> None:
         """Raises ``WorkerGone``."""

@@ -35,7 +35,11 @@ class Given(msgspec.Struct, frozen=True, array_like=True):
 
     wanted: tuple[Wanted, ...]
     snapshot: bytes
-    """As ``transfer.packed`` makes it."""
+    """As ``transfer.given`` makes it; some of its hot rows are named alone."""
+    new: tuple[tuple[int, bytes], ...] = ()
+    """Hot rows that stay with the worker, by number, each an Arrow stream."""
+    gone: tuple[int, ...] = ()
+    """Numbers of those that it lets go, before the new ones come."""
 
 
 class Ask(Message, frozen=True, tag=True, array_like=True):

@@ -34,7 +34,6 @@ from appliance.serving.protocol import (
     Done,
     Failed,
     Found,
-    Given,
     Lookup,
     Pin,
     Pinned,
@@ -50,7 +49,7 @@ from appliance.serving.result import Result
 from appliance.serving.running import Basis, QueryStatus, RunningQuery
 from appliance.serving.snapshot import Snapshot
 from appliance.serving.source import StateSource, Store
-from appliance.serving.transfer import pack, packed
+from appliance.serving.transfer import given, pack
 from appliance.serving.usage import Usage
 from appliance.units import show_duration
 
@@ -154,7 +153,7 @@ class Queries:
             query.timers.append(asyncio.get_running_loop().call_later(self._options.time_max_s, self._time_is_up, query))
             query.source = self._source(query.question)  # the newest state: it may have waited for long
             try:
-                message = await self._next(query, self._ask(query))
+                message = await self._next(query, self._ask(query, worker))
             except WorkerGone:  # while it was idle: the question has not reached it
                 query.worker = None
                 self._pool.release(worker, worn=True)
@@ -170,18 +169,18 @@ class Queries:
         """Parts of answers are for people's questions, which may be answered a little differently in the last bits of floats."""
         return StateSource(self._store, with_parts=question.cache and not question.workload)
 
-    def _ask(self, query: RunningQuery) -> Ask:
+    def _ask(self, query: RunningQuery, worker: WorkerProcess) -> Ask:
         """The question with all that can be said beforehand."""
         query.now_us = self._clock.now_us() if query.question.now_us is None else query.question.now_us
         wanted = self._guesses.wanted(query.question, now_us=query.now_us)
         snapshot = None if wanted is None else query.source.pin_at_once(wanted)
         query.guessed = snapshot is not None
-        given = None
+        message = None
         if wanted is not None and snapshot is not None:
             self._note_pinned(query, snapshot, Pin(wanted, ()))
-            given = Given(wanted, packed(snapshot))
+            message = given(wanted, snapshot, worker.held)
         known = query.source.seen(query.question.sql)
-        return Ask(query.question, query.now_us, "" if query.into is None else "result", known, given)
+        return Ask(query.question, query.now_us, "" if query.into is None else "result", known, message)
 
     async def piece(self, query: RunningQuery) -> bytes | None:
         """The next bytes of a running query; None at its end."""

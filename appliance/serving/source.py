@@ -11,7 +11,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,7 @@ from appliance.hot.reader import HotReader
 from appliance.hot.state import Chunk, State, StreamState
 from appliance.manifest import Segment
 from appliance.records import TimeRange, fold
+from appliance.serving.chunks import Cuts
 from appliance.serving.routing import held_from, route
 from appliance.serving.shelf import Shelf
 from appliance.serving.snapshot import (
@@ -87,6 +88,7 @@ class Store:
     """Told of a view's file that can't be read."""
     shelf: Shelf | None = None
     """Parts of earlier answers."""
+    cuts: Cuts = field(default_factory=Cuts)
 
 
 class StateSource:
@@ -210,7 +212,7 @@ class StateSource:
                 state = self._state.streams[want.stream]
                 if reader is not None and self._reads_store(want) and reader.mark(state) != state.mark:
                     return None
-                pin = pin_stream(state, want, reader, bytes_max=room)
+                pin = pin_stream(state, want, reader, bytes_max=room, cuts=self._store.cuts)
                 room -= pin.hot_bytes
                 streams[want.stream] = pin if not want.latest else replace(pin, latest=self._store.latest(state))
             loaded = self._loaded(tables, reader) if reader is not None else {}
@@ -243,7 +245,7 @@ def panel_info(panel: PanelEntry) -> TableInfo:
     return TableInfo(panel.name, Side.STATE, fold(panel.name), (*panel.columns, (AS_OF, "TIMESTAMP")))
 
 
-def pin_stream(state: StreamState, want: Wanted, reader: HotReader | None, *, bytes_max: int) -> StreamPin:
+def pin_stream(state: StreamState, want: Wanted, reader: HotReader | None, *, bytes_max: int, cuts: Cuts) -> StreamPin:
     """One stream cut down to what is wanted; ``reader`` is there when hot rows lie outside the ring."""
     span = want.span
     spans = _spans(state, span) if want.hot or want.cold else ()
@@ -251,11 +253,15 @@ def pin_stream(state: StreamState, want: Wanted, reader: HotReader | None, *, by
     lost = tuple(s for s in state.lost if _needs(want, s.ts_min, s.ts_max)) if want.cold and not span.empty else ()
     identity = state.identity_columns()
     deletions = tuple(d for d in state.deletions if not span.intersect(TimeRange(d.since_us, d.until_us)).empty)
-    columns = None if want.columns is None else {*want.columns, *((identity or ()) if spans else ()), *matched(state.schema, deletions)}
+    columns = (
+        None
+        if want.columns is None
+        else frozenset((*want.columns, *((identity or ()) if spans else ()), *matched(state.schema, deletions)))
+    )
     held = _held(state, want, files) if not lost else None
     chunks = _chunks(state, span, reader) if held is None else state.ring_chunks(after=held - 1, span=span)
     needed = (c for c in chunks if _needs(want, c.ts_min, c.ts_max))
-    hot = tuple(_hot(needed, columns, state, bytes_max)) if want.hot and not span.empty else ()
+    hot = tuple(_hot(needed, columns, state, bytes_max, cuts)) if want.hot and not span.empty else ()
     hot_rows = sum(h.data.num_rows for h in hot)
     way = route(
         hot_wanted=want.hot,
@@ -315,18 +321,18 @@ def _chunks(state: StreamState, span: TimeRange, reader: HotReader | None) -> It
     yield from state.hot_chunks(span)
 
 
-def _hot(chunks: Iterable[Chunk], columns: set[str] | None, state: StreamState, bytes_max: int) -> Iterator[HotRows]:
+def _hot(chunks: Iterable[Chunk], columns: frozenset[str] | None, state: StreamState, bytes_max: int, cuts: Cuts) -> Iterator[HotRows]:
     """The rows of chunks in the columns wanted. Raises ``QueryRefused`` above ``bytes_max``."""
     size = 0
     for chunk in chunks:
-        data = chunk.data if columns is None else chunk.data.select([n for n in chunk.data.schema.names if n == "ts" or n in columns])
-        size += data.nbytes
+        data, data_bytes = cuts.cut(chunk.data, columns)
+        size += data_bytes
         if size > bytes_max:
             raise QueryRefused(
                 f"the hot rows of stream {state.name!r} are more than a query may be handed at once ({bytes_max >> 20} MiB):"
                 " ask for fewer columns or a shorter time range, or wait for the next roll"
             )
-        yield HotRows(chunk.first, data)
+        yield HotRows(chunk.first, data, data_bytes)
 
 
 def _spans(state: StreamState, span: TimeRange) -> tuple[Span, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import mmap
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
@@ -18,8 +18,10 @@ import pyarrow as pa
 
 from appliance.manifest import Deletion, Segment
 from appliance.records import Schema
+from appliance.serving.chunks import HELD_ROWS_MIN, Held
+from appliance.serving.protocol import Given
 from appliance.serving.routing import Route
-from appliance.serving.snapshot import HotRows, Skipped, Snapshot, Span, StreamPin
+from appliance.serving.snapshot import HotRows, Skipped, Snapshot, Span, StreamPin, Wanted
 from appliance.serving.view_pins import ViewPin
 
 _TAIL: Final = 8
@@ -32,6 +34,9 @@ class _Run(msgspec.Struct, frozen=True, array_like=True):
     offset: int
     size: int
     firsts: tuple[int, ...]
+    bytes: tuple[int, ...]
+    number: int = 0
+    """Of a chunk that the worker has, in place of a stream here; 0: none."""
 
 
 class _Blob(msgspec.Struct, frozen=True, array_like=True):
@@ -74,12 +79,22 @@ def pack(snapshot: Snapshot) -> tuple[int, int]:
     return descriptor, size
 
 
-def packed(snapshot: Snapshot) -> bytes:
-    """A small snapshot, laid out in the same way."""
+def given(wanted: tuple[Wanted, ...], snapshot: Snapshot, held: Held) -> Given:
+    """A small snapshot, laid out in the same way, but for the chunks that stay with the worker: what it is not ``held`` yet goes along."""
+    chunks = {id(h.data): (h.data, h.bytes) for pin in snapshot.streams.values() for h in pin.hot if h.data.num_rows >= HELD_ROWS_MIN}
+    numbers, new, gone = held.told(chunks.values())
     out = pa.BufferOutputStream()
-    _pack(out, snapshot)
-    data: bytes = out.getvalue().to_pybytes()
-    return data
+    _pack(out, snapshot, dict(zip(chunks, numbers, strict=True)))
+    return Given(wanted, out.getvalue().to_pybytes(), tuple((number, _stream(data)) for number, data in new.items()), tuple(gone))
+
+
+def take_in(chunks: dict[int, pa.RecordBatch], message: Given) -> None:
+    """Brings what a worker has to what the service takes it to have; whether the snapshot is used or not."""
+    for number in message.gone:
+        del chunks[number]
+    for number, data in message.new:
+        with pa.ipc.open_stream(pa.py_buffer(data)) as reader:
+            chunks[number] = reader.read_next_batch()
 
 
 def unpack(descriptor: int, size: int) -> Snapshot:
@@ -88,28 +103,28 @@ def unpack(descriptor: int, size: int) -> Snapshot:
         whole = pa.py_buffer(mmap.mmap(descriptor, size, prot=mmap.PROT_READ))
     finally:
         os.close(descriptor)
-    return _unpack(whole)
+    return _unpack(whole, {})
 
 
-def unpack_given(data: bytes) -> Snapshot:
-    """What ``packed`` has packed; its rows lie in ``data``."""
-    return _unpack(pa.py_buffer(data))
+def unpack_given(message: Given, chunks: Mapping[int, pa.RecordBatch]) -> Snapshot:
+    """What ``given`` has packed; its rows lie in the message, and in ``chunks``."""
+    return _unpack(pa.py_buffer(message.snapshot), chunks)
 
 
-def _unpack(whole: pa.Buffer) -> Snapshot:
+def _unpack(whole: pa.Buffer, chunks: Mapping[int, pa.RecordBatch]) -> Snapshot:
     size = whole.size
     length = int.from_bytes(whole.slice(size - _TAIL).to_pybytes(), "little")
     contents = msgspec.msgpack.decode(whole.slice(size - _TAIL - length, length).to_pybytes(), type=_Contents)
-    streams = {s.key: _unpack_stream(whole, s) for s in contents.streams}
+    streams = {s.key: _unpack_stream(whole, s, chunks) for s in contents.streams}
     tables = {name: _unpack_table(whole, blob) for name, blob in contents.tables}
     views = {(name, version): pin for name, version, pin in contents.views}
     kept = {(name, version): _unpack_table(whole, blob) for name, version, blob in contents.kept}
     return Snapshot(streams, tables, dict(contents.files), views, kept)
 
 
-def _pack(out: Any, snapshot: Snapshot) -> int:
-    """Writes the whole layout and returns its size."""
-    streams = tuple(_pack_stream(out, key, pin) for key, pin in snapshot.streams.items())
+def _pack(out: Any, snapshot: Snapshot, numbers: Mapping[int, int] | None = None) -> int:
+    """Writes the whole layout and returns its size. ``numbers`` of rows that are named alone, by identity."""
+    streams = tuple(_pack_stream(out, key, pin, numbers or {}) for key, pin in snapshot.streams.items())
     tables = tuple((name, _pack_table(out, table)) for name, table in snapshot.tables.items())
     views = tuple((*key, pin) for key, pin in snapshot.views.items())
     kept = tuple((*key, _pack_table(out, table)) for key, table in snapshot.kept.items())
@@ -119,14 +134,14 @@ def _pack(out: Any, snapshot: Snapshot) -> int:
     return int(out.tell())
 
 
-def _pack_stream(out: Any, key: str, pin: StreamPin) -> _Stream:
-    runs = (list(run) for _, run in groupby(pin.hot, key=lambda h: h.data.schema))
+def _pack_stream(out: Any, key: str, pin: StreamPin, numbers: Mapping[int, int]) -> _Stream:
+    runs = ((number, list(run)) for (number, _), run in groupby(pin.hot, key=lambda h: (numbers.get(id(h.data), 0), h.data.schema)))
     return _Stream(
         key=key,
         schema=pin.schema,
         versions=tuple(pin.versions.values()),
         identity=pin.identity,
-        hot=tuple(_pack_run(out, run) for run in runs),
+        hot=tuple(_pack_run(out, run, number) for number, run in runs),
         files=pin.files,
         spans=pin.spans,
         lost=pin.lost,
@@ -137,12 +152,24 @@ def _pack_stream(out: Any, key: str, pin: StreamPin) -> _Stream:
     )
 
 
-def _pack_run(out: Any, run: Sequence[HotRows]) -> _Run:
+def _pack_run(out: Any, run: Sequence[HotRows], number: int) -> _Run:
+    firsts, sizes = tuple(rows.first for rows in run), tuple(rows.bytes for rows in run)
+    if number:
+        return _Run(0, 0, firsts, sizes, number)
     offset = _aligned(out)
     with pa.ipc.new_stream(out, run[0].data.schema) as writer:
         for rows in run:
             writer.write_batch(rows.data)
-    return _Run(offset, int(out.tell()) - offset, tuple(rows.first for rows in run))
+    return _Run(offset, int(out.tell()) - offset, firsts, sizes)
+
+
+def _stream(data: pa.RecordBatch) -> bytes:
+    """Rows as an Arrow stream of their own."""
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_stream(out, data.schema) as writer:
+        writer.write_batch(data)
+    found: bytes = out.getvalue().to_pybytes()
+    return found
 
 
 def _pack_table(out: Any, table: pa.Table) -> _Blob:
@@ -158,12 +185,12 @@ def _aligned(out: Any) -> int:
     return int(out.tell())
 
 
-def _unpack_stream(whole: pa.Buffer, stream: _Stream) -> StreamPin:
+def _unpack_stream(whole: pa.Buffer, stream: _Stream, chunks: Mapping[int, pa.RecordBatch]) -> StreamPin:
     return StreamPin(
         schema=stream.schema,
         versions={s.version: s for s in stream.versions},
         identity=stream.identity,
-        hot=tuple(rows for run in stream.hot for rows in _unpack_run(whole, run)),
+        hot=tuple(rows for run in stream.hot for rows in _unpack_run(whole, run, chunks)),
         files=stream.files,
         spans=stream.spans,
         lost=stream.lost,
@@ -174,10 +201,13 @@ def _unpack_stream(whole: pa.Buffer, stream: _Stream) -> StreamPin:
     )
 
 
-def _unpack_run(whole: pa.Buffer, run: _Run) -> Iterator[HotRows]:
+def _unpack_run(whole: pa.Buffer, run: _Run, chunks: Mapping[int, pa.RecordBatch]) -> Iterator[HotRows]:
+    if run.number:
+        yield from (HotRows(first, chunks[run.number], size) for first, size in zip(run.firsts, run.bytes, strict=True))
+        return
     with pa.ipc.open_stream(whole.slice(run.offset, run.size)) as reader:
-        for first, batch in zip(run.firsts, reader, strict=True):
-            yield HotRows(first, batch)
+        for first, size, batch in zip(run.firsts, run.bytes, reader, strict=True):
+            yield HotRows(first, batch, size)
 
 
 def _unpack_table(whole: pa.Buffer, blob: _Blob) -> pa.Table:

@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -51,6 +51,9 @@ from appliance.serving.protocol import (
 )
 from appliance.serving.snapshot import Snapshot, TableInfo, Wanted, WantedView
 from appliance.serving.usage import own_usage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 log = logging.getLogger(__name__)
 HELD_BYTES_MAX: Final = 64 * 1024
@@ -128,6 +131,8 @@ class Worker:
         self._is_over = False
         """The last word about the question at hand has been said."""
         self._rows = 0
+        self.chunks: dict[int, pa.RecordBatch] = {}
+        """Hot rows that stay for the questions that follow, by number."""
 
     def run(self) -> None:
         """Answers until the service closes the socket, which ends the process from the listener."""
@@ -278,9 +283,13 @@ class _Service:
     """The ``SnapshotProvider`` at the other end of the socket."""
 
     def __init__(self, worker: Worker, ask: Ask) -> None:
+        from appliance.serving.transfer import take_in
+
         self._worker = worker
         self._known = {table.name.lower(): table for table in ask.known}
         self._given = ask.given
+        if ask.given is not None:
+            take_in(worker.chunks, ask.given)
 
     def lookup(self, names: Sequence[str]) -> Sequence[TableInfo]:
         if all(name.lower() in self._known for name in names):
@@ -294,7 +303,7 @@ class _Service:
 
         given, self._given = self._given, None
         if given is not None and given.wanted == tuple(wanted) and not tables and not views:
-            return unpack_given(given.snapshot)
+            return unpack_given(given, self._worker.chunks)
         answer, descriptor = self._worker.ask(Pin(tuple(wanted), tuple(tables), tuple(views)))
         assert isinstance(answer, Pinned), "the service answered something else"
         assert descriptor is not None, "a snapshot came without its rows"
