@@ -27,6 +27,9 @@ class Cuts:
     def __init__(self) -> None:
         self._known: dict[tuple[int, frozenset[str]], tuple[weakref.ref[pa.RecordBatch], pa.RecordBatch, int]] = {}
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def cut(self, data: pa.RecordBatch, columns: frozenset[str] | None) -> tuple[pa.RecordBatch, int]:
         """``data`` with ``ts`` and these columns alone (None: all), and how many bytes that is."""
         key = (id(data), frozenset("*") if columns is None else columns)
