@@ -15,10 +15,10 @@ from typing import Final
 import pyarrow as pa
 
 CUTS_MAX: Final = 1_024
-HELD_ROWS_MIN: Final = 64
-"""Fewer rows are given each time: the next commits join them with others."""
 HELD_BYTES_MAX: Final = 2 << 20
 """Of hot rows that one worker has, beyond those of the question at hand."""
+CHUNK_BYTES: Final = 4_096
+"""What a chunk takes besides its rows: so many that there are never more than 512."""
 
 
 class Cuts:
@@ -32,16 +32,17 @@ class Cuts:
 
     def cut(self, data: pa.RecordBatch, columns: frozenset[str] | None) -> tuple[pa.RecordBatch, int]:
         """``data`` with ``ts`` and these columns alone (None: all), and how many bytes that is."""
-        key = (id(data), frozenset("*") if columns is None else columns)
+        if columns is None:
+            return data, int(data.nbytes)
+        key = (id(data), columns)
         found = self._known.get(key)
         if found is not None and found[0]() is data:
             return found[1], found[2]
-        cut = data if columns is None else data.select([n for n in data.schema.names if n == "ts" or n in columns])
+        cut = data.select([n for n in data.schema.names if n == "ts" or n in columns])
         size = int(cut.nbytes)
-        if columns is not None and data.num_rows >= HELD_ROWS_MIN:
-            if len(self._known) >= CUTS_MAX:
-                self._known.clear()
-            self._known[key] = (weakref.ref(data, lambda _gone: self._forget(key)), cut, size)
+        if len(self._known) >= CUTS_MAX:
+            self._known.clear()
+        self._known[key] = (weakref.ref(data, lambda _gone: self._forget(key)), cut, size)
         return cut, size
 
     def _forget(self, key: tuple[int, frozenset[str]]) -> None:
@@ -75,8 +76,8 @@ class Held:
                     self._bytes -= found[2]
                     gone.append(found[0])
                 self._count += 1
-                found = (self._count, weakref.ref(data), size)
-                self._bytes += size
+                found = (self._count, weakref.ref(data), size + CHUNK_BYTES)
+                self._bytes += found[2]
                 new[found[0]] = data
             self._numbers[id(data)] = found
             numbers.append(found[0])

@@ -180,6 +180,7 @@ class Engine:
 
     def _pin(self, work: Work, provider: SnapshotProvider) -> None:
         """The snapshot; files of views that are gone are told, and done without."""
+        work.columns.clear()
         wanted, views = wanted_of(work), views_of(work)
         work.wanted = wanted
         own = [t.stream for t in work.tables if t.side in (Side.STATE, Side.FILE)]
@@ -192,6 +193,7 @@ class Engine:
                 self._read_records(work)  # the view has just got another definition
                 return self._pin(work, provider)
             work.snapshot = known_columns(snapshot, work.tables)
+            work.columns.clear()
         return None
 
     def _needs(self, work: Work) -> Mapping[str, Need] | None:

@@ -35,7 +35,7 @@ class Given(msgspec.Struct, frozen=True, array_like=True):
 
     wanted: tuple[Wanted, ...]
     snapshot: bytes
-    """As ``transfer.given`` makes it; some of its hot rows are named alone."""
+    """As ``transfer.given`` makes it; its hot rows are named alone."""
     new: tuple[tuple[int, bytes], ...] = ()
     """Hot rows that stay with the worker, by number, each an Arrow stream."""
     gone: tuple[int, ...] = ()

@@ -28,6 +28,9 @@ LONG_SCAN_SHARE: Final = 10
 FEW_ROWS: Final = 200_000
 """More hot rows are scanned by several threads, which needs them under a name of their own."""
 TRAYS_MAX: Final = 64
+KEPT_TABLES: Final = 4
+KEPT_BYTES_MAX: Final = 512 * 1024
+"""Larger tables of hot rows are made anew each time: they came for one query alone."""
 
 
 class Stage:
@@ -39,6 +42,8 @@ class Stage:
         self._root = root
         self._trays: list[Tray] = []
         self._trays_made = 0
+        self._kept: list[tuple[StreamPin, frozenset[str] | None, pa.Table]] = []
+        """Tables of the last few queries, with what they were made of: where nothing has come since, the next one has the same rows."""
         self._views: dict[str, str] = {}
         """Views left from earlier queries, with their SQL: the next one often wants the same, and binding one opens files."""
 
@@ -48,7 +53,7 @@ class Stage:
         hot: dict[str, HotSource] = {}
         for number, (key, pin) in enumerate(snapshot.streams.items()):
             if pin.hot:
-                table = hot_table(pin, columns_of(work, key))
+                table = self._table_of(pin, columns_of(work, key))
                 low, high = reach_of(table) if pin.spans else (0, 0)
                 name = self._show_hot(work, f"__hot_{number}", table, cold_rows=sum(f.rows for f in pin.files))
                 hot[key] = HotSource(name, frozenset(table.column_names), low, high)
@@ -89,6 +94,17 @@ class Stage:
                         work.source = f"{quoted(table_info.name)} AS NOT MATERIALIZED ({sql})"
                     else:
                         self._create(work, "VIEW", table_info.name, sql)
+
+    def _table_of(self, pin: StreamPin, columns: frozenset[str] | None) -> pa.Table:
+        """``hot_table``, which is asked once for rows that the process has had since."""
+        if pin.hot_bytes > KEPT_BYTES_MAX:
+            return hot_table(pin, columns)
+        for other, same_columns, table in self._kept:
+            if same_columns == columns and _has_same_rows(other, pin):
+                return table
+        made = hot_table(pin, columns)
+        self._kept = [(pin, columns, made), *self._kept[: KEPT_TABLES - 1]]
+        return made
 
     def _show_hot(self, work: Work, name: str, table: pa.Table, *, cold_rows: int) -> str:
         """Hot rows under a name, which is returned: as they are, or beside a long scan as a table of DuckDB's own.
@@ -158,6 +174,14 @@ class Stage:
                 self._runner.execute(f"DROP {kind} IF EXISTS {quoted(name)}")
             else:
                 self._runner.unregister(name)
+
+
+def _has_same_rows(a: StreamPin, b: StreamPin) -> bool:
+    return (
+        len(a.hot) == len(b.hot)
+        and all(x.data is y.data and x.first == y.first for x, y in zip(a.hot, b.hot, strict=True))
+        and a.schema == b.schema
+    )
 
 
 def _narrowed(pin: StreamPin, columns: frozenset[str] | None) -> StreamPin:

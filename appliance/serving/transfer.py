@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from appliance.manifest import Deletion, Segment
 from appliance.records import Schema
-from appliance.serving.chunks import HELD_ROWS_MIN, Held
+from appliance.serving.chunks import Held
 from appliance.serving.protocol import Given
 from appliance.serving.routing import Route
 from appliance.serving.snapshot import HotRows, Skipped, Snapshot, Span, StreamPin, Wanted
@@ -80,8 +80,8 @@ def pack(snapshot: Snapshot) -> tuple[int, int]:
 
 
 def given(wanted: tuple[Wanted, ...], snapshot: Snapshot, held: Held) -> Given:
-    """A small snapshot, laid out in the same way, but for the chunks that stay with the worker: what it is not ``held`` yet goes along."""
-    chunks = {id(h.data): (h.data, h.bytes) for pin in snapshot.streams.values() for h in pin.hot if h.data.num_rows >= HELD_ROWS_MIN}
+    """A small snapshot, laid out in the same way, but for its hot rows: they stay with the worker, and go along where it lacks them."""
+    chunks = {id(h.data): (h.data, h.bytes) for pin in snapshot.streams.values() for h in pin.hot}
     numbers, new, gone = held.told(chunks.values())
     out = pa.BufferOutputStream()
     _pack(out, snapshot, dict(zip(chunks, numbers, strict=True)))

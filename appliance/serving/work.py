@@ -42,6 +42,8 @@ class Work:
     wanted: Sequence[Wanted] = ()
     """Of each stream, as it was pinned."""
     snapshot: Snapshot = field(default_factory=Snapshot)
+    columns: dict[str, frozenset[str] | None] = field(default_factory=dict)
+    """What ``columns_of`` has said of the snapshot."""
     parts: list[Part] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     made: list[tuple[str, str]] = field(default_factory=list)
@@ -128,6 +130,12 @@ def wanted_of(work: Work) -> list[Wanted]:
 
 def columns_of(work: Work, stream: str) -> frozenset[str] | None:
     """The columns that are used of a stream, with those that its twins are told by; None: all."""
+    if stream not in work.columns:
+        work.columns[stream] = _columns_of(work, stream)
+    return work.columns[stream]
+
+
+def _columns_of(work: Work, stream: str) -> frozenset[str] | None:
     tables = [t for t in work.tables if t.stream == stream and t.side.is_of_stream]
     if tables and work.needs is None:
         return None
