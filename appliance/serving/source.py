@@ -89,6 +89,7 @@ class Store:
     shelf: Shelf | None = None
     """Parts of earlier answers."""
     cuts: Cuts = field(default_factory=Cuts)
+    """What is cut out of chunks of the ring, once for all queries."""
 
 
 class StateSource:
