@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from appliance.hot.stream.values import I64, Points, Vector
-from appliance.hot.stream.windows.aggregates import Aggregate, Function, State
+from appliance.hot.stream.windows.aggregates import Aggregate, Function, Numbers, State
 from appliance.hot.stream.windows.ranks import distinct, quantile
 from appliance.hot.stream.windows.results import vectors_of
-from appliance.hot.stream.windows.state import joined, pick
 from appliance.hot.stream.windows.store import Store
 
 
@@ -55,16 +54,19 @@ def merged(rows: Found, timed: Found, slots: I64) -> Found:
     if not len(rows):
         return timed
     at_timed = slots + np.arange(len(timed))
-    at_rows = np.arange(len(rows)) + np.searchsorted(slots, np.arange(len(rows)), side="right")
-    place = np.concatenate((at_rows, at_timed))
-    order = np.empty_like(place)
-    order[place] = np.arange(len(place))
+    at_rows = np.arange(len(rows)) + np.cumsum(np.bincount(slots, minlength=len(rows)))[: len(rows)]
+
+    def woven(of_rows: Numbers, of_timed: Numbers) -> Numbers:
+        whole = np.empty(len(rows) + len(timed), np.result_type(of_rows, of_timed))
+        whole[at_rows], whole[at_timed] = of_rows, of_timed
+        return whole
+
     return Found(
-        key=np.concatenate((rows.key, timed.key))[order],
-        row=np.concatenate((rows.row, timed.row))[order],
-        at_us=np.concatenate((rows.at_us, timed.at_us))[order],
-        seq=np.concatenate((rows.seq, timed.seq))[order],
-        state=pick(joined([rows.state, timed.state]), order),
+        key=woven(rows.key, timed.key),
+        row=woven(rows.row, timed.row),
+        at_us=woven(rows.at_us, timed.at_us),
+        seq=woven(rows.seq, timed.seq),
+        state={name: woven(column, timed.state[name]) for name, column in rows.state.items()},
     )
 
 
