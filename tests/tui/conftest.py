@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.tui.lean import make_lean
+
 
 @pytest.fixture(autouse=True)
 def known_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -15,6 +17,7 @@ def known_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in {"LANG": "C.UTF-8", "TERM": "xterm-256color", "COLORTERM": "truecolor", "TZ": "UTC"}.items():
         monkeypatch.setenv(name, value)
     time.tzset()
+    make_lean(monkeypatch)
     yield
     monkeypatch.undo()
     time.tzset()

@@ -52,10 +52,11 @@ class Driven:
         await self.settle()
 
     async def settle(self) -> None:
-        """Until no worker runs and no message waits."""
+        """Until no worker runs and no message waits; what is there then can be drawn."""
         await self.app.workers.wait_for_complete()
         await self.pilot.pause()
         await self.app.workers.wait_for_complete()
+        assert self.text
 
     async def until(self, condition: Callable[[], Any], what: str) -> None:
         """Until ``condition`` holds."""
