@@ -21,6 +21,10 @@ from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 DEADLINE_S = 60.0
+LOOK_S, LOOK_S_MAX = 0.01, 0.1
+"""Between two looks: the longer something takes the rarer, because a look costs what is waited for its processor."""
+UNWATCHED = "[analysis]\ndefault = false\n"
+"""For tests in which so much comes that the analysis of all streams, on by default, would take most of the processor."""
 QUIET = """
 [[source]]
 kind = "drop"
@@ -31,12 +35,13 @@ settle = "50ms"
 
 def wait_for(condition: Callable[[], Any], *, what: str, deadline_s: float = DEADLINE_S) -> Any:
     """The first true value of ``condition``; fails with ``what`` when there is none in time."""
-    end = time.monotonic() + deadline_s
+    end, next_s = time.monotonic() + deadline_s, LOOK_S
     while time.monotonic() < end:
         found = condition()
         if found:
             return found
-        pause()
+        pause(next_s)
+        next_s = min(next_s * 1.5, LOOK_S_MAX)
     raise AssertionError(f"waited {deadline_s} s in vain for {what}")
 
 

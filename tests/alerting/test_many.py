@@ -6,10 +6,10 @@ from pathlib import Path
 
 from appliance.clock import SystemClock
 from tests.alerting.hooks import T0, picture, reload, rule_row, told, write
-from tests.running import Running, wait_for
+from tests.running import UNWATCHED, Running, wait_for
 
 MANY = 10_000
-RULES = """
+RULES = f"""{UNWATCHED}
 [alerts]
 grace = "100ms"
 

@@ -13,7 +13,7 @@ from tests.alerting.hooks import Hook
 from tests.faults.evidence import Evidence, Killer, Sender, gather
 from tests.faults.oracle import Ledger, Load
 from tests.faults.truth import RULES, Truth
-from tests.running import Running, wait_for
+from tests.running import UNWATCHED, Running, wait_for
 
 SPINE = """
 [hot]
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.timeout(600)
 def besieged(folder: Path, seed: int) -> Iterator[tuple[Running, Sender, Hook]]:
     """A service that is not started yet, what is sent to it, and what it tells."""
     hook = Hook()
-    config = f'{SPINE}\n{RULES}\n[notify.ops]\nurl = "json://127.0.0.1:{hook.port}/hook"\nrate_max = 100000\n'
+    config = f'{UNWATCHED}{SPINE}\n{RULES}\n[notify.ops]\nurl = "json://127.0.0.1:{hook.port}/hook"\nrate_max = 100000\n'
     service = Running(folder / "data", config=config, sources="source = []\n", module=("tests.faults.program",))
     try:
         yield service, Sender(Truth(seed), service, random.Random(seed)), hook

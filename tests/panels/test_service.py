@@ -13,7 +13,7 @@ from tests.alerting.hooks import reload
 from tests.http.serving import Serving
 from tests.http.sse import EventReader
 from tests.panels.test_moving import panel
-from tests.running import Running, running, wait_for
+from tests.running import UNWATCHED, Running, running, wait_for
 
 CONFIG = """
 [roll]
@@ -142,7 +142,7 @@ def parts(service: Running) -> list[dict[str, Any]]:
 
 def test_a_hybrid_panel_over_many_records_gets_a_stored_part_and_loses_it_with_its_sql(tmp_path: Path) -> None:
     sql = "SELECT device, count(*) AS n, avg(v) AS mean FROM many GROUP BY ALL"
-    config = f"""[workload.big]\nkind = "panel"\nsql = "{sql}"\nfreshness = "10s"\n"""
+    config = f"""{UNWATCHED}[workload.big]\nkind = "panel"\nsql = "{sql}"\nfreshness = "10s"\n"""
     with running(tmp_path / "data", config=config) as service:
         for part in range(5):
             lines = (f"many,device=d{i % 4} v={i % 9} {START_US + (part * 50_000 + i) * 100_000}" for i in range(50_000))
