@@ -26,7 +26,7 @@ from tests.running import environment, pause
 CUTS = 100
 """Past the first wrap of the WAL."""
 CUTS_UNTIL_FOUND = 60
-SHORT, LONG = 40, 150
+SHORT, LONG = 25, 100
 """Commits until a cut, at most; the WAL wraps every ten or so."""
 COMMIT_S, START_S = 0.02, 0.4
 UNSURE = 1_000

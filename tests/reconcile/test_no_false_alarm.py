@@ -16,13 +16,14 @@ from appliance.reconcile.look import Scope
 from appliance.reconcile.passing import pass_live
 from tests.promises.test_exactly_once import CONFIG, Records
 
-EXAMPLES = 26
+EXAMPLES = 20
 STEPS = 40
 """Each step of each example is a history of its own: the box as it is then has been made by all steps before."""
 
 
 class Undisturbed(Records):
-    """Records come, roll, are compacted, deleted, expire; the box restarts. After each step both kinds of passes look at it."""
+    """Records come, roll, are compacted, deleted, expire; the box restarts. After each step a pass looks at what is hot, after each second
+    one another at everything: what such a pass wrongly takes for wrong lies there for longer than a step."""
 
     @initialize(ring=st.sampled_from(["1KiB", "64MiB"]))
     def open(self, ring: str) -> None:
@@ -43,7 +44,7 @@ class Undisturbed(Records):
         if self.box is None or self.stream is None:
             return
         self.turn += 1
-        scopes: tuple[Scope, ...] = ("hot", "newest", "full") if self.turn % 4 == 0 else ("hot", "full")
+        scopes: tuple[Scope, ...] = (("hot", "newest", "full"), ("hot",), ("hot", "full"), ("hot",))[self.turn % 4]
         found: list[Finding] = []
         for scope in scopes:
             found += pass_live(self.live, scope, memo=self.memo, turn=self.turn).result.findings
