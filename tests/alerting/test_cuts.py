@@ -19,6 +19,7 @@ from appliance.records import Column, Schema
 from appliance.records import Kind as ColumnKind
 from appliance.workload_options import AlertOptions
 from tests.alerting.hooks_rows import happened, rehearsed
+from tests.examples import examples
 
 SCHEMA = Schema("readings", (Column("device", ColumnKind.TAG), Column("t", ColumnKind.FLOAT)), 1)
 T0 = 1_760_000_000_000_000
@@ -99,7 +100,7 @@ def in_order(draw: st.DrawFn) -> list[tuple[float, str, float | None]]:
 
 
 @pytest.mark.parametrize("rule", RULES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(records=in_order(), cuts=st.lists(st.integers(0, 40), max_size=40))
 def test_however_records_are_cut_into_rounds_the_same_happens(
     rule: str, records: list[tuple[float, str, float | None]], cuts: list[int]

@@ -16,6 +16,7 @@ from appliance.hot.stream.rules import parse_rule
 from appliance.hot.stream.stretches import rounds_of_keys, stretches
 from appliance.workload_options import AlertOptions
 from tests.alerting.hooks_rows import NOW, SCHEMA, T0, S, rehearsed, rows
+from tests.examples import examples
 
 RULES: dict[str, dict[str, Any]] = {
     "avg": {"when": "avg(t) > 75", "over_s": 10.0, "every_s": 1.0},
@@ -71,7 +72,7 @@ def test_however_records_in_any_order_are_cut_the_same_happens(
 @given(
     given_rows=st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(0, 2), st.integers(1, 8)), min_size=1, max_size=40),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_within_a_stretch_no_record_in_order_overtakes_a_late_one_of_its_key(given_rows: list[tuple[int, bool, int, int]]) -> None:
     ids, slow = np.array([r[0] for r in given_rows]), np.array([r[1] for r in given_rows])
     before = np.cumsum([r[2] for r in given_rows])
@@ -86,7 +87,7 @@ def test_within_a_stretch_no_record_in_order_overtakes_a_late_one_of_its_key(giv
             assert late == start or before[late] == before[late - 1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=30))
 def test_rounds_of_keys_have_each_key_once_and_keep_the_order_of_each(keys: list[int]) -> None:
     ids = np.array(keys)

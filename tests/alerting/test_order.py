@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from appliance.hot.alerts.values import Kind
 from tests.alerting.hooks_rows import DAY_S, HOUR_S, T0, S, happened, rehearsed
+from tests.examples import examples
 
 RECORD: dict[str, Any] = {"when": "t > 80"}
 WINDOW: dict[str, Any] = {"when": "avg(t) > 75", "over_s": 10.0, "every_s": 0.5}
@@ -100,7 +101,7 @@ STEP = st.sampled_from([0.0, 0.5, 1.0, 3.0, 8.0, 400.0, -0.5, -5.0, -300.0, -200
 
 
 @pytest.mark.parametrize("rule", [RECORD, {"absent_s": 60.0}, {"when": "t > 80", "nodata_s": 30.0, "for_s": 2.0}])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     steps=st.lists(st.tuples(STEP, st.sampled_from("ab"), st.sampled_from([20.0, 90.0])), min_size=2, max_size=30),
     cuts=st.lists(st.integers(0, 30), max_size=30),

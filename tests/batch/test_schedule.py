@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from appliance.clock import US_PER_DAY, US_PER_S
 from appliance.cold.batch.schedule import Due, Last, When, days_there, due_now, next_due, set_back
 from appliance.cron import parse_cron
+from tests.examples import examples
 
 H, M = 3_600 * US_PER_S, 60 * US_PER_S
 
@@ -100,7 +101,7 @@ def test_a_fixed_time_comes_once_on_each_day_of_a_year(zone: str, clock: str) ->
     st.sampled_from(["Europe/Berlin", "Australia/Lord_Howe", "America/New_York"]),
     st.integers(us("2026-01-01") // M, us("2027-01-01") // M),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_what_recurs_comes_whenever_the_clock_on_the_wall_shows_it(cron: str, zone: str, at_min: int) -> None:
     """Against looking at each minute of the next hours."""
     tz, schedule, at_us = ZoneInfo(zone), parse_cron(cron), at_min * M

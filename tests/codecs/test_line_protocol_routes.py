@@ -12,6 +12,7 @@ from appliance.sources.codecs.line_protocol.exact import ExactReader
 from appliance.sources.codecs.line_protocol.values import Ints
 from tests.bench import lp_codec, tsbs
 from tests.codecs.lp_lines import ATOMS, BAD_NAMES, BAD_TAGS, BAD_TIMES, BAD_VALUES, GOOD_VALUES, NAMES, NOW_US, TIMES, bodies
+from tests.examples import examples
 
 BLOCKS = st.sampled_from((body.BLOCK_BYTES, 200, 40))
 
@@ -46,7 +47,7 @@ def check(text: bytes, *, block_bytes: int = body.BLOCK_BYTES, precision: Precis
     return quick
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(bodies(), BLOCKS, st.sampled_from(Precision), st.sampled_from((1000, 13)), st.sampled_from((1000, 20)))
 def test_both_routes_read_the_same_of_lines_with_few_shapes(
     text: bytes, block: int, precision: Precision, value_max: int, name_max: int
@@ -54,7 +55,7 @@ def test_both_routes_read_the_same_of_lines_with_few_shapes(
     check(text, block_bytes=block, precision=precision, value_bytes_max=value_max, name_bytes_max=name_max)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(st.sampled_from(ATOMS), max_size=60).map(b"".join), BLOCKS)
 @example(b' m,t="x b=" 1\ny" 5\nm a=1\n', 200)
 @example(b'm k"=1,b="x\ny" 5\nm a=1\n', 200)
@@ -163,7 +164,7 @@ def test_integers_of_every_length_are_read_to_the_digit(digits: int) -> None:
     assert (found["a"], found["b"], found["c"]) == (taken, [-number for number in taken], taken)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
 def test_floats_come_back_bit_for_bit(numbers: list[float]) -> None:
     text = "".join(f"m a={number!r}\n" for number in numbers).encode()

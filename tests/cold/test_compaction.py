@@ -24,6 +24,7 @@ from appliance.records import Column, Kind, Schema
 from appliance.tally import joined
 from tests.cold.making import ALL_TAGS, BUSY, MIDNIGHT, Lake, Row, by_seq, files_below, fold_by_hand, read_rows
 from tests.cold.test_layout import key
+from tests.examples import examples
 
 MIB = 1 << 20
 
@@ -267,7 +268,7 @@ def test_a_failure_on_the_way_removes_the_outputs_already_written(tmp_path: Path
     assert files_below(tmp_path) == before
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=BUSY)
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=BUSY)
 @given(sizes=st.lists(st.integers(0, 30), max_size=12), rows_max=st.integers(1, 40), bytes_max=st.integers(1, 400))
 def test_regrouping_keeps_rows_and_fills_up_to_a_limit(sizes: list[int], rows_max: int, bytes_max: int) -> None:
     rows = iter(range(10_000))

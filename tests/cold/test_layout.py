@@ -15,6 +15,7 @@ from appliance.cold import layout
 from appliance.cold.layout import Ranks, mergeable, sort_columns, split_days, tag_array
 from appliance.records import Column, Kind, Schema
 from tests.cold.making import BUSY, READINGS, hot_table
+from tests.examples import examples
 
 small = st.none() | st.sampled_from(["", "a", "B", "b", "ba", "ä", "z"])
 rows_of = st.lists(
@@ -39,7 +40,7 @@ def key(row: dict[str, Any], order: tuple[str, ...]) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("word_max", [2**62, 20])
-@settings(max_examples=80, deadline=None, suppress_health_check=BUSY)
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=BUSY)
 @given(rows=rows_of, order=st.permutations(["device", "room", "value", "count", "ok"]))
 def test_rows_lie_by_day_then_by_the_columns_then_as_they_came(word_max: int, rows: list[dict[str, Any]], order: list[str]) -> None:
     by = (*order, "ts")
@@ -56,7 +57,7 @@ def test_rows_lie_by_day_then_by_the_columns_then_as_they_came(word_max: int, ro
     assert all(rows[i]["ts"] // US_PER_DAY == day for day, picked in found for i in picked)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=BUSY)
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=BUSY)
 @given(values=st.lists(small, max_size=30), start=st.integers(0, 30))
 def test_a_tag_column_keeps_its_values_and_drops_those_that_don_t_occur(values: list[str | None], start: int) -> None:
     column = pa.array(values, pa.string()).dictionary_encode()

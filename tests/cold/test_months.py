@@ -7,8 +7,6 @@ from typing import Any
 
 import duckdb
 import msgspec
-import pandas as pd
-import polars as pl
 import pytest
 
 from appliance.clock import US_PER_DAY
@@ -67,6 +65,9 @@ def test_a_late_day_and_its_twins_go_into_the_months_file(tmp_path: Path) -> Non
 
 
 def test_any_reader_of_hive_folders_reads_days_and_months_side_by_side(tmp_path: Path) -> None:
+    import pandas as pd
+    import polars as pl
+
     lake = Lake(tmp_path)
     lake.roll(rows())
     together(lake)

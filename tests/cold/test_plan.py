@@ -16,6 +16,7 @@ from appliance.manifest import Deletion, Dirty, Segment
 from appliance.options import CompactOptions
 from appliance.records import Column, Kind, Schema
 from tests.cold.making import BUSY, READINGS
+from tests.examples import examples
 
 DAY = 20_000
 START_S = DAY * 86_400
@@ -287,7 +288,7 @@ arrivals = st.lists(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=BUSY)
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=BUSY)
 @given(arrivals=arrivals, files_max=st.sampled_from([1, 4, 12]))
 def test_whatever_arrives_plans_are_sound_and_everything_comes_to_rest(arrivals: list[tuple[str, int, int, int]], files_max: int) -> None:
     stream = Stream(files_max=files_max)

@@ -15,6 +15,7 @@ from appliance.manifest import Deletion
 from appliance.records import Column, Kind, Schema
 from tests.cold.making import BUSY
 from tests.cold.test_plan import DAY, HOUR, Stream
+from tests.examples import examples
 
 DAY_S = 86_400
 OCTOBER = DAY - 3
@@ -133,7 +134,7 @@ def test_what_was_deleted_leaves_each_file_that_may_hold_it_at_once_and_by_itsel
     assert stream.look(0) == ()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=BUSY)
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=BUSY)
 @given(days=st.lists(st.tuples(st.integers(0, 70), st.integers(1, 2_000_000)), min_size=1, max_size=40), hours=st.integers(1, 3000))
 def test_any_days_come_to_rest_and_no_record_is_lost(days: list[tuple[int, int]], hours: int) -> None:
     stream = Stream()

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -23,6 +21,7 @@ from appliance.cold.segments import check_segment, day_folder, generation_of, re
 from appliance.errors import StoreDamaged
 from appliance.records import Column, Kind, Schema
 from tests.cold.making import ALL_TAGS, BUSY, DAY, MIDNIGHT, READINGS, Lake, Row, by_seq, files_below, read_rows
+from tests.examples import examples
 
 ODD = Schema(
     "odd",
@@ -62,6 +61,9 @@ def test_what_was_rolled_reads_back_the_same(tmp_path: Path) -> None:
 
 
 def test_duckdb_polars_and_pandas_read_what_pyarrow_reads(tmp_path: Path) -> None:
+    import pandas as pd
+    import polars as pl
+
     lake = Lake(tmp_path, ODD, identity=None)
     row = {'a "quoted" tag': "x", "plant/line.1": "y'z", "select": 0.1, "date": 7, "..": True, "größe 🌡": "a\x1b[31m\x00b"}
     far = [{**row, "ts": ts} for ts in (-1, 0, MIDNIGHT, 7_258_118_400_000_000)]
@@ -183,7 +185,7 @@ records = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=BUSY)
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=BUSY)
 @given(rows=st.lists(records, min_size=1, max_size=60))
 def test_any_records_read_back_the_same(tmp_path_factory: pytest.TempPathFactory, rows: list[Row]) -> None:
     root = tmp_path_factory.mktemp("lake")
@@ -193,7 +195,7 @@ def test_any_records_read_back_the_same(tmp_path_factory: pytest.TempPathFactory
     assert segment.day == DAY
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=BUSY)
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=BUSY)
 @given(rows=st.lists(records, min_size=1, max_size=40), cuts=st.lists(st.integers(0, 40), max_size=5), place=st.integers(0, 39))
 def test_the_digest_sees_each_change_and_no_cut(rows: list[dict[str, Any]], cuts: list[int], place: int) -> None:
     def digest(records: list[dict[str, Any]], at: list[int]) -> RowDigest:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from appliance.hot.encoding import COLUMNAR, PACKED, ROWS_COLUMNAR_MIN, decode, encode
 from appliance.hot.owned import owned
 from appliance.records import Column, Kind, Schema
+from tests.examples import examples
 from tests.hot.rows import EVERY_KIND, as_rows, record_batch, row_of
 
 TIMES = st.integers(-(2**53), 2**53)
@@ -36,7 +37,7 @@ def test_any_number_of_rows_comes_back_as_it_was(rows: int) -> None:
 
 
 @given(rows=st.lists(row_of(EVERY_KIND, TIMES), max_size=12), times=st.sampled_from([1, 40]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_values_come_back_as_they_were(rows: list[dict[str, Any]], times: int) -> None:
     assert as_rows(round_trip(EVERY_KIND, record_batch(EVERY_KIND, rows * times))) == rows * times
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from appliance.hot.latest_table import load, load_reach, save
 from appliance.hot.series import series_hashes
 from appliance.records import Column, Kind, Schema
+from tests.examples import examples
 from tests.hot.rows import EVERY_KIND, as_rows, record_batch, row_of
 
 TIMES = st.integers(-(2**55), 2**57)
@@ -43,7 +44,7 @@ def check(db: sqlite3.Connection, schema: Schema, expected: dict[int, dict[str, 
 
 
 @given(rows=st.lists(row_of(EVERY_KIND, TIMES), max_size=10, unique_by=lambda r: (r["t"], r["u"])))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_records_of_every_kind_come_back_as_they_were(rows: list[dict[str, Any]]) -> None:
     db = sqlite3.connect(":memory:")
     kept(db, EVERY_KIND, rows)
@@ -106,7 +107,7 @@ def test_columns_may_be_called_anything(db: sqlite3.Connection, kind: Kind) -> N
 
 
 @given(names=st.sets(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12), max_size=8))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_names_stay_apart(names: set[str]) -> None:
     unique = {n.lower(): n for n in sorted(names) if n.lower() not in ("ts", "_seq")}
     schema = Schema("s", tuple(Column(n, Kind.INT) for n in unique.values()))

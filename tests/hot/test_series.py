@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from appliance.hot import series
 from appliance.hot.series import LOWEST, LastValues, SeriesTable, fit, series_hashes
 from appliance.records import Column, Kind, Schema
+from tests.examples import examples
 from tests.hot.rows import EVERY_KIND, as_rows, record_batch, row_of
 
 TIMES = st.sampled_from([-5, 0, 1, 2, 3, 2**50])
@@ -50,7 +51,7 @@ def check(last: LastValues, rows: list[dict[str, Any]], *, merge: bool) -> None:
     merge=st.booleans(),
     looks=st.sets(st.integers(0, 24)),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_the_last_record_of_each_series_is_that_of_a_plain_list(groups: list[list[dict[str, Any]]], merge: bool, looks: set[int]) -> None:
     last = LastValues(EVERY_KIND, merge_fields=merge)
     rows: list[dict[str, Any]] = []
@@ -67,7 +68,7 @@ def test_the_last_record_of_each_series_is_that_of_a_plain_list(groups: list[lis
     before=st.lists(row_of(NARROW, TIMES).map(lambda r: {**r, "f": None if r["f"] is None else r["f"] % 1000}), max_size=8),
     after=st.lists(row_of(EVERY_KIND, TIMES), min_size=1, max_size=8),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_last_records_follow_a_schema_that_grows(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:
     last = LastValues(NARROW, merge_fields=True)
     if before:
@@ -141,7 +142,7 @@ def test_long_values_are_not_kept_for_their_hash() -> None:
 
 
 @given(st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(-100, 100)), max_size=20), max_size=10))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_a_table_of_series_knows_how_far_each_has_come(groups: list[list[tuple[int, int]]]) -> None:
     table = SeriesTable.empty()
     reached: dict[int, int] = {}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from appliance.clock import US_PER_S
 from appliance.hybrid.analysis.incidents.cases import MEMBERS_MAX, Size
+from tests.examples import examples
 from tests.incidents.sights import Run, at_us, seen
 
 LOAD = [seen(second, column) for second in range(30) for column in ("load1", "cpu", "temp")]
@@ -124,7 +125,7 @@ def test_growing_is_told_a_few_times_not_each_time() -> None:
 storms = st.lists(st.tuples(st.floats(0, 50), st.integers(0, 400), st.sampled_from([0.95, 0.99, 0.9999, 1.0])), min_size=1, max_size=300)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(storm=storms, size=st.integers(1, 50), open_max=st.integers(1, 5))
 def test_whatever_comes_within_a_minute_becomes_few_however_it_is_cut(storm: list[Any], size: int, open_max: int) -> None:
     found = [seen(s, f"c{i}", stream=f"s{i % 9}", unit=str(i), score=score, seq=n + 1) for n, (s, i, score) in enumerate(sorted(storm))]

@@ -17,6 +17,7 @@ from appliance.reconcile.identities import Gathered, Identities
 from appliance.records import TAG_TYPE, TS_TYPE, Column, Kind, Schema
 from appliance.spans import FIRST, LAST
 from appliance.tally import group_hashes, row_hashes, tally_by_day
+from tests.examples import examples
 
 Row = tuple[int, int, str | None, str | None]
 """Day, time within it, two tags."""
@@ -68,7 +69,7 @@ def gathered(files: list[list[Row]], order: list[int], cut: int) -> Identities:
     return found
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(FILES, st.data())
 def test_days_are_clear_and_last_as_counting_all_records_says(files: list[list[Row]], data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(len(files))))
@@ -84,7 +85,7 @@ def test_days_are_clear_and_last_as_counting_all_records_says(files: list[list[R
     assert found.last_days(FIRST, LAST) == frozenset(time // US_PER_DAY for time in last.values())
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(FILES, st.data())
 def test_what_was_not_read_is_not_known(files: list[list[Row]], data: st.DataObject) -> None:
     left = data.draw(st.integers(0, len(files) - 1))

@@ -17,6 +17,7 @@ from appliance.records import Column, Kind, Schema
 from appliance.roll.plan import Reason, RollStep
 from appliance.roll.roller import HotRows, Roller
 from tests.cold.making import ALL_TAGS, BUSY, DAY, MIDNIGHT, READINGS, Lake, Row, by_seq, files_below, hot_table, read_rows, small_files
+from tests.examples import examples
 
 times = st.sampled_from([0, -1, -(US_PER_DAY), MIDNIGHT - 1, MIDNIGHT, MIDNIGHT + 1, 7_258_118_400_000_000, -(2**62), 2**62])
 rows_of = st.lists(
@@ -26,7 +27,7 @@ rows_of = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=BUSY)
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=BUSY)
 @given(rows=rows_of)
 def test_each_record_lies_once_in_the_segment_of_its_day_whatever_its_time(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Row]

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from appliance.records import Column, Kind, Schema
 from appliance.serving.formats import PIECE_BYTES, distinct, encoder, open_database
 from appliance.serving.text_table import CELL_WIDTH_MAX, ROWS_MAX, TableEncoder, visible
+from tests.examples import examples
 from tests.serving.world import lake_table
 
 SCHEMA = Schema(
@@ -64,7 +65,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS)
 def test_any_rows_come_back_from_json_and_csv(database: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]]) -> None:
     table = lake_table(rows, SCHEMA)

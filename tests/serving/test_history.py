@@ -17,6 +17,7 @@ from appliance.hot.stream.values import Rows
 from appliance.records import EVERYTHING, TimeRange
 from appliance.serving import history as module
 from appliance.serving.history import History
+from tests.examples import examples
 from tests.serving.world import VERSIONS, World, at, once, rows_of
 
 DEVICES = ("a", "b", None)
@@ -48,7 +49,7 @@ def placed(draw: st.DrawFn) -> tuple[list[list[dict[str, Any]]], list[int], int 
     return batches, rolls, draw(st.one_of(st.none(), st.integers(0, total))), TimeRange(*bounds), draw(st.integers(0, total)), total
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(placed())
 def test_each_record_comes_once_in_order_wherever_it_lies(case: tuple[Any, ...]) -> None:
     batches, rolls, ring_from, span, after, total = case

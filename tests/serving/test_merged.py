@@ -19,6 +19,7 @@ from appliance.serving.engine import Engine
 from appliance.serving.merged import joined
 from appliance.serving.snapshot import Span, TableInfo
 from appliance.serving.source import StateSource
+from tests.examples import examples
 from tests.serving.asking import ask, flat, rows
 from tests.serving.world import VERSIONS, World, at, once, rows_of
 
@@ -225,7 +226,7 @@ STEPS = st.lists(st.one_of(BATCHES, st.integers(0, 100)), min_size=1, max_size=8
 """A batch in some version of the schema, or a roll of so many percent of what is hot."""
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, identity=st.sampled_from([ALL_TAGS, ("device", "ts"), None]), ring=st.integers(0, 40), parts=st.integers(1, 3))
 def test_any_history_answers_like_the_flat_list(
     root: Path, engine: Engine, steps: list[Any], identity: tuple[str, ...] | None, ring: int, parts: int

@@ -17,6 +17,7 @@ from appliance.serving.newest import newest_of, stretches
 from appliance.serving.plain_select import plain_need, plain_select
 from appliance.serving.pruning import Need
 from appliance.serving.snapshot import Side, TableInfo, columns_of
+from tests.examples import examples
 from tests.serving.asking import NOW_US, ask, flat, rows
 from tests.serving.test_pruning import BOUNDED, EXACT, ROUGH, UNBOUNDED
 from tests.serving.world import VERSIONS, World, at
@@ -159,7 +160,7 @@ ASKED = [sql for sql, found in NEWEST.items() if found is not None and "ts FROM"
 ]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batches=st.lists(
         st.lists(st.tuples(st.integers(0, 2_880), st.sampled_from("ab"), st.integers(0, 9)), min_size=1, max_size=12), max_size=6

@@ -18,6 +18,7 @@ from appliance.serving import pruning
 from appliance.serving.duck import Planner
 from appliance.serving.engine import Engine
 from appliance.serving.snapshot import NOTHING, Side, TableInfo, columns_of
+from tests.examples import examples
 from tests.serving.asking import NOW_US, ask, flat, rows
 from tests.serving.world import VERSIONS, World, at
 
@@ -305,7 +306,7 @@ def spread(root: Path, engine: Engine) -> World:  # the engine makes the folder 
     return w
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shape=st.sampled_from(SHAPES), first=CONDITIONS, second=CONDITIONS, ring=st.sampled_from([None, 250, 999]))
 def test_the_pruned_answer_is_the_whole_one(engine: Engine, spread: World, shape: str, first: str, second: str, ring: Any) -> None:
     sql = shape.format(first, second)

@@ -16,6 +16,7 @@ from appliance.manifest import Segment
 from appliance.serving.engine import Engine
 from appliance.serving.explain import StreamExplain, lines
 from appliance.serving.routing import HEAVY_BYTES, HEAVY_RECORDS, RULES, Route, held_from, is_heavy, route
+from tests.examples import examples
 from tests.serving.asking import ask, flat, rows
 from tests.serving.world import World, at
 
@@ -185,7 +186,7 @@ STEPS = st.lists(
 """Records at some hour of a device, or a roll of so many percent of what is hot."""
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, identity=st.sampled_from([ALL_TAGS, None]), ring=st.integers(0, 20), low=st.integers(-1, 30), width=st.integers(1, 32))
 def test_any_range_of_any_history_answers_like_the_flat_list(
     root: Path, engine: Engine, steps: list[list[tuple[int, str]] | int], identity: tuple[str, ...] | None, ring: int, low: int, width: int

@@ -16,6 +16,7 @@ from appliance.clock import US_PER_DAY
 from appliance.records import TAG_TYPE, TS_TYPE, Column, Kind, Schema
 from appliance.tally import EMPTY, Tally, difference, from_text, joined, row_hashes, tally_by_day, to_text, widening
 from appliance.text_hashes import text_hashes
+from tests.examples import examples
 from tests.hot.rows import EVERY_KIND, row_of
 
 TIMES = st.integers(-3 * US_PER_DAY, 3 * US_PER_DAY)
@@ -41,7 +42,7 @@ def hashes(data: Any) -> list[int]:
     return found
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(ROWS, st.randoms(use_true_random=False))
 def test_neither_the_order_of_rows_nor_of_columns_counts(rows: Rows, chance: random.Random) -> None:
     data = batch_of(rows)
@@ -54,7 +55,7 @@ def test_neither_the_order_of_rows_nor_of_columns_counts(rows: Rows, chance: ran
     assert tally_by_day(shuffled) == tally_by_day(data)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(ROWS)
 def test_a_tag_counts_the_same_in_a_dictionary_and_written_out(rows: Rows) -> None:
     data = batch_of(rows)
@@ -68,7 +69,7 @@ def test_a_tag_counts_the_same_in_a_dictionary_and_written_out(rows: Rows) -> No
     assert hashes(data) == hashes(plain) == hashes(large) == hashes(other) == hashes(with_more)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(ROWS)
 def test_a_column_that_is_null_everywhere_adds_nothing_and_names_have_no_case(rows: Rows) -> None:
     data = batch_of(rows)
@@ -79,7 +80,7 @@ def test_a_column_that_is_null_everywhere_adds_nothing_and_names_have_no_case(ro
     assert hashes(data) == hashes(grown) == hashes(louder)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(st.lists(st.integers(-(2**53) + 1, 2**53 - 1) | st.none(), min_size=1))
 def test_whole_numbers_count_the_same_as_integers_and_as_floats(numbers: list[int | None]) -> None:
     ints, floats = (one_column(pa.array(numbers, kind)) for kind in (pa.int64(), pa.float64()))
@@ -92,7 +93,7 @@ def one_column(values: pa.Array) -> pa.RecordBatch:
     return pa.record_batch({"ts": times, "x": values, "_seq": pa.array(range(len(values)), pa.int64())})
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=8))
 def test_integers_that_are_no_float_count_exactly_and_widening_them_is_a_change_that_can_be_told(numbers: list[int]) -> None:
     data = one_column(pa.array(numbers, pa.int64()))
@@ -111,7 +112,7 @@ def test_floats_count_by_their_bits() -> None:
     assert row_hashes(one_column(pa.array([0.0])))[0] != row_hashes(one_column(pa.array([None], pa.float64())))[0]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(ROWS, st.data())
 def test_tallies_of_pieces_add_up_to_that_of_the_whole(rows: Rows, data: st.DataObject) -> None:
     whole = batch_of(rows)
@@ -123,7 +124,7 @@ def test_tallies_of_pieces_add_up_to_that_of_the_whole(rows: Rows, data: st.Data
     assert difference(tally_by_day(whole), tally_by_day(parts[0])) == tally_by_day(parts[1])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(ROWS)
 def test_a_tally_is_of_the_day_of_its_records_and_survives_being_written_down(rows: Rows) -> None:
     data, found = batch_of(rows), tally_by_day(batch_of(rows))
@@ -134,7 +135,7 @@ def test_a_tally_is_of_the_day_of_its_records_and_survives_being_written_down(ro
     assert joined([found, {day: EMPTY - t for day, t in found.items()}]) == {}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(ROWS, st.data())
 def test_a_row_that_is_changed_missing_or_twice_changes_the_tally(rows: Rows, data: st.DataObject) -> None:
     rows = [{**r, "_seq": i + 1} for i, r in enumerate(rows)]
@@ -153,7 +154,7 @@ def same(one: Any, other: Any) -> bool:
     return (one, str(one)) == (other, str(other))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(ROWS, st.data())
 def test_values_that_change_places_change_the_tally(rows: Rows, data: st.DataObject) -> None:
     """Between two rows, and between two columns of one."""
@@ -178,7 +179,7 @@ def test_a_number_is_told_from_a_text_and_from_nothing() -> None:
 TEXTS = st.lists(st.text(max_size=40) | st.binary(max_size=600).map(lambda b: b.decode("latin-1")) | st.none(), max_size=20)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(TEXTS.map(lambda texts: [t and t.encode("utf-8", "ignore").decode() for t in texts]))
 def test_the_hash_of_a_text_is_what_its_lanes_say(texts: list[str | None]) -> None:
     array = pa.array(texts, pa.string())

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.ensemble import IsolationForest
 
 from appliance.alerting.models import load_models, read_model
 from appliance.alerting.rulebook import make_rulebook
@@ -98,6 +97,8 @@ def test_a_forest_bounds_what_is_usual_at_each_hour_and_its_file_scores_without_
         points = np.random.default_rng(5).normal(0, 1, (300, 3)).astype(np.float32)
         again = grow(points).forest
         assert again == grow(points).forest
+        from sklearn.ensemble import IsolationForest
+
         expected = -IsolationForest(n_estimators=TREES, max_samples=256, random_state=1).fit(points).score_samples(points)
         assert again.score(points) == pytest.approx(expected)
         assert (forest.score(np.array([[0, 0, 1], [11, 0, 1]], np.float32)) > forest.strange[0]).tolist() == [False, True]

@@ -14,6 +14,7 @@ from appliance.derived import Stale, Used
 from appliance.hot.ledger import SPANS_MAX, Ledger, buckets_of, load_used
 from appliance.hot.store import HotStore
 from appliance.spans import FIRST, LAST, ORIGIN_US, Span, ceil_to, common, fewer, floor_to, gaps, union, widened, without
+from tests.examples import examples
 
 HOUR = 3_600_000_000
 BASE = ORIGIN_US
@@ -144,7 +145,7 @@ times = st.integers(-(2**62), 2**62) | st.integers(-3_000, 3_000).map(lambda n: 
 widths = st.sampled_from([1_000_000, 7_000_000, 60_000_000, HOUR, 24 * HOUR, 7 * 24 * HOUR, 30 * 24 * HOUR])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(ts=st.lists(times, min_size=1, max_size=30), width=widths)
 def test_buckets_are_whole_and_hold_exactly_these_times(ts: list[int], width: int) -> None:
     spans = buckets_of(np.array(ts, np.int64), width)
@@ -159,7 +160,7 @@ def held(spans: tuple[Span, ...]) -> set[int]:
     return {p for p in range(-1, 42) if any(a <= p < b for a, b in spans)}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(a=some, b=some, most=st.integers(1, 4), width=st.integers(1, 9))
 def test_spans_are_sets(a: tuple[Span, ...], b: tuple[Span, ...], most: int, width: int) -> None:
     assert held(common(a, b)) == held(a) & held(b)

@@ -16,6 +16,7 @@ from appliance.serving.explain import lines
 from appliance.serving.plain_select import plain_select
 from appliance.serving.stand_in import StandIns, Worth
 from tests.clock import NOON_US
+from tests.examples import examples
 from tests.views.house import HOUR_US, House, view
 from tests.views.questions import questions
 
@@ -193,6 +194,6 @@ def test_a_view_whose_file_is_lost_stands_in_all_the_same(tmp_path: Path) -> Non
 
 
 @given(sql=questions())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_plain_question_has_the_same_answer(house: House, sql: str) -> None:
     house.check_stand_in(sql)

@@ -10,6 +10,7 @@ from appliance.hot.alerts.rows import alert_row, event_row, from_json, instance_
 from appliance.hot.alerts.rules import RuleFacts
 from appliance.hot.alerts.values import Instance, Kind, Phase, Transition
 from appliance.hot.stream.values import FALSE, HOLD, TRUE, Signal, What
+from tests.examples import examples
 from tests.hot.alerts.cases import NOW_US, at, new, rule, signal
 
 FACTS = st.builds(
@@ -77,19 +78,19 @@ def run(facts: RuleFacts, steps: Steps, *, restarts: bool, looks: bool, now_us: 
 
 
 @given(FACTS, STEPS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_restarts_change_nothing(facts: RuleFacts, steps: Steps) -> None:
     assert run(facts, steps, restarts=True, looks=False) == run(facts, steps, restarts=False, looks=False)
 
 
 @given(FACTS, STEPS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_looking_more_often_changes_nothing(facts: RuleFacts, steps: Steps) -> None:
     assert run(facts, steps, restarts=True, looks=True) == run(facts, steps, restarts=False, looks=False)
 
 
 @given(FACTS, STEPS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_the_wall_clock_says_when_it_was_learned_and_nothing_else(facts: RuleFacts, steps: Steps) -> None:
     early = run(facts, steps, restarts=False, looks=False, now_us=1)[1]
     late = run(facts, steps, restarts=False, looks=False, now_us=2)[1]
@@ -100,7 +101,7 @@ def test_the_wall_clock_says_when_it_was_learned_and_nothing_else(facts: RuleFac
 
 
 @given(FACTS, STEPS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_a_life_is_whole(facts: RuleFacts, steps: Steps) -> None:
     now, found = run(facts, steps, restarts=False, looks=False)
     phase, fire, flapping = Phase.OK, 0, False
@@ -123,7 +124,7 @@ def test_a_life_is_whole(facts: RuleFacts, steps: Steps) -> None:
 
 
 @given(FACTS, STEPS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_missing_data_and_errors_resolve_nothing(facts: RuleFacts, steps: Steps) -> None:
     _, found = run(facts, steps, restarts=False, looks=False)
     aside = (Phase.NODATA, Phase.ERROR)

@@ -16,6 +16,7 @@ from appliance.hot.alerts.plan import Plan
 from appliance.hot.alerts.rules import RuleFacts
 from appliance.hot.alerts.values import Item, Kind, Message, Phase, Silence, Tells
 from appliance.hot.stream.values import Signal
+from tests.examples import examples
 from tests.hot.alerts.cases import at, back, broken, down, gap, rule, up
 from tests.hot.alerts.house import House, acked, silenced
 
@@ -106,7 +107,7 @@ def run(steps: Steps, folder: Path) -> World:
 
 
 @given(STEPS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_what_channels_get_makes_sense(steps: Steps) -> None:
     with TemporaryDirectory() as folder:
         world = run(steps, Path(folder))

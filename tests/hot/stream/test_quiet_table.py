@@ -20,6 +20,7 @@ from appliance.hot.stream.rules import parse_rule
 from appliance.hot.stream.values import Rows, Signal
 from appliance.records import Column, Kind, Schema
 from appliance.workload_options import AlertOptions
+from tests.examples import examples
 
 SCHEMA = Schema("readings", (Column("device", Kind.TAG), Column("t", Kind.FLOAT), Column("n", Kind.INT)), 1)
 T0 = 1_760_000_000_000_000
@@ -99,7 +100,7 @@ def signals(plan: StreamPlan, whole: Rows, at: list[int], idle_s: list[int]) -> 
     flood=st.sampled_from([1, 3, 4_096]),
     waits=st.sampled_from([1, 10]),
 )
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 def test_looking_only_where_a_rule_may_speak_changes_no_signal(
     records: list[Any],
     at: list[int],

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from appliance.hot.stream.expression import Expression, ExpressionRefused, check, check_condition, parse
 from appliance.records import Kind
+from tests.examples import examples
 from tests.hot.stream.expression.expressions import KINDS, conditions, numbers, texts
 from tests.hot.stream.expression.vectors import Row, batch_of, evaluated, rows_of
 
@@ -122,7 +123,7 @@ def test_without_any_column_none_is_offered() -> None:
 
 
 @given(expression=st.one_of(conditions(3), numbers(3), texts(2)), row=rows_of)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_what_is_checked_can_be_computed_and_is_of_that_kind(expression: Expression, row: Row) -> None:
     try:
         kind = check(expression, KINDS)

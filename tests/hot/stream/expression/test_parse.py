@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from appliance.errors import UsageRefused
 from appliance.hot.stream.expression import BYTES_MAX, DEPTH_MAX, Column, Expression, ExpressionRefused, parse
+from tests.examples import examples
 from tests.hot.stream.expression.expressions import whole
 
 
@@ -68,7 +69,7 @@ def test_what_is_written_has_one_canonical_text(text: str, canonical: str) -> No
 
 
 @given(whole())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_the_canonical_text_is_read_back_as_the_same_tree(expression: Expression) -> None:
     assume(len(str(expression).encode()) <= BYTES_MAX)
     try:
@@ -227,7 +228,7 @@ def test_long_and_odd_words_make_one_short_line() -> None:
 
 
 @given(whole(), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_a_sign_without_meaning_is_found_where_it_stands(expression: Expression, data: st.DataObject) -> None:
     text = str(expression)
     assume(len(text.encode()) < BYTES_MAX - 4)
@@ -267,7 +268,7 @@ PIECES += [" like ", "count(*)", "count(distinct ", "quantile(", "§", "\n", "1e
 @given(st.one_of(st.text(max_size=40), st.lists(st.sampled_from(PIECES), max_size=30).map("".join)))
 @example("\ud800")
 @example("'\ud800'")
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_any_text_is_an_expression_or_a_mistake_with_a_column(text: str) -> None:
     found: Expression | ExpressionRefused
     try:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from appliance.hot.stream.expression import Column, Expression, ExpressionRefused, Program, compile_, parse, terms
 from appliance.hot.stream.values import Scalar, Vector
 from appliance.records import Kind
+from tests.examples import examples
 from tests.hot.stream.expression.expressions import conditions, numbers, texts
 from tests.hot.stream.expression.vectors import Row, asked, batch_of, column, evaluated, listed, oracle, rows_of
 
@@ -26,7 +27,7 @@ def database() -> duckdb.DuckDBPyConnection:
 @example(expression=parse("i in (9007199254740992, 1.5)"), rows=[{"i": BIG + 1}, {"i": BIG}])
 @example(expression=parse("i between j and f"), rows=[{"i": BIG + 1, "j": BIG, "f": float(BIG)}])
 @example(expression=parse("lower(s) = lower(t) or s < t"), rows=[{"s": "A", "t": "a"}, {"s": "é", "t": "b"}, {"s": None, "t": "b"}])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_duckdb_gives_the_same_answers(database: duckdb.DuckDBPyConnection, expression: Expression, rows: list[Row]) -> None:
     batch = batch_of(rows)
     assert evaluated(expression, batch) == asked(database, expression, batch)

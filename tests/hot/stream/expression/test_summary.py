@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from appliance.hot.stream.expression import ExpressionRefused, Summary, parse_summary, show
 from appliance.hot.stream.expression.summary import SUMMARY_BYTES_MAX
 from appliance.hot.stream.values import Scalar
+from tests.examples import examples
 
 LABELS = {"Device": "d1", "site": None, "team": "press"}
 VALUES: dict[str, Scalar] = {"avg(temperature)": 83.24567, "count(*)": 1234567, "last(note)": "ok", "last(open)": True, 'max("a:b}")': 0.5}
@@ -130,7 +131,7 @@ def test_values_are_shown_short(value: Scalar, shown: str) -> None:
 
 
 @given(st.text(max_size=60), st.text(max_size=60), st.one_of(st.none(), st.integers(), st.floats(), st.booleans(), st.text()))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_template_renders_one_line_or_is_refused(text: str, label: str, value: Scalar) -> None:
     for template in (text, f"{{device}}{text}{{x:.1f}}", f"{{{text}}}"):
         found: Summary | ExpressionRefused

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from appliance.hot.stream.expression import columns_to_vectors, vector_of
 from appliance.records import ARROW_OF, TAG_TYPE, Kind
+from tests.examples import examples
 from tests.hot.stream.expression.expressions import KINDS
 from tests.hot.stream.expression.vectors import Row, batch_of, listed, rows_of
 
@@ -21,7 +22,7 @@ def plain(value: Any) -> Any:
 
 
 @given(rows=st.lists(rows_of, max_size=40), cut=st.tuples(st.integers(0, 40), st.integers(0, 40)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_a_vector_holds_what_the_column_holds_also_of_a_slice(rows: list[Row], cut: tuple[int, int]) -> None:
     batch = batch_of(rows).slice(min(cut[0], len(rows)), cut[1])
     vectors = columns_to_vectors(batch, list(KINDS))

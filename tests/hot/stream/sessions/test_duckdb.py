@@ -13,6 +13,7 @@ from appliance.hot.stream.sessions.values import SessionAggregate
 from appliance.hot.stream.values import Scalar
 from appliance.hot.stream.windows.aggregates import Function
 from tests.duck import plain_duckdb
+from tests.examples import examples
 from tests.hot.stream.sessions.model import Record, Row
 from tests.hot.stream.sessions.rounds import FLOAT, INT, TEXT, feed, streams
 
@@ -69,14 +70,14 @@ def check(found: dict[tuple[int, int], Row], records: list[Record]) -> None:
             assert alike(have, want, scale), (identity, found[identity], row)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(streams(late=False), st.lists(st.integers(1, 40), max_size=5))
 def test_in_order(records: list[Record], cuts: list[int]) -> None:
     fed = feed(SessionTracker(GAP, 10**9, tuple(AGGREGATES.values())), records, 1_000, cuts)
     check(fed.rows, records)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.randoms(use_true_random=False), st.lists(st.integers(1, 300), max_size=5))
 def test_out_of_order_by_less_than_the_lateness_and_a_gap(random: object, cuts: list[int]) -> None:
     """As long as no record is late by more than a gap, the two sessions that a key keeps are enough."""

@@ -14,6 +14,7 @@ from appliance.hot.stream.sessions.tracker import SessionTracker
 from appliance.hot.stream.sessions.values import SessionAggregate
 from appliance.hot.stream.values import Scalar
 from appliance.hot.stream.windows.aggregates import Function
+from tests.examples import examples
 from tests.hot.stream.sessions.rounds import vector
 
 OWNERS = 6
@@ -24,7 +25,7 @@ _STEPS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(_STEPS, max_size=12))
 def test_each_owner_has_its_values_and_no_other(steps: list[tuple[str, list[int]]]) -> None:
     arena, wanted, next_value = Arena(), defaultdict[int, list[int]](list), 0

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.hot.stream.sessions.tracker import SessionTracker
+from tests.examples import examples
 from tests.hot.stream.sessions.model import Model, Record, Row, aggregate
 from tests.hot.stream.sessions.rounds import ALL, columns, feed, streams, watermarks
 
@@ -44,7 +45,7 @@ def check(found: dict[tuple[int, int], Row], wanted: dict[tuple[int, int], Row],
                 assert type(have) is type(want), (identity, what)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(streams(), LONGEST, LATENESS, CUTS)
 def test_sessions_are_those_of_a_plain_reading(records: list[Record], longest: int, lateness: int, cuts: list[int]) -> None:
     model, wanted = expected(records, longest, lateness)
@@ -53,7 +54,7 @@ def test_sessions_are_those_of_a_plain_reading(records: list[Record], longest: i
     check(fed.rows, wanted, records)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(streams(), LONGEST, LATENESS, CUTS)
 def test_any_cut_into_rounds_gives_the_same_bits(records: list[Record], longest: int, lateness: int, cuts: list[int]) -> None:
     whole = feed(SessionTracker(GAP, longest, ALL), records, lateness, [])
@@ -65,7 +66,7 @@ def test_any_cut_into_rounds_gives_the_same_bits(records: list[Record], longest:
     assert whole.late == single.late == some.late
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(streams(late=False), LONGEST, CUTS)
 def test_in_order_each_session_is_given_once(records: list[Record], longest: int, cuts: list[int]) -> None:
     fed = feed(SessionTracker(GAP, longest, ALL), records, 200 * GAP, cuts)
@@ -74,7 +75,7 @@ def test_in_order_each_session_is_given_once(records: list[Record], longest: int
     assert not fed.late
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(streams(), LONGEST, LATENESS, CUTS)
 def test_a_restart_anywhere_changes_nothing(records: list[Record], longest: int, lateness: int, cuts: list[int]) -> None:
     stored: dict[int, str] = {}
@@ -93,7 +94,7 @@ def test_a_restart_anywhere_changes_nothing(records: list[Record], longest: int,
     assert repr(fed) == repr(wanted)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(streams(), LONGEST, LATENESS, st.integers(0, 40))
 def test_records_loaded_without_output_rebuild_the_same(records: list[Record], longest: int, lateness: int, cut: int) -> None:
     cut = min(cut, len(records))

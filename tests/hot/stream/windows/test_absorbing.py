@@ -12,6 +12,7 @@ from appliance.hot.stream.values import Points
 from appliance.hot.stream.windows.aggregates import Function
 from appliance.hot.stream.windows.batch import Batch
 from appliance.hot.stream.windows.table import Mode, PaneTable
+from tests.examples import examples
 from tests.hot.stream.windows.cases import EVERY, columns, cuts, in_order, rounds, taken
 from tests.hot.stream.windows.reference import Record, seen, watermarks
 from tests.hot.stream.windows.test_table import LATENESS, PANE_US, all_seen
@@ -56,7 +57,7 @@ def mixed(
     at=cuts(),
     absorbed=st.lists(st.booleans(), min_size=1, max_size=8),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_rows_that_were_absorbed_count_in_all_that_is_asked_later(
     records: list[Record], panes: int, lateness_us: int, at: list[int], absorbed: list[bool]
 ) -> None:

@@ -15,6 +15,7 @@ from appliance.hot.stream.windows.aggregates import NEVER, Aggregate, Function
 from appliance.hot.stream.windows.table import Mode, PaneTable
 from appliance.records import Kind
 from tests.duck import plain_duckdb
+from tests.examples import examples
 from tests.hot.stream.windows.cases import EVERY, X, taken
 from tests.hot.stream.windows.reference import Record, seen, vector_of
 from tests.hot.stream.windows.test_table import all_seen, new_table
@@ -42,7 +43,7 @@ def last(points: Points) -> object:
     outlier=st.sampled_from([None, 1e9, -3e10]),
     pane_us=st.sampled_from([1, 7, 1_000]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_a_deviation_around_a_large_offset_is_right(offset: float, noise: list[float], outlier: float | None, pane_us: int) -> None:
     values = [offset + n for n in noise] + ([] if outlier is None else [outlier])
     found = last(fed(one(Function.STDDEV, panes=1_000, pane_us=pane_us), values, "float"))

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.hot.stream.windows import ranks
+from tests.examples import examples
 
 VALUES = st.one_of(
     st.lists(st.integers(-3, 3), min_size=1, max_size=60), st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=60)
@@ -15,7 +16,7 @@ VALUES = st.one_of(
 @pytest.mark.parametrize("sorts", [True, False])
 @pytest.mark.parametrize("floats", [True, False])
 @given(values=VALUES, data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_both_ways_give_what_sorting_gives(sorts: bool, floats: bool, values: list[int], data: st.DataObject) -> None:
     ranges = data.draw(st.lists(st.tuples(st.integers(0, len(values) - 1), st.integers(1, 60)), min_size=1, max_size=30))
     low = np.array([start for start, _ in ranges], np.int64)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.hot.stream.windows.table import Mode, PaneTable
+from tests.examples import examples
 from tests.hot.stream.windows.cases import EVERY, any_order, assert_same_values, columns, cuts, in_order, of_sql, taken
 from tests.hot.stream.windows.reference import Point, Record, seen, watermarks
 from tests.hot.stream.windows.test_table import LATENESS, MODES, PANE_US, all_seen, new_table
@@ -24,7 +25,7 @@ def loaded(table: PaneTable, records: Sequence[Record], lateness_us: int, at: Se
 
 
 @given(records=in_order(), mode=MODES, lateness_us=LATENESS, split=st.integers(1, 39), chunks=cuts())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_a_table_that_was_loaded_goes_on_like_one_that_ran_all_the_time(
     records: list[Record], mode: tuple[Mode, int], lateness_us: int, split: int, chunks: list[int]
 ) -> None:
@@ -72,7 +73,7 @@ def give(table: PaneTable, records: Sequence[Record], lateness_us: int) -> None:
 
 
 @given(records=any_order(), mode=MODES, lateness_us=LATENESS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_windows_of_records_in_any_order_are_those_of_duckdb(records: list[Record], mode: tuple[Mode, int], lateness_us: int) -> None:
     panes = mode[1]
     table = PaneTable(
@@ -92,7 +93,7 @@ def test_windows_of_records_in_any_order_are_those_of_duckdb(records: list[Recor
 
 
 @given(records=any_order(), mode=MODES, lateness_us=LATENESS, at=cuts())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_late_records_that_are_loaded_leave_what_replacing_their_panes_does(
     records: list[Record], mode: tuple[Mode, int], lateness_us: int, at: list[int]
 ) -> None:
@@ -109,7 +110,7 @@ def test_late_records_that_are_loaded_leave_what_replacing_their_panes_does(
 
 
 @given(records=any_order(), later=in_order(most=10))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_a_table_goes_on_from_replaced_panes(records: list[Record], later: list[Record]) -> None:
     shift = 1 + max((r.ts for r in records), default=0) + 400
     later = [replace(r, ts=r.ts + shift, seq=r.seq + len(records)) for r in later]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from appliance.hot.stream.windows.aggregates import Aggregate, Function
 from appliance.hot.stream.windows.sessions import SessionPanes
+from tests.examples import examples
 from tests.hot.stream.windows.cases import EVERY, X, assert_same_values, columns, cuts, in_order, of_sql, taken
 from tests.hot.stream.windows.reference import Point, Record, seen, sorted_points, watermarks
 from tests.hot.stream.windows.test_table import LATENESS, all_seen
@@ -60,7 +61,7 @@ def expected_points(records: Sequence[Record], lateness_us: int) -> list[Point]:
 
 
 @given(records=in_order(), lateness_us=LATENESS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_points_are_those_of_plain_sessions_with_the_values_of_duckdb(records: list[Record], lateness_us: int) -> None:
     expected = expected_points(records, lateness_us)
     found = taken(new_sessions(lateness_us), records, [], lateness_us)
@@ -70,7 +71,7 @@ def test_points_are_those_of_plain_sessions_with_the_values_of_duckdb(records: l
 
 
 @given(records=in_order(), lateness_us=LATENESS, at=cuts(), whole_at_end=st.booleans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_other_rounds_give_the_same_points_bit_for_bit(records: list[Record], lateness_us: int, at: list[int], whole_at_end: bool) -> None:
     one_by_one = list(range(1, len(records)))
     whole, cut, single = (
@@ -81,7 +82,7 @@ def test_other_rounds_give_the_same_points_bit_for_bit(records: list[Record], la
 
 
 @given(records=in_order(), lateness_us=LATENESS, split=st.integers(1, 39))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_sessions_that_were_loaded_go_on_like_those_that_ran_all_the_time(records: list[Record], lateness_us: int, split: int) -> None:
     split = min(split, len(records))
     ran, restarted = new_sessions(lateness_us), new_sessions(lateness_us)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from appliance.hot.stream.values import Points
 from appliance.hot.stream.windows.table import Mode, PaneTable
+from tests.examples import examples
 from tests.hot.stream.windows.cases import EVERY, assert_same_values, cuts, in_order, of_sql, taken
 from tests.hot.stream.windows.reference import Point, Record, Reference, seen, sorted_points, watermarks
 
@@ -40,7 +41,7 @@ def all_seen(found: list[tuple[int, Points]]) -> list[tuple[object, ...]]:
 
 
 @given(records=in_order(), mode=MODES, lateness_us=LATENESS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_points_are_those_of_the_plain_reference_with_the_values_of_duckdb(
     records: list[Record], mode: tuple[Mode, int], lateness_us: int
 ) -> None:
@@ -52,7 +53,7 @@ def test_points_are_those_of_the_plain_reference_with_the_values_of_duckdb(
 
 
 @given(records=in_order(), mode=MODES, lateness_us=LATENESS, at=cuts())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_other_rounds_give_the_same_points_bit_for_bit(
     records: list[Record], mode: tuple[Mode, int], lateness_us: int, at: list[int]
 ) -> None:

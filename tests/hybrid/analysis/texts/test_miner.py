@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from appliance.hybrid.analysis.texts.miner import Miner
 from appliance.hybrid.analysis.texts.storing import StateUnusable
 from appliance.hybrid.analysis.texts.templates import NO_TEXT, OTHER
+from tests.examples import examples
 
 WORDS = ("ape", "bee", "cat", "dog", "eel", "on", "off", "null", "a.b.c", "17", "x_9", "user=root", "", "(", "<*>", "été")
 LINES = st.lists(st.one_of(st.none(), st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join)), max_size=80)
@@ -34,7 +35,7 @@ def in_pieces(templates_max: int, texts: Sequence[str | None], cuts: Sequence[tu
     return ids, miner
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(LINES, CUTS, st.sampled_from([3, 8, 100]))
 def test_neither_batches_nor_a_restart_change_a_template(texts: list[str | None], cuts: list[tuple[int, bool]], most: int) -> None:
     whole = Miner(templates_max=most)
@@ -42,7 +43,7 @@ def test_neither_batches_nor_a_restart_change_a_template(texts: list[str | None]
     assert in_pieces(most, texts, cuts)[1].templates == whole.templates
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(LINES, st.sampled_from([3, 8, 100]))
 def test_every_text_is_counted_once_by_a_template_that_lives(texts: list[str | None], most: int) -> None:
     miner = Miner(templates_max=most)
@@ -53,7 +54,7 @@ def test_every_text_is_counted_once_by_a_template_that_lives(texts: list[str | N
     assert len(counts) <= most + 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(LINES)
 def test_what_has_been_learned_is_known_again(texts: list[str | None]) -> None:
     miner = Miner()

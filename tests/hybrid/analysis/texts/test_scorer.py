@@ -13,6 +13,7 @@ from appliance.hybrid.analysis.texts.miner import Miner
 from appliance.hybrid.analysis.texts.scored import KINDS, NEW, PARAMETER, RATE, USUAL, Scored
 from appliance.hybrid.analysis.texts.scorer import TextScorer
 from appliance.hybrid.analysis.texts.storing import StateUnusable
+from tests.examples import examples
 
 I64 = npt.NDArray[np.int64]
 BEGIN_US = 1_700_000_000_000_000
@@ -172,7 +173,7 @@ TEXTS = st.lists(st.tuples(st.sampled_from([None, *SOME]), st.integers(1, 40), s
 CUTS = st.lists(st.tuples(st.integers(0, 200), st.booleans()), max_size=6)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(TEXTS, CUTS, st.sampled_from([4, 100]))
 def test_neither_batches_nor_a_restart_change_a_score(
     runs: list[tuple[str | None, int, int]], cuts: list[tuple[int, bool]], most: int
