@@ -5,15 +5,22 @@ from __future__ import annotations
 import gc
 from typing import Final
 
+import pytest
 from hypothesis import settings
 
 from tests.examples import examples
+from tests.spreading import spread_over_workers
 
 settings.register_profile("tests", deadline=None, max_examples=examples(100))  # however slow the machine is
 settings.load_profile("tests")
 
 COLLECTED_AT: Final = (5_000, 20, 100)
 """Seldom all generations: each such look goes over all that was imported, and would be a sixth of what the tests of one process take."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """See tests/spreading.py."""
+    spread_over_workers(config, items)
 
 
 def pytest_collection_finish() -> None:
