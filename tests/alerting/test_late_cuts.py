@@ -69,6 +69,19 @@ def test_however_records_in_any_order_are_cut_the_same_happens(
     assert steps(rehearsed(RULES[rule], records, identity=identity, cuts=cuts)) == one_by_one
 
 
+def test_of_a_key_that_fell_silent_while_its_condition_held_no_late_window_is_told_however_it_is_cut() -> None:
+    others = [(100.0, "a", None), (103.0, "a", None), (106.0, "a", None)]
+    records: Records = [(100.0, "a", None), (40.0, "b", 90.0), *others, (31.0, "b", 90.0), (106.0, "a", None)]
+    one_by_one = steps(rehearsed(RULES["avg for"], records))
+    assert [step[:3] for step in one_by_one[("b",)]] == [
+        ("change", "ok", "pending"),
+        ("change", "pending", "firing"),
+        ("change", "firing", "nodata"),
+        ("change", "nodata", "firing"),
+    ]
+    assert steps(rehearsed(RULES["avg for"], records, cuts=[])) == one_by_one
+
+
 @given(
     given_rows=st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(0, 2), st.integers(1, 8)), min_size=1, max_size=40),
 )

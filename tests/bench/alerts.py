@@ -305,7 +305,7 @@ def beside_scans(seconds: int) -> Iterator[Row]:
     """The webhook's delay while a client scans a lake of some millions of records in a loop; then a rule rehearsed over that lake."""
     with _told(f'[roll]\nevery = "5s"\nrows_max = 200_000\n{rules(RULES)}') as (running, arrivals):
         sent = list(blocks(hosts=100, lines=LAKE_RECORDS, block=10_000))
-        load(f"http://127.0.0.1:{running.port}/write?db=x", sent, lines_each=10_000)
+        load(f"http://127.0.0.1:{running.port}/write?db=x", sent, lines_each=10_000, connections=1)  # what a host sends comes in its order
         wait_for(lambda: all(s["hot_rows"] == 0 for s in running.status()["streams"]), what="the last roll", deadline_s=120)
         wait_for(lambda: running.status()["lake"]["compacting"] is None, what="compaction", deadline_s=300)
         with sending(running.port, devices=DEVICES, per_s=BATCHES_PER_S) as plant:

@@ -34,6 +34,8 @@ class Levels:
     _is_false: bool | None = None
     """As far as it is known."""
     _has_deadlines: bool = False
+    _fell: set[int] = field(default_factory=set)
+    """Keys whose condition held when they fell silent, and of which no point has come since."""
 
     def grow(self, keys: int) -> None:
         """Makes room for so many keys."""
@@ -57,6 +59,12 @@ class Levels:
         self.last[keys] = levels
         _locked(self.last)
         self._is_false = None
+        if self._fell:
+            self._fell.difference_update(np.atleast_1d(np.asarray(keys)).tolist())
+
+    def held(self, key: int) -> bool:
+        """Whether the condition of a key holds, or held when it fell silent: what a silence has ended is no news of the past."""
+        return bool(self.last[key] == TRUE) or key in self._fell
 
     def wait(self, key: int, due_us: int) -> None:
         """When the pending alert of a key is due; ``NO_DEADLINE``: none is pending."""
@@ -112,7 +120,9 @@ class Levels:
 
     def forget(self, keys: npt.NDArray[np.intp]) -> None:
         """Of these keys nothing is known any more: the next level that they have counts as a change."""
+        fell = self._fell | set(keys[self.last[keys] == TRUE].tolist())
         self.put(keys, HOLD)
+        self._fell = fell
 
     def due(self) -> npt.NDArray[np.intp]:
         """Keys with a pending alert that a point of their own has made due."""

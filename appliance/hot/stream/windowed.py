@@ -300,7 +300,8 @@ class Windowed:
         records: Mapping[int, tuple[int, int]],
         times: Times,
     ) -> Iterator[Found]:
-        """Windows of the past whose condition holds now and did not before: the first of each key, unless it goes on with one told before.
+        """Windows of the past whose condition holds now and did not before: the first of each key, unless it goes on with one told before,
+        or the condition holds at present, or did when the key fell silent.
 
         Of keys for which it holds at present (``current_us``: with how far event time has come for them) only those windows are past
         that this has left behind: what came within the lateness is not late. ``records`` has row and sequence of each key's record.
@@ -314,7 +315,7 @@ class Windowed:
         found: dict[int, list[int]] = {}
         for place in np.flatnonzero(true).tolist():
             key, at_us = int(after.key[place]), int(after.at_us[place])
-            if (key, at_us) in held or watch.levels.last[key] == TRUE or (key in current_us and at_us > current_us[key]):
+            if (key, at_us) in held or watch.levels.held(key) or (key in current_us and at_us > current_us[key]):
                 continue
             found.setdefault(key, []).append(place)
         for key, places in found.items():
