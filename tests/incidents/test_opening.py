@@ -61,7 +61,7 @@ def test_how_surprising_a_record_is(score: float, step_s: float | None, about: f
 
 @pytest.mark.parametrize(
     ("score", "spreads", "about"),
-    [(1.0, 2.0, 2.0), (1.0, 10.0, 6.0), (1.0, 100.0, 9.5), (1.0, 1e9, 9.5), (ODD, 1e9, 2.0), (ODD, 1.0, 1.5), (1.0, None, 6.0)],
+    [(1.0, 2.0, 2.0), (1.0, 10.0, 6.0), (1.0, 100.0, 11.0), (1.0, 1e9, 11.0), (ODD, 1e9, 2.0), (ODD, 1.0, 1.5), (1.0, None, 6.0)],
 )
 def test_what_is_far_away_surprises_more_and_what_is_near_less(score: float, spreads: float | None, about: float) -> None:
     assert surprise(replace(seen(0, score=score), spreads=spreads)) == pytest.approx(about, abs=1e-6)
@@ -86,7 +86,8 @@ def test_one_series_far_away_opens_it_within_three_seconds_among_others_that_str
 
 def test_the_third_record_on_end_of_one_series_far_away_opens_it_once_ten_minutes_are_known() -> None:
     run = Run()
-    found = [replace(seen(second, device="d0", score=1.0, learned=second / 604_800), spreads=300.0) for second in (600, 601, 602)]
+    spreads = {600: 400.0, 601: 69.0, 602: 20.0}  # of a series that stays there: what is expected follows
+    found = [replace(seen(at, device="d0", score=1.0, learned=at / 604_800), spreads=far) for at, far in spreads.items()]
     assert [bool(run.take([one], {"host": second}).opened) for second, one in enumerate(found, 600)] == [False, False, True]
 
 

@@ -22,7 +22,7 @@ PER_SPREAD: Final = 0.5
 """Of one record at most ``NEAR`` and so much for each usual spread that it is away: among many series some are always at the end of what
 they have shown so far, for some records on end, without being far from anything."""
 FAR_FROM: Final = 10.0
-FAR: Final = 3.5
+FAR: Final = 5.0
 """So much more at ten times as many spreads and beyond, where no chance goes: the third record of such a series on end is an incident."""
 SELDOM: Final = 2.0
 """More for each power of ten seconds between records: the same rarity among records an hour apart is rarer in time."""
