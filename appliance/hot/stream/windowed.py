@@ -300,8 +300,7 @@ class Windowed:
         records: Mapping[int, tuple[int, int]],
         times: Times,
     ) -> Iterator[Found]:
-        """Windows of the past whose condition holds now and did not before: the first of each key, unless it goes on with one told before,
-        or the condition holds at present, or did when the key fell silent.
+        """Windows of the past whose condition holds now and did not before: the first of each key, unless it goes on with one told before.
 
         Of keys for which it holds at present (``current_us``: with how far event time has come for them) only those windows are past
         that this has left behind: what came within the lateness is not late. ``records`` has row and sequence of each key's record.
