@@ -83,7 +83,7 @@ class ViewDesk:
                 await asyncio.to_thread(self.tidy, at_once=True)
         for name in options:
             if fold(name) not in self.state().views:
-                await finished(self.call(partial(_note, name, "its SQL has not been looked at yet")))
+                await finished(self.call(partial(_note, name, "its SQL is being looked at; ask again in a moment")))
 
     async def define_all(self, runner: Runner) -> None:
         """Every view as far as it can be: those that read others after them. What is wrong with one is noted with it.
