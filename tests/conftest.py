@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import resource
+from collections.abc import Generator
 from typing import Final
 
 import pytest
@@ -33,3 +35,13 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """Else a library that counts what is left of it at the end would say so."""
     gc.unfreeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """After a test in whose own process SQL from outside has run, which limits the address space for good, it is what it was."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        return (yield)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
