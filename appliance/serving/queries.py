@@ -175,11 +175,11 @@ class Queries:
         wanted = self._guesses.wanted(query.question, now_us=query.now_us)
         snapshot = None if wanted is None else query.source.pin_at_once(wanted)
         query.guessed = snapshot is not None
+        known = query.source.seen(query.question.sql)
         message = None
         if wanted is not None and snapshot is not None:
             self._note_pinned(query, snapshot, Pin(wanted, ()))
-            message = given(wanted, snapshot, worker.held)
-        known = query.source.seen(query.question.sql)
+            message = given(wanted, snapshot, worker.held)  # the last step: from here on the worker is taken to have these rows
         return Ask(query.question, query.now_us, "" if query.into is None else "result", known, message)
 
     async def piece(self, query: RunningQuery) -> bytes | None:
